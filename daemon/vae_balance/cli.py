@@ -1,0 +1,57 @@
+"""The command `vae-balance`."""
+
+from __future__ import annotations
+
+import click
+
+from vae_balance import __version__
+from vae_balance.commands.apply import apply
+from vae_balance.commands.balance import balance
+from vae_balance.commands.benchmark import benchmark
+from vae_balance.commands.console import INTERRUPTED, Failure
+from vae_balance.commands.demo import demo
+from vae_balance.commands.evaluate import evaluate
+from vae_balance.commands.learn import learn
+from vae_balance.commands.models import models
+from vae_balance.commands.train import train
+from vae_balance.errors import BalanceError
+
+# The modules of the commands import what computes (numpy, torch, OpenColorIO) inside functions
+# only, so that help and wrong usage answer at once.
+
+
+class CommandLine(click.Group):
+    """A group of commands whose errors are one line each and end with a documented exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BalanceError as error:
+            raise Failure(error) from error
+        except KeyboardInterrupt:
+            click.echo("\nvae-balance: interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vae-balance")
+def main() -> None:
+    """Give photographs their colors back.
+
+    A look is learned from a thumbnail of a photo, or of a whole roll, and applied to pixels of
+    any size and depth; .cube and Hald files carry it to other programs.
+
+    \b
+    Exit codes:
+      0    everything was done
+      1    a photo or another file could not be done; all others of the list were
+      2    wrong usage, or something the command needs is not installed
+      3    a model is missing or damaged
+      4    an output exists already, and --force was not given
+      130  interrupted with Ctrl-C
+    """
+
+
+for command in (balance, learn, apply, models, train, evaluate, benchmark, demo):
+    main.add_command(command)

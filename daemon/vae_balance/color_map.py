@@ -1,0 +1,212 @@
+"""The color map: a tiny MLP from damaged to fixed color, trained on the spot with MSE.
+
+    fixed = x + affine(x) + tanh(x W1 + b1) W2
+
+The affine part is a ridge regression toward the identity; the hidden layer learns what it leaves
+over and is pulled to nothing where the photo has no colors, so that the map stays sane on other
+photos. A few hundred parameters and weighted color bins instead of 50,176 pixels make
+Levenberg-Marquardt converge in tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Colors = NDArray[np.float32]
+
+HIDDEN = 24
+# Colors are averaged in cells of 1/16; about 300 to 1000 cells of a photo are occupied.
+BINS = 16
+# Levenberg-Marquardt steps; more do not lower the error of the corrected photo.
+STEPS = 14
+# Weight of the pull toward the affine map on a lattice over all colors, relative to the photo's.
+PULL = 0.01
+# Weight of the ridge toward the identity in the affine part, relative to the photo's.
+RIDGE = 2e-4
+# Shares of the hidden layer that are tried until the map has no fold.
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
+# Slope under which the map counts as folded: it would turn a gradient back or flatten it.
+LEAST_SLOPE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class ColorMap:
+    """A smooth function from sRGB-encoded color to sRGB-encoded color, float32 (..., 3).
+
+    Attributes:
+        affine: (4, 3) change of color for (r, g, b, 1).
+        inner: (4, hidden) weights and bias of the hidden layer.
+        outer: (hidden, 3) weights of the output.
+    """
+
+    affine: Floats
+    inner: Floats
+    outer: Floats
+
+    def __call__(self, colors: NDArray[np.floating]) -> Colors:
+        """Map colors (..., 3) in 0..1; the result is not clipped."""
+        x = np.asarray(colors, dtype=np.float32)
+        hidden = np.tanh(x @ self.inner[:3].astype(np.float32) + self.inner[3].astype(np.float32))
+        change = x @ self.affine[:3].astype(np.float32) + self.affine[3].astype(np.float32)
+        mapped: Colors = x + change + hidden @ self.outer.astype(np.float32)
+        return mapped
+
+
+def fit_color_map(distorted: Colors, fixed: Colors) -> ColorMap:
+    """Train the map that brings the distorted colors to the fixed ones, pixel by pixel.
+
+    Args:
+        distorted: (..., 3) sRGB-encoded, 0..1.
+        fixed: the same shape; element i is where element i of `distorted` should go.
+    """
+    colors, targets, weights = bin_colors(distorted.reshape(-1, 3), fixed.reshape(-1, 3))
+    affine = _fit_affine(colors, targets - colors, weights)
+    left_over = targets - colors - _with_one(colors) @ affine
+    inner, outer = _fit_hidden(colors, left_over, weights)
+    for share in SHARES:
+        color_map = ColorMap(affine, inner, share * outer)
+        if least_slope(color_map) >= LEAST_SLOPE:
+            return color_map
+    return _unfolded(affine)
+
+
+def bin_colors(colors: Colors, targets: Colors) -> tuple[Floats, Floats, Floats]:
+    """Average colors (N, 3) and their targets in cells of the color cube.
+
+    Returns:
+        Mean color (K, 3) and mean target (K, 3) of each occupied cell, and its weight (K,): its
+        share of the pixels, the sum being 1.
+    """
+    cells = np.minimum((colors * BINS).astype(np.int64), BINS - 1)
+    index = (cells[:, 0] * BINS + cells[:, 1]) * BINS + cells[:, 2]
+    count = np.bincount(index, minlength=BINS**3)
+    occupied = np.flatnonzero(count)
+
+    def average(values: Colors) -> Floats:
+        sums = [np.bincount(index, values[:, i], BINS**3)[occupied] for i in range(3)]
+        return np.stack(sums, axis=1) / count[occupied, None]
+
+    return average(colors), average(targets), count[occupied] / len(colors)
+
+
+def least_slope(color_map: ColorMap, nodes: int = 9) -> float:
+    """Return how close the map is to folding colors over one another.
+
+    That is the least determinant of its Jacobian over a lattice of all colors, by differences, or
+    the least slope of any channel along the grey axis, whichever is smaller. The identity has 1;
+    a map that turns a gradient round has a value below 0.
+    """
+    steps = np.linspace(0.0, 1.0, nodes)
+    lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+    mapped = color_map(lattice).astype(np.float64)
+    step = steps[1]
+    corner = mapped[:-1, :-1, :-1]
+    columns = [
+        (mapped[1:, :-1, :-1] - corner) / step,
+        (mapped[:-1, 1:, :-1] - corner) / step,
+        (mapped[:-1, :-1, 1:] - corner) / step,
+    ]
+    volume = np.linalg.det(np.stack(columns, axis=-1)).min()
+    greys = color_map(np.repeat(np.linspace(0.0, 1.0, 33)[:, None], 3, axis=1))
+    return float(min(volume, (np.diff(greys, axis=0) * 32.0).min()))
+
+
+def _with_one(colors: Floats) -> Floats:
+    return np.concatenate([colors, np.ones((len(colors), 1))], axis=1)
+
+
+def _fit_affine(colors: Floats, change: Floats, weights: Floats) -> Floats:
+    """Return the ridge solution (4, 3); the constant is not held back, only the matrix."""
+    x = _with_one(colors - 0.5)
+    ridge = RIDGE * np.diag([1.0, 1.0, 1.0, 1e-3])
+    affine = np.linalg.solve(x.T @ (weights[:, None] * x) + ridge, x.T @ (weights[:, None] * change))
+    affine[3] -= 0.5 * affine[:3].sum(axis=0)
+    return affine
+
+
+def _unfolded(affine: Floats) -> ColorMap:
+    """Return the affine map, drawn toward the identity as far as it takes to have no fold."""
+    nothing = np.zeros((4, 1)), np.zeros((1, 3))
+    for share in SHARES[:-1]:
+        color_map = ColorMap(share * affine, *nothing)
+        if least_slope(color_map) >= LEAST_SLOPE:
+            return color_map
+    return ColorMap(0.0 * affine, *nothing)
+
+
+def _fit_hidden(colors: Floats, left_over: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Fit tanh(x W1 + b1) W2 to what the affine map leaves over, by Levenberg-Marquardt.
+
+    Returns:
+        inner (4, HIDDEN) and outer (HIDDEN, 3).
+
+    Source: Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters" (1963).
+    """
+    steps = np.linspace(0.0, 1.0, 5)
+    lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    x = _with_one(np.concatenate([colors, lattice]))
+    target = np.concatenate([left_over, np.zeros_like(lattice)])
+    pull = np.full(len(lattice), PULL / len(lattice))
+    root = np.sqrt(np.concatenate([weights, pull]))[:, None]
+
+    inner, outer = _first_guess(x, target, root)
+    damping = 1e-3
+    error = _squared_error(x, target, root, inner, outer)
+    for _ in range(STEPS):
+        gradient, curvature = _normal_equations(x, target, root, inner, outer)
+        floor = 1e-7 * np.eye(len(curvature))
+        step = np.linalg.solve(
+            curvature + damping * np.diag(np.diag(curvature)) + floor, gradient
+        )
+        moved_inner = inner + step[: inner.size].reshape(inner.shape)
+        moved_outer = outer + step[inner.size :].reshape(outer.shape)
+        moved_error = _squared_error(x, target, root, moved_inner, moved_outer)
+        if moved_error < error:
+            inner, outer, error = moved_inner, moved_outer, moved_error
+            damping = max(damping / 4.0, 1e-7)
+        else:
+            damping *= 8.0
+    return inner, outer
+
+
+def _first_guess(x: Floats, target: Floats, root: Floats) -> tuple[Floats, Floats]:
+    """Return fixed random directions through the color cube and their least-squares outputs."""
+    rng = np.random.default_rng(0)
+    inner = rng.normal(0.0, 2.0, (4, HIDDEN))
+    inner[3] = -(rng.uniform(0.0, 1.0, (HIDDEN, 3)) * inner[:3].T).sum(axis=1)
+    hidden = root * np.tanh(x @ inner)
+    ridge = 1e-4 * np.eye(HIDDEN)
+    outer = np.linalg.solve(hidden.T @ hidden + ridge, hidden.T @ (root * target))
+    return inner, outer
+
+
+def _squared_error(
+    x: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
+) -> float:
+    residual = root * (target - np.tanh(x @ inner) @ outer)
+    return float(np.square(residual).sum())
+
+
+def _normal_equations(
+    x: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
+) -> tuple[Floats, Floats]:
+    """Return J^T r (P,) and J^T J (P, P) for the parameters [inner, outer], row by row."""
+    hidden = np.tanh(x @ inner)
+    slope = root * (1.0 - hidden**2)
+    residual = root * (target - hidden @ outer)
+    weighted = root * hidden
+    size, count = inner.size, inner.size + outer.size
+    curvature = np.zeros((count, count))
+    gradient = np.zeros(count)
+    for channel in range(3):
+        # d output / d inner[i, h] = x_i (1 - hidden_h^2) outer[h, channel]
+        through = x[:, :, None] * (slope * outer[:, channel])[:, None, :]
+        jacobian = np.concatenate([through.reshape(len(x), size), weighted], axis=1)
+        places = np.concatenate([np.arange(size), size + np.arange(HIDDEN) * 3 + channel])
+        curvature[np.ix_(places, places)] += jacobian.T @ jacobian
+        gradient[places] += jacobian.T @ residual[:, channel]
+    return gradient, curvature

@@ -1,0 +1,1 @@
+"""The subcommands of `vae-balance`, one a file, and what they share."""

@@ -1,0 +1,171 @@
+"""`vae-balance balance`: every photo learns a look of its own, which is applied to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vae_balance.commands import options
+from vae_balance.commands.console import Console, require_extra
+from vae_balance.commands.outputs import Job, check_new, plan_jobs
+
+if TYPE_CHECKING:
+    from vae_balance.images import Photo
+    from vae_balance.look import Look, LookOptions, Progress
+    from vae_balance.models.registry import Model
+
+_PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining sheet
+
+
+@click.command()
+@options.photos
+@options.output
+@options.out_dir
+@options.learning
+@click.option(
+    "--cube",
+    type=options.PATH,
+    metavar="FILE",
+    help="Write the look of the one photo too: .cube, or .png for a Hald.",
+)
+@click.option(
+    "--explain",
+    type=options.PATH,
+    metavar="FILE.png",
+    help="Draw the steps that led to the look of the one photo.",
+)
+@options.force
+@options.as_json
+@options.quiet
+def balance(
+    photos: tuple[Path, ...],
+    output: Path | None,
+    out_dir: Path | None,
+    iterations: int,
+    strength: float,
+    seed: int | None,
+    size: int,
+    proxy: str,
+    model: str,
+    device: str,
+    cube: Path | None,
+    explain: Path | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Balance each PHOTO by a look of its own.
+
+    \b
+    vae-balance balance scan.tif -o balanced.tif --cube scan.cube
+    vae-balance balance *.jpg --out-dir balanced --iterations 2
+    """
+    jobs = plan_jobs(photos, output, out_dir, force)
+    _check_extra_outputs(jobs, cube, explain, force)
+
+    from vae_balance.look import LookOptions
+    from vae_balance.lut_files import labeled_lut, write_lut
+    from vae_balance.models.registry import load_model
+
+    how = LookOptions(iterations, strength, seed, size)
+    loaded = load_model(model, device)
+    console = Console(quiet)
+    results: list[dict[str, Any]] = []
+    steps = iterations + 1  # a photo: its rounds, then writing
+    with console.bar("balancing") as move:
+        for number, job in enumerate(jobs):
+
+            def follow(done: int, *_: object, start: int = number * steps) -> None:
+                move(start + done, steps * len(jobs))
+
+            result: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
+            with console.going_on(job.photo, result):
+                check_new(job.output, force)
+                began = time.perf_counter()
+                look = _balance_photo(job, loaded, how, proxy, explain, force, follow)
+                if cube is not None:
+                    lut = labeled_lut(look, loaded.info, proxy, [job.photo])
+                    write_lut(cube, lut, overwrite=force)
+                result["lut_sha256"] = look.lut.digest()
+                result["seconds"] = round(time.perf_counter() - began, 3)
+                console.note(f"{job.photo} -> {job.output}")
+            results.append(result)
+            follow(steps)
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    console.end()
+
+
+def _check_extra_outputs(
+    jobs: Sequence[Job], cube: Path | None, explain: Path | None, force: bool
+) -> None:
+    """Check the outputs that only one photo can have.
+
+    Raises:
+        click.UsageError: there are several photos, or two outputs are one file.
+        OutputExistsError: an output exists, and overwriting was not asked for.
+        BalanceError: an output has a name that is not of its kind, or cannot be made here.
+    """
+    if len(jobs) > 1 and cube is not None:
+        raise click.UsageError(
+            "--cube is for one photo: `vae-balance learn PHOTO... -o LOOK.cube` learns one look "
+            "from several"
+        )
+    if len(jobs) > 1 and explain is not None:
+        raise click.UsageError("--explain is for one photo")
+    outputs = [path for path in (jobs[0].output, cube, explain) if path is not None]
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise click.UsageError(f"{outputs[-1]}: give every output a name of its own")
+    for path in outputs[1:]:
+        check_new(path, force)
+    if cube is not None:
+        from vae_balance.lut_files import lut_suffix
+
+        lut_suffix(cube)
+    if explain is not None:
+        require_extra("explain")
+
+
+def _balance_photo(
+    job: Job,
+    model: Model,
+    how: LookOptions,
+    proxy: str,
+    explain: Path | None,
+    force: bool,
+    progress: Progress,
+) -> Look:
+    """Learn the look of a photo, apply it in place, write the photo; return the look."""
+    from vae_balance.color_profile import apply_in_profile
+    from vae_balance.images import read_photo, write_photo
+    from vae_balance.look import learn_look
+    from vae_balance.proxy import make_proxy
+
+    photo = read_photo(job.photo)
+    look = learn_look([make_proxy(photo, proxy)], model, how, progress)
+    if explain is not None:
+        _explain(look, photo, explain, force)
+    apply_in_profile(look.lut, photo.pixels, photo.icc_profile, out=photo.pixels)
+    write_photo(photo, job.output, overwrite=force)
+    return look
+
+
+def _explain(look: Look, photo: Photo, sheet: Path, force: bool) -> None:
+    """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
+    import numpy as np
+
+    from vae_balance.color_profile import to_srgb
+    from vae_balance.explain import explain_sheet
+    from vae_balance.proxy import _upright
+
+    step = -(-max(photo.pixels.shape) // _PREVIEW_SIDE)
+    few = photo.pixels[::step, ::step, :3]
+    full_scale = np.iinfo(few.dtype).max if few.dtype.kind == "u" else 1.0
+    colors = to_srgb(few / full_scale, photo.icc_profile).clip(0.0, 1.0)
+    before = _upright(colors, photo.orientation)
+    explain_sheet(look, before, look.lut(before), sheet, overwrite=force)

@@ -1,0 +1,6 @@
+import click
+
+
+@click.command()
+def benchmark() -> None:
+    """Print the speed table."""

@@ -1,0 +1,118 @@
+"""What people see of a command: progress, notes, one-line errors, exit codes.
+
+Results (tables, JSON) go to standard output. Everything here goes to standard error; progress and
+notes only if that is a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from vae_balance.errors import BalanceError, ModelError, OptionError, OutputExistsError
+
+FAILED, WRONG_USAGE, BAD_MODEL, OUTPUT_EXISTS, INTERRUPTED = 1, 2, 3, 4, 130
+_EXIT_CODES: dict[type[BalanceError], int] = {
+    OptionError: WRONG_USAGE,
+    ModelError: BAD_MODEL,
+    OutputExistsError: OUTPUT_EXISTS,
+}
+_ERASE_LINE = "\r\x1b[K"
+
+# What each extra of pyproject.toml is needed for at run time.
+_EXTRAS = {
+    "explain": ("matplotlib",),
+    "train": ("matplotlib", "scipy", "skimage", "sklearn"),
+}
+
+
+class Failure(click.ClickException):
+    """Ends the command with the one line of a `BalanceError` and the exit code of its kind."""
+
+    def __init__(self, error: BalanceError) -> None:
+        super().__init__(str(error))
+        self.exit_code = _exit_code(error)  # type: ignore[misc]
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the line."""
+        click.echo(f"vae-balance: {self.message}", file=file, err=True)
+
+
+class Console:
+    """Tells people how far the work is, and goes on after a photo that cannot be done."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._shown = sys.stderr.isatty() and not quiet
+        self._failures: list[BalanceError] = []
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        if self._shown:
+            click.echo(f"{_ERASE_LINE}{text}", err=True)
+
+    def line(self, text: str) -> None:
+        """Print over the line that was printed so before."""
+        if self._shown:
+            click.echo(f"{_ERASE_LINE}{text}", err=True, nl=False)
+
+    @contextmanager
+    def bar(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a progress bar; what is yielded moves it to so many steps done of so many."""
+        with click.progressbar(
+            length=1, label=label, file=sys.stderr, hidden=not self._shown
+        ) as shown:
+
+            def move(done: int, total: int) -> None:
+                shown.length = total
+                shown.update(done - shown.pos)
+
+            yield move
+
+    @contextmanager
+    def going_on(self, photo: Path, result: dict[str, Any] | None = None) -> Iterator[None]:
+        """Print an error of the block, remember it, and go on; note it in `result` as well."""
+        try:
+            yield
+        except MemoryError:
+            self._remember(BalanceError(f"{photo}: does not fit into memory"), photo, result)
+        except ModelError:
+            raise  # would come with every photo
+        except BalanceError as error:
+            self._remember(error, photo, result)
+
+    def _remember(self, error: BalanceError, photo: Path, result: dict[str, Any] | None) -> None:
+        self._failures.append(error)
+        text = str(error)
+        reason = text if str(photo) in text else f"{photo}: {text}"
+        if result is not None:
+            result["error"] = reason
+        click.echo(f"{_ERASE_LINE if self._shown else ''}vae-balance: {reason}", err=True)
+
+    def end(self) -> None:
+        """End the command with the exit code of the photos that could not be done, if any."""
+        codes = {_exit_code(error) for error in self._failures}
+        if codes:
+            raise click.exceptions.Exit(codes.pop() if len(codes) == 1 else FAILED)
+
+
+def require_extra(extra: str) -> None:
+    """Check that the packages of an extra are installed.
+
+    Raises:
+        OptionError: one is not.
+    """
+    for package in _EXTRAS[extra]:
+        if find_spec(package) is None:
+            raise OptionError(
+                f"this needs {package}, which is not installed: pip install 'vae-balance[{extra}]'"
+            )
+
+
+def _exit_code(error: BalanceError) -> int:
+    return _EXIT_CODES.get(type(error), FAILED)

@@ -1,0 +1,61 @@
+"""`vae-balance evaluate`: the quality table of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vae_balance.commands import options
+from vae_balance.commands.allocator import keep_freed_memory
+from vae_balance.commands.console import Console, require_extra
+from vae_balance.commands.outputs import make_folder
+
+
+@click.command()
+@options.photo_folder
+@click.option(
+    "--out",
+    type=options.PATH,
+    default="quality",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for quality.json, quality.md and the sheets of pictures.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Evaluate on N photos, evenly spaced."
+)
+@options.model
+@options.device
+@options.as_json
+@options.quiet
+def evaluate(
+    photos: Path,
+    out: Path,
+    limit: int | None,
+    model: str,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Print the quality table of a model.
+
+    Errors are measured on photos that no training has seen. Needs
+    pip install 'vae-balance[train]'. Results of before in --out are replaced.
+
+    \b
+    vae-balance evaluate --photos photos
+    """
+    require_extra("train")
+    keep_freed_memory()
+
+    from vae_balance.models.registry import load_model
+    from vae_balance.training.evaluate import evaluate as evaluate_model
+
+    loaded = load_model(model, device)
+    make_folder(out)
+    with Console(quiet).bar("evaluating") as move:
+        quality = evaluate_model(
+            photos, loaded, out, lambda done, total, what: move(done, total), limit
+        )
+    click.echo(quality.dumps() if as_json else quality.table_markdown())

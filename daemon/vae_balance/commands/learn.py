@@ -1,0 +1,85 @@
+"""`vae-balance learn`: one look from a photo or a whole roll."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vae_balance.commands import options
+from vae_balance.commands.console import Console
+from vae_balance.commands.outputs import check_new
+
+
+@click.command()
+@options.photos
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=options.PATH,
+    metavar="LOOK",
+    help="LUT file to write: .cube, or .png for a Hald.",
+)
+@options.learning
+@options.force
+@options.as_json
+@options.quiet
+def learn(
+    photos: tuple[Path, ...],
+    output: Path,
+    iterations: int,
+    strength: float,
+    seed: int | None,
+    size: int,
+    proxy: str,
+    model: str,
+    device: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn one look from a photo or a roll.
+
+    The photos of a roll share one fault, and then one look.
+
+    \b
+    vae-balance learn roll/*.jpg -o roll.cube
+    """
+    from vae_balance.images import read_photo
+    from vae_balance.look import LookOptions, learn_look
+    from vae_balance.lut_files import labeled_lut, lut_suffix, write_lut
+    from vae_balance.models.registry import load_model
+    from vae_balance.proxy import make_proxy
+
+    lut_suffix(output)
+    check_new(output, force)
+    loaded = load_model(model, device)
+    console = Console(quiet)
+    proxies = {}
+    steps = len(photos) + iterations
+    with console.bar("learning") as move:
+        for number, photo in enumerate(photos, 1):
+            with console.going_on(photo):
+                proxies[photo] = make_proxy(read_photo(photo), proxy)
+            move(number, steps)
+        if not proxies:
+            console.end()
+        look = learn_look(
+            list(proxies.values()),
+            loaded,
+            LookOptions(iterations, strength, seed, size),
+            lambda done, *_: move(len(photos) + done, steps),
+        )
+    lut = labeled_lut(look, loaded.info, proxy, list(proxies))
+    write_lut(output, lut, overwrite=force)
+    console.note(f"one look of {len(proxies)} photos -> {output}")
+    if as_json:
+        result = {
+            "output": str(output),
+            "photos": [str(photo) for photo in proxies],
+            "lut_sha256": look.lut.digest(),
+        }
+        click.echo(json.dumps(result, indent=2))
+    console.end()

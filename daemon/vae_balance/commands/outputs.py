@@ -1,0 +1,83 @@
+"""Which photo goes where: everything that can be known to go wrong is found before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from vae_balance.errors import BalanceError, OutputExistsError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo and where its result goes."""
+
+    photo: Path
+    output: Path
+
+
+def plan_jobs(
+    photos: Sequence[Path], output: Path | None, out_dir: Path | None, force: bool
+) -> list[Job]:
+    """Pair every photo with its output and make the folder when it is missing.
+
+    Raises:
+        click.UsageError: the options contradict one another, or two outputs would be one file.
+        OutputExistsError: a photo would be overwritten by its result, without `force`.
+        BalanceError: the folder cannot be made.
+    """
+    if (output is None) == (out_dir is None):
+        raise click.UsageError("give either -o OUT, for one photo, or --out-dir DIR")
+    if output is not None:
+        if len(photos) > 1:
+            raise click.UsageError("-o OUT is for one photo: give --out-dir DIR for several")
+        jobs = [Job(photos[0], output)]
+    else:
+        assert out_dir is not None
+        jobs = [Job(photo, out_dir / photo.name) for photo in photos]
+    _check_distinct([job.photo for job in jobs], [job.output for job in jobs])
+    for job in jobs:
+        if not force and job.output.resolve() == job.photo.resolve():
+            raise OutputExistsError(
+                f"{job.output}: is the photo itself; give --force to overwrite it"
+            )
+    if out_dir is not None:
+        make_folder(out_dir)
+    return jobs
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Check, before the work, that an output may be written.
+
+    Raises:
+        OutputExistsError: it exists, and overwriting was not asked for.
+    """
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path}: exists already; give --force to overwrite it")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, where they are missing.
+
+    Raises:
+        BalanceError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BalanceError(f"{folder}: cannot make this folder: {reason}") from error
+
+
+def _check_distinct(photos: Sequence[Path], outputs: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for photo, output in zip(photos, outputs, strict=True):
+        # Names that differ in case only are one file on Windows and macOS.
+        first = seen.setdefault(output.name.casefold(), photo)
+        if first is not photo:
+            raise click.UsageError(
+                f"{first} and {photo} would both be written to {output}: balance them one by one"
+            )

@@ -1,0 +1,194 @@
+"""`vae-balance train`: train a VAE or a latent balancer on a folder of photos."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vae_balance.commands import options
+from vae_balance.commands.allocator import keep_freed_memory
+from vae_balance.commands.console import Console, require_extra
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _common(command: F) -> F:
+    """Add the options of both networks, in the order of the help."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+_COMMON: tuple[Callable[[Any], Any], ...] = (
+    options.photo_folder,
+    click.option(
+        "--out",
+        required=True,
+        type=options.PATH,
+        metavar="DIR",
+        help="Folder for checkpoint, log, plot and result; a run found there goes on.",
+    ),
+    click.option("--steps", type=click.IntRange(1), metavar="N", help="Optimizer steps in all."),
+    click.option("--batch", type=click.IntRange(1), metavar="N", help="Views of photos a step."),
+    click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True), metavar="X"),
+    click.option("--seed", type=click.IntRange(0), metavar="N", help="Of weights and batches."),
+    options.device,
+    options.quiet,
+)
+
+
+@click.group()
+def train() -> None:
+    """Train a network on photos of your own.
+
+    Needs pip install 'vae-balance[train]'. What is not given is as for the embedded model. A run
+    can be stopped with Ctrl-C at any time: the same command goes on from its last checkpoint. On
+    Linux with glibc the command starts itself again with MALLOC_* settings that make training
+    several times faster.
+    """
+
+
+@train.command("vae")
+@_common
+def vae_command(
+    photos: Path,
+    out: Path,
+    batch: int | None,
+    device: str,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a VAE; the result is DIR/vae.
+
+    \b
+    vae-balance train vae --photos photos --out my-vae
+    """
+    _prepare()
+    from vae_balance.models.registry import choose_device
+    from vae_balance.training.train_vae import VAETraining, train_vae
+
+    given = _given(batch=batch, **settings)
+    config = VAETraining(photos, out, device=str(choose_device(device)), **given)
+    _watch(lambda report: train_vae(config, report), out, config.steps, Console(quiet))
+
+
+@train.command("balancer")
+@_common
+@click.option(
+    "--luts", type=options.PATH, metavar="DIR", help="Your own .cube files, as further damage."
+)
+@click.option(
+    "--vae",
+    type=options.PATH,
+    metavar="DIR",
+    help="Folder of the VAE (DIR/vae of `train vae`); the embedded model's when not given.",
+)
+def balancer_command(
+    photos: Path,
+    out: Path,
+    batch: int | None,
+    vae: Path | None,
+    device: str,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a latent balancer for a VAE; DIR becomes a model for --model DIR.
+
+    \b
+    vae-balance train balancer --photos photos --vae my-vae/vae --out my-model
+    vae-balance balance photo.jpg -o balanced.jpg --model my-model
+    """
+    _prepare()
+    from vae_balance.models.registry import EMBEDDED, choose_device, find_model
+    from vae_balance.training.train_balancer import BalancerTraining, train_balancer
+
+    vae = vae or find_model(EMBEDDED).folder / "vae"
+    given = _given(views=batch, **settings)
+    config = BalancerTraining(photos, vae, out, device=str(choose_device(device)), **given)
+    console = Console(quiet)
+    try:
+        _watch(lambda report: train_balancer(config, report), out, config.steps, console)
+    finally:
+        if (out / "latent_balancer").is_dir():
+            _make_model(out, vae, photos)
+
+
+def _prepare() -> None:
+    require_extra("train")
+    keep_freed_memory()
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _watch(
+    run: Callable[[Callable[[dict[str, float]], None]], object],
+    out: Path,
+    steps: int,
+    console: Console,
+) -> None:
+    """Run a training with a live line, and plot its losses, also when it is stopped."""
+    progress = TrainingLine(steps)
+    try:
+        run(lambda row: console.line(progress.describe(row, time.monotonic())))
+    except KeyboardInterrupt:
+        kept = (out / "checkpoint.pt").exists()
+        then = "goes on from its last checkpoint" if kept else "starts again"
+        click.echo(f"\nvae-balance: stopped; the same command {then}", err=True)
+        raise
+    finally:
+        log = out / "log.jsonl"
+        if log.is_file():
+            from vae_balance.training.plots import plot_losses
+
+            plot_losses(log, out / "losses.png")
+            console.note(f"losses: {out / 'losses.png'}")
+
+
+@dataclass
+class TrainingLine:
+    """The line that tells how far a training is.
+
+    Attributes:
+        steps: of the whole run.
+    """
+
+    steps: int
+    _first: tuple[float, float] | None = None
+    _watched: dict[str, float] | None = None
+
+    def describe(self, row: dict[str, float], now: float) -> str:
+        """Return step, losses, speed and remaining time; `now` in seconds of any clock."""
+        step = row["step"]
+        self._first = self._first or (step, now)
+        values = {name: value for name, value in row.items() if name != "step"}
+        watched = {name: value for name, value in values.items() if name.startswith("watch")}
+        self._watched = watched or self._watched or {}
+        parts = [f"step {step:.0f}/{self.steps}"]
+        parts += [f"{name} {value:.3g}" for name, value in (values | self._watched).items()]
+        done, passed = step - self._first[0], now - self._first[1]
+        if done > 0 and passed > 0:
+            rate = done / passed
+            parts += [f"{rate:.2g} steps/s", f"{_duration((self.steps - step) / rate)} left"]
+        return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _make_model(folder: Path, vae: Path, photos: Path) -> None:
+    """Put the VAE beside the latent balancer and describe both, so that they make a model."""
+    from vae_balance.models.registry import write_info
+
+    if vae.resolve() != (folder / "vae").resolve():
+        shutil.copytree(vae, folder / "vae", dirs_exist_ok=True)
+    write_info(folder, folder.resolve().name, "1", "not stated", f"trained on {photos.name}")

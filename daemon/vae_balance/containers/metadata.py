@@ -1,0 +1,34 @@
+"""The metadata of a picture file that outlive a change of its pixels."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    r"""Metadata as stored bytes.
+
+    Attributes:
+        exif: A TIFF structure, as after "Exif\0\0" in a JPEG file. From a TIFF file: its first
+            directory without what describes the pixels, with the directories below it.
+        xmp: An XMP packet.
+        resolution: Pixels per inch, across and down, where the file states it outside of EXIF.
+        own: Segments or chunks that only the same file format can hold.
+    """
+
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    own: tuple[bytes, ...] = ()
+
+
+def fitting(name: str, data: bytes | None, limit: int) -> bytes | None:
+    """Return `data`, or None with a warning if it is longer than the file format can hold."""
+    if data is not None and len(data) > limit:
+        _log.warning("%s of %d bytes left out: at most %d fit", name, len(data), limit)
+        return None
+    return data

@@ -1,0 +1,120 @@
+"""Write a file so that a reader finds either all of the new one or all of the old one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vae_balance.errors import BalanceError, OutputExistsError
+
+_ADVICE = {
+    errno.ENOSPC: "free some space or choose another drive",
+    errno.EDQUOT: "free some space or choose another drive",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it becomes `path` when the block ends well.
+
+    The temporary file exists already, is empty, and carries the suffix of `path`, so that
+    writers that choose a format by suffix can be given it. If the block raises anything,
+    KeyboardInterrupt included, it is removed and an old file at `path` is as it was. A symbolic
+    link at `path` stays and the file it points to is replaced. A new file gets the permissions
+    that the umask allows; a replaced one keeps those of the old file.
+
+    Raises:
+        OutputExistsError: `path` exists, or appears while the block runs, and `overwrite` is
+            false.
+        BalanceError: The file cannot be written: its folder is missing or read-only, `path` is a
+            folder or a device, the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".vae-balance-{secrets.token_hex(8)}{target.suffix}"
+    try:
+        old_mode = _check_target(target, path, overwrite)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        if old_mode is not None:
+            temporary.chmod(old_mode)
+        if overwrite:
+            temporary.replace(target)
+        else:
+            _move_without_replacing(temporary, target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        ours = error.filename is None or str(error.filename) in (str(temporary), str(target))
+        if error.errno is None or not ours:  # of a library's own making, or about another file
+            raise
+        if isinstance(error, FileExistsError):
+            raise _exists(path) from error
+        reason = error.strerror or str(error)
+        advice = _ADVICE.get(error.errno, "choose another place")
+        raise BalanceError(f"{path}: cannot be written: {reason}; {advice}") from error
+    finally:
+        with suppress(OSError):  # the error that brought us here matters more
+            temporary.unlink(missing_ok=True)
+
+
+def _check_target(target: Path, path: str | os.PathLike[str], overwrite: bool) -> int | None:
+    """Return the permission bits of the file that will be replaced, None for a new file."""
+    if not target.parent.is_dir():
+        raise BalanceError(
+            f"{path}: cannot be written: there is no folder {target.parent}; create it first"
+        )
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise BalanceError(f"{path}: is a folder; give the name of a file")
+    if not stat.S_ISREG(mode):
+        raise BalanceError(f"{path}: is not an ordinary file; give another name")
+    if not overwrite:
+        raise _exists(path)
+    return stat.S_IMODE(mode) & 0o777
+
+
+def _move_without_replacing(temporary: Path, target: Path) -> None:
+    """Rename `temporary` to `target`; FileExistsError if something has appeared there."""
+    if os.name == "nt":
+        temporary.rename(target)  # on Windows this refuses to replace
+        return
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here (FAT, some network drives): take the name, then rename
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            temporary.replace(target)
+        except BaseException:
+            target.unlink()
+            raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, where the system can (not on Windows)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _exists(path: str | os.PathLike[str]) -> OutputExistsError:
+    return OutputExistsError(
+        f"{path}: exists already; give --force to overwrite it or choose another name"
+    )

@@ -1,0 +1,259 @@
+"""A 3D LUT: the numbers of a look, and their application to pixels by OpenColorIO."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vae_balance.errors import LutError, OptionError
+
+Pixels = npt.NDArray[Any]
+
+MIN_SIZE = 2
+MAX_SIZE = 129  # of OpenColorIO
+DEFAULT_SIZE = 33
+
+_DEPTHS = {  # names in OpenColorIO, which is imported only when a LUT is applied
+    np.dtype(np.uint8): "BIT_DEPTH_UINT8",
+    np.dtype(np.uint16): "BIT_DEPTH_UINT16",
+    np.dtype(np.float16): "BIT_DEPTH_F16",
+    np.dtype(np.float32): "BIT_DEPTH_F32",
+}
+# OpenColorIO holds a row of pixels as RGBA float32 while it works: this one stays in a core's
+# cache. A strip is as much as one thread does at a time.
+_ROW = 4096
+_STRIP = 16 * _ROW
+_MAX_THREADS = 8  # more would only wait for memory
+
+
+@dataclass(frozen=True, eq=False)
+class Lut3D:
+    """A color function, sampled on a regular cube and interpolated tetrahedrally.
+
+    Attributes:
+        table: (n, n, n, 3) float32, indexed [red, green, blue], n in 2..129: the sRGB-encoded
+            output color for sRGB-encoded inputs i / (n - 1). Outputs may leave 0..1. The table
+            is copied and cannot be written to.
+        title: A name for people.
+        comments: Lines for people, kept in files that can hold them.
+
+    Raises:
+        LutError: The table has another shape or size, or values that are not finite numbers.
+    """
+
+    table: npt.NDArray[np.float32]
+    title: str = ""
+    comments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the table and freeze a copy of it."""
+        given = np.asarray(self.table)
+        size = given.shape[0] if given.ndim else 0
+        if given.shape != (size, size, size, 3) or not MIN_SIZE <= size <= MAX_SIZE:
+            raise LutError(
+                f"LUT table of shape {given.shape}: "
+                f"it must be (n, n, n, 3) with n in {MIN_SIZE}..{MAX_SIZE}"
+            )
+        if given.dtype.kind not in "fiu":
+            raise LutError(f"LUT table of type {given.dtype}: it must hold real numbers")
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
+            table = np.array(given, dtype=np.float32, order="C")
+        if not np.isfinite(table).all():
+            raise LutError("LUT table holds NaN or infinite values: all must be finite")
+        table.flags.writeable = False
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "comments", tuple(self.comments))
+
+    @property
+    def size(self) -> int:
+        """Nodes along each edge of the cube."""
+        return int(self.table.shape[0])
+
+    @classmethod
+    def identity(cls, size: int = DEFAULT_SIZE) -> Lut3D:
+        """Return the LUT that leaves every color as it is.
+
+        Raises:
+            OptionError: The size is not in 2..129.
+        """
+        return cls(_nodes(size).astype(np.float32))
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
+        size: int = DEFAULT_SIZE,
+    ) -> Lut3D:
+        """Bake `function` at the nodes of a cube.
+
+        Args:
+            function: Maps (k, 3) float64 sRGB-encoded colors in 0..1 to (k, 3) of the same kind.
+            size: Nodes along each edge.
+
+        Raises:
+            OptionError: The size is not in 2..129.
+            LutError: The function returns another shape, or values that are not finite.
+        """
+        nodes = _nodes(size).reshape(-1, 3)
+        baked = np.asarray(function(nodes))
+        if baked.shape != nodes.shape:
+            raise LutError(f"function returned shape {baked.shape}: it must be {nodes.shape}")
+        return cls(baked.reshape(size, size, size, 3))
+
+    def blended(self, strength: float) -> Lut3D:
+        """Return the LUT between no change (strength 0) and this one (1), or beyond (above 1).
+
+        Raises:
+            OptionError: The strength is not a finite number.
+        """
+        if not np.isfinite(strength):
+            raise OptionError(f"strength {strength}: it must be a finite number")
+        identity = _nodes(self.size)
+        table = identity + strength * (self.table - identity)
+        return Lut3D(table.astype(np.float32), self.title, self.comments)
+
+    def __call__(self, colors: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Map colors, (..., 3), sRGB-encoded floats, to float32 of the same shape and encoding.
+
+        A color outside 0..1 is mapped as the nearest color inside and keeps its distance from
+        it: lut(clip(x)) + (x - clip(x)). A color with a NaN or an infinity stays as it is.
+
+        Raises:
+            OptionError: `colors` does not end in a dimension of three.
+        """
+        with np.errstate(over="ignore"):  # stays as it is, as infinity
+            mapped: npt.NDArray[np.float32] = np.array(colors, dtype=np.float32, order="C")
+        if mapped.ndim == 0 or mapped.shape[-1] != 3:
+            raise OptionError(f"colors of shape {mapped.shape}: it must be (..., 3)")
+        _apply_in_place(self, mapped.reshape(-1, 3))
+        return mapped
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hex, of the size and of the table's float32 numbers."""
+        sha256 = hashlib.sha256(self.size.to_bytes(4, "little"))
+        sha256.update(self.table.astype("<f4").tobytes())
+        return sha256.hexdigest()
+
+
+def apply_lut(lut: Lut3D, pixels: Pixels, *, out: Pixels | None = None) -> Pixels:
+    """Map the colors of a picture.
+
+    Memory beyond `pixels` and the result does not grow with the picture. A pixel's result
+    depends on nothing but the pixel, so that a picture may be given in strips of any height.
+
+    Args:
+        lut: What to apply.
+        pixels: (H, W, 3) or (H, W, 4), uint8, uint16, float16 or float32, in the encoding that
+            the LUT expects, 0..full scale for integers and 0..1 for floats. A fourth channel,
+            alpha, is passed on bit for bit and has no influence on colors. Floats outside 0..1
+            survive as in `Lut3D.__call__`; a pixel with a NaN or an infinity among its colors
+            stays as it is.
+        out: C-contiguous array of the same shape and dtype for the result; `pixels` itself to
+            work in place. None makes a new one.
+
+    Returns:
+        The result: `out` or the new array.
+
+    Raises:
+        OptionError: An array has another shape, dtype or layout.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise OptionError(f"pixels of shape {pixels.shape}: it must be (H, W, 3) or (H, W, 4)")
+    if pixels.dtype not in _DEPTHS:
+        names = ", ".join(str(dtype) for dtype in _DEPTHS)
+        raise OptionError(f"pixels of type {pixels.dtype}: convert to one of {names}")
+    if out is None:
+        out = np.array(pixels, order="C")
+    elif out.shape != pixels.shape or out.dtype != pixels.dtype:
+        raise OptionError(
+            f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
+        )
+    elif not (out.flags.c_contiguous and out.flags.writeable):
+        raise OptionError("out is read-only or not C-contiguous: give a writable, contiguous array")
+    elif out is not pixels:
+        np.copyto(out, pixels)
+    _apply_in_place(lut, out.reshape(-1, out.shape[2]))
+    return out
+
+
+def _nodes(size: int) -> npt.NDArray[np.float64]:
+    """Return the colors at the nodes of a cube, (size, size, size, 3), indexed [r, g, b]."""
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise OptionError(f"LUT size {size}: it must be in {MIN_SIZE}..{MAX_SIZE}")
+    steps = np.arange(size) / (size - 1)
+    return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+
+
+def _apply_in_place(lut: Lut3D, pixels: Pixels) -> None:
+    """Map contiguous `pixels`, (N, 3 or 4), strip by strip, on as many threads as are useful."""
+    strips = [pixels[start : start + _STRIP] for start in range(0, len(pixels), _STRIP)]
+    work = _apply_to_floats if pixels.dtype.kind == "f" else _run
+    threads = min(len(strips), os.cpu_count() or 1, _MAX_THREADS)
+    if threads <= 1:
+        for strip in strips:
+            work(lut, strip)
+        return
+    with ThreadPoolExecutor(threads) as pool:  # OpenColorIO and numpy let other threads run
+        for _ in pool.map(work, [lut] * len(strips), strips):
+            pass
+
+
+def _apply_to_floats(lut: Lut3D, strip: Pixels) -> None:
+    """Map float pixels, (N, 3 or 4), where OpenColorIO alone would clip those outside 0..1."""
+    # Read as unsigned integers, the floats in 0..1 are those up to the one that 1.0 makes: minus
+    # signs, NaN and infinities all lie above. So one fast comparison finds whether all is plain.
+    bits = strip.view(f"u{strip.itemsize}")
+    one = np.ones(1, strip.dtype).view(bits.dtype)[0]
+    if bits.max() <= one:
+        _run(lut, strip)
+        return
+    # float16 overflows early, and alpha may hold any bits, signaling NaNs as well
+    with np.errstate(over="ignore", invalid="ignore"):
+        beyond = strip.astype(np.float32)
+        finite = np.isfinite(beyond).all() or np.isfinite(beyond[:, :3]).all(axis=1, keepdims=True)
+        mapped = beyond.copy()
+        _run(lut, mapped)
+        beyond -= beyond.clip(0, 1)
+        mapped += beyond
+        np.copyto(strip[:, :3], mapped[:, :3], where=finite, casting="same_kind")
+
+
+def _run(lut: Lut3D, pixels: Pixels) -> None:
+    """Pass contiguous `pixels`, (N, 3 or 4), through OpenColorIO, which clips to 0..1."""
+    import PyOpenColorIO
+
+    depth = getattr(PyOpenColorIO, _DEPTHS[pixels.dtype])
+    processor = _processor(lut, pixels.dtype)
+    whole_rows = len(pixels) // _ROW * _ROW
+    for part, width in ((pixels[:whole_rows], _ROW), (pixels[whole_rows:], len(pixels) % _ROW)):
+        if len(part):
+            height, channels = len(part) // width, part.shape[1]
+            strides = (part.itemsize, channels * part.itemsize, width * channels * part.itemsize)
+            processor.apply(
+                PyOpenColorIO.PackedImageDesc(part, width, height, channels, depth, *strides)
+            )
+
+
+@lru_cache(maxsize=4)
+def _processor(lut: Lut3D, dtype: np.dtype[Any]) -> Any:
+    """Return OpenColorIO's CPU processor for `lut`, from `dtype` to `dtype`."""
+    import PyOpenColorIO
+
+    transform = PyOpenColorIO.Lut3DTransform(gridSize=lut.size)
+    transform.setInterpolation(PyOpenColorIO.INTERP_TETRAHEDRAL)
+    transform.setData(lut.table.reshape(-1))  # it wants blue fastest, as the table is
+    # A configuration remembers processors and takes two LUTs of the same size, minimum and
+    # maximum for one: each LUT has a configuration of its own.
+    config = PyOpenColorIO.Config.CreateRaw()
+    depth = getattr(PyOpenColorIO, _DEPTHS[dtype])
+    return config.getProcessor(transform).getOptimizedCPUProcessor(
+        depth, depth, PyOpenColorIO.OPTIMIZATION_LOSSLESS
+    )

@@ -1,0 +1,80 @@
+"""LUT files of either form, chosen by suffix, and the lines that tell where a look comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import vae_balance
+from vae_balance.cube import read_cube, write_cube
+from vae_balance.errors import LutError
+from vae_balance.hald import read_hald, write_hald
+from vae_balance.lut import Lut3D
+
+if TYPE_CHECKING:
+    from vae_balance.look import Look
+    from vae_balance.models.registry import ModelInfo
+
+_READERS = {".cube": read_cube, ".png": read_hald}
+_WRITERS = {".cube": write_cube, ".png": write_hald}
+SUFFIXES = frozenset(_READERS)
+
+
+def read_lut(path: Path) -> Lut3D:
+    """Read a .cube file or a Hald picture (.png).
+
+    Raises:
+        LutError: the file is malformed, or neither of the two.
+    """
+    return _READERS[lut_suffix(path)](path)
+
+
+def write_lut(path: Path, lut: Lut3D, *, overwrite: bool = False) -> None:
+    """Write a .cube file or a Hald picture (.png), all or nothing.
+
+    Raises:
+        LutError: the suffix is neither of the two.
+        OutputExistsError: `path` exists and `overwrite` is false.
+        BalanceError: the file cannot be written.
+    """
+    _WRITERS[lut_suffix(path)](path, lut, overwrite=overwrite)
+
+
+def lut_suffix(path: Path) -> str:
+    """Return the suffix of a LUT file, in lower case.
+
+    Raises:
+        LutError: it is none that can be read or written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise LutError(f"{path}: not the name of a LUT: end it in .cube, or .png for a Hald")
+    return suffix
+
+
+def labeled_lut(look: Look, model: ModelInfo, proxy: str, photos: Sequence[Path]) -> Lut3D:
+    """Return the LUT of a look with a title, and comments that tell how to learn it again.
+
+    Args:
+        look: what was learned.
+        model: what it was learned with.
+        proxy: "centre" or "frame".
+        photos: what it was learned from.
+    """
+    options = look.options
+    seed = "none (means decoded)" if options.seed is None else str(options.seed)
+    comments = (
+        f"VAE Balance {vae_balance.__version__}",
+        f"model: {model.name} {model.version}",
+        f"iterations: {options.iterations}",
+        f"strength: {options.strength:g}",
+        f"seed: {seed}",
+        f"proxy: {proxy}",
+        *(f"learned from: {photo.name}" for photo in photos),
+        f"sha256 of the LUT: {look.lut.digest()}",
+        "sRGB-encoded colors in and out",
+    )
+    more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""
+    return replace(look.lut, title=f"{photos[0].stem}{more}, balanced", comments=comments)

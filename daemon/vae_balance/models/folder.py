@@ -1,0 +1,70 @@
+"""Networks kept as folders of diffusers' form: config.json and one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from vae_balance.errors import ModelError
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
+
+
+class FolderModel(nn.Module):
+    """A network with a frozen dataclass of sizes, saved to and loaded from a folder."""
+
+    config_type: ClassVar[type[Any]]
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    def save_folder(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write config.json and the weights as `dtype` into `folder`, made when missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"_class_name": type(self).__name__, **asdict(self.config)}
+        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        state = {name: value.to(dtype).contiguous() for name, value in self.state_dict().items()}
+        save_file(state, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
+
+    @classmethod
+    def load_folder(cls, folder: Path) -> Self:
+        """Read a network that `save_folder` wrote; weights become float32.
+
+        Raises:
+            ModelError: a file is missing, broken, or of another network.
+        """
+        config = cls._read_config(folder / CONFIG_NAME)
+        model = cls(config)
+        weights = folder / WEIGHTS_NAME
+        try:
+            state = load_file(str(weights))
+            model.load_state_dict({name: value.float() for name, value in state.items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{weights}: not the weights of a {cls.__name__}: {reason}") from error
+        return model.eval()
+
+    @classmethod
+    def _read_config(cls, path: Path) -> Any:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            name = values.pop("_class_name")
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path}: not a model configuration: {error}") from error
+        if name != cls.__name__:
+            raise ModelError(f"{path}: describes a {name}, where a {cls.__name__} is needed")
+        known = {field.name for field in fields(cls.config_type)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ModelError(f"{path}: unknown setting {unknown[0]!r}; known: {sorted(known)}")
+        lists = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls.config_type(**lists)

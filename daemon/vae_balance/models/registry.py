@@ -1,0 +1,193 @@
+"""Which models there are, whether their files are whole, and loading them.
+
+A model is a folder:
+
+    model.json            name, version, license, source, sha256 of every file below
+    README.md             model card
+    vae/                  config.json, diffusion_pytorch_model.safetensors
+    latent_balancer/      config.json, diffusion_pytorch_model.safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+
+from vae_balance.errors import ModelError, OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vae_balance.latent_balancer import LatentBalancer
+    from vae_balance.vae import VAE
+
+EMBEDDED = "embedded"
+DESCRIPTION_NAME = "model.json"
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without loading it.
+
+    Attributes:
+        name: what `--model` calls it.
+        folder: where it lies.
+        version: of its weights.
+        license: under which they may be used.
+        source: where they come from.
+        sha256: file name within the folder -> hex digest.
+    """
+
+    name: str
+    folder: Path
+    version: str
+    license: str
+    source: str
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A VAE and the latent balancer trained for it, on one device, ready for inference."""
+
+    info: ModelInfo
+    vae: VAE
+    latent_balancer: LatentBalancer
+    device: torch.device
+
+
+def user_models_folder() -> Path:
+    """Return the folder in which the user's own models are looked for by name."""
+    return platformdirs.user_data_path("vae-balance", appauthor=False) / "models"
+
+
+def list_models() -> list[ModelInfo]:
+    """Return the embedded model and those in the user's folder, by name."""
+    own = user_models_folder()
+    folders = sorted(own.iterdir()) if own.is_dir() else []
+    found = [folder for folder in folders if (folder / DESCRIPTION_NAME).is_file()]
+    return [read_info(folder) for folder in (_embedded_folder(), *found)]
+
+
+def find_model(name: str) -> ModelInfo:
+    """Return the model called `name`: a known name, or the path of a model's folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for folder in (Path(name), user_models_folder() / name):
+        if (folder / DESCRIPTION_NAME).is_file():
+            return read_info(folder)
+    if name == EMBEDDED:
+        return read_info(_embedded_folder())
+    known = ", ".join(info.name for info in list_models())
+    raise ModelError(
+        f"model {name!r}: no such model; known: {known}; or give the path of a folder "
+        f"with a {DESCRIPTION_NAME}"
+    )
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """Read the description of the model in `folder`.
+
+    Raises:
+        ModelError: it is missing or malformed.
+    """
+    path = folder / DESCRIPTION_NAME
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        texts = {key: str(values[key]) for key in ("name", "version", "license", "source")}
+        digests = {str(file): str(digest) for file, digest in values["sha256"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: not a model description: {error!r}") from error
+    return ModelInfo(folder=folder, sha256=digests, **texts)
+
+
+def verify_files(info: ModelInfo) -> None:
+    """Compare every file of the model with its checksum.
+
+    Raises:
+        ModelError: a file is missing or changed.
+    """
+    for name, expected in info.sha256.items():
+        path = info.folder / name
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror}); install again") from error
+        if digest != expected:
+            raise ModelError(
+                f"{path}: damaged: its sha256 is {digest[:12]}..., not {expected[:12]}...; "
+                "install the model again"
+            )
+
+
+def load_model(name: str = EMBEDDED, device: str = "auto") -> Model:
+    """Load a model whose files are whole.
+
+    Args:
+        name: a model's name or the path of its folder.
+        device: "auto" (CUDA when there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ModelError: no such model, or its files are damaged.
+        OptionError: no such device.
+    """
+    from vae_balance.latent_balancer import LatentBalancer
+    from vae_balance.vae import VAE
+
+    info = find_model(name)
+    verify_files(info)
+    place = choose_device(device)
+    vae = VAE.load_folder(info.folder / "vae").to(place)
+    latent_balancer = LatentBalancer.load_folder(info.folder / "latent_balancer").to(place)
+    return Model(info, vae, latent_balancer, place)
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the torch device for "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        OptionError: the device is unknown or not there.
+    """
+    import torch
+
+    if device.split(":")[0] not in DEVICES:
+        raise OptionError(f"device {device!r}: choose one of {', '.join(DEVICES)}, cuda:N")
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise OptionError(f"device {device!r}: torch finds no usable CUDA device; use cpu or auto")
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise OptionError(f"device {device!r}: not a device name; for instance cuda:0") from error
+
+
+def write_info(folder: Path, name: str, version: str, license_name: str, source: str) -> None:
+    """Describe the model in `folder`: hash every file of its networks into `model.json`."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors"))
+    digests = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.name != DESCRIPTION_NAME
+    }
+    values = {
+        "name": name,
+        "version": version,
+        "license": license_name,
+        "source": source,
+        "sha256": digests,
+    }
+    text = json.dumps(values, indent=2) + "\n"
+    (folder / DESCRIPTION_NAME).write_text(text, encoding="utf-8")
+
+
+def _embedded_folder() -> Path:
+    return Path(__file__).parent / EMBEDDED

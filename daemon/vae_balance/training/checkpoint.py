@@ -1,0 +1,78 @@
+"""Training state on disk: one file that a run resumes from, and its loss log."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vae_balance.errors import ModelError
+from vae_balance.files import atomic_write
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes from step to step."""
+
+    network: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    best_score: float = float("inf")
+
+    def save(self, path: Path) -> None:
+        """Write the state, replacing what was there only when the new file is whole."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "best_score": self.best_score,
+        }
+        with atomic_write(path, overwrite=True) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path) -> None:
+        """Take up the state of `path`.
+
+        Raises:
+            ModelError: the file is damaged, or of a network of other sizes.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best_score = int(state["step"]), float(state["best_score"])
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"{path}: cannot resume from this checkpoint ({reason}); "
+                "delete it to start again, or give another --out"
+            ) from error
+
+
+def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
+    """Move the averaged weights toward the network's; the average is short while young."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for kept, new in zip(average.parameters(), network.parameters(), strict=True):
+            kept.lerp_(new, 1.0 - decay)
+
+
+def append_log(path: Path, row: dict[str, float]) -> None:
+    """Add one line of JSON to the loss log."""
+    with path.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(row) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a loss log, empty when there is none yet."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

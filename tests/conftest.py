@@ -1,0 +1,85 @@
+"""What several tests need: a model with random weights, pictures made by code, the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+
+from vae_balance.cli import main
+from vae_balance.commands.allocator import SETTINGS
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a small model that does something, if nothing sensible, to colors."""
+    import torch
+
+    from vae_balance.latent_balancer import LatentBalancer, LatentBalancerConfig
+    from vae_balance.models.registry import write_info
+    from vae_balance.vae import VAE, VAEConfig
+
+    folder = tmp_path_factory.mktemp("models") / "random"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        vae = VAE(
+            VAEConfig(
+                encoder_channels=(16, 16),
+                encoder_blocks=(1, 1),
+                decoder_channels=(16, 16),
+                decoder_blocks=(1, 1),
+            )
+        )
+        balancer = LatentBalancer(
+            LatentBalancerConfig(
+                palette=16, coarse=16, coarse_blocks=1, context=16, fine=16, fine_blocks=1
+            )
+        )
+        torch.nn.init.normal_(balancer.leave.weight, std=0.6)  # zero would leave every photo alone
+    vae.save_folder(folder / "vae")
+    balancer.save_folder(folder / "latent_balancer")
+    write_info(folder, "random", "0", "MIT", "made by the tests")
+    return folder
+
+
+def picture(height: int = 60, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
+    """Return a picture (H, W, 3): soft gradients of color and a little noise."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:1 : height * 1j, 0:1 : width * 1j]
+    waves = rng.uniform(1.0, 5.0, (3, 2))
+    colors = [0.5 + 0.4 * np.sin(a * rows + b * columns + a) for a, b in waves]
+    noisy = np.stack(colors, axis=-1) + rng.normal(0.0, 0.02, (height, width, 3))
+    return np.round(noisy.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a photo, `photo("a.jpg", seed=1)`, and returns its path."""
+
+    def write(name: str = "photo.jpg", seed: int = 0) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(seed=seed)).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs `vae-balance` with arguments in this process."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)  # so that no command starts the process again
+
+    def invoke(*arguments: object) -> Result:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke

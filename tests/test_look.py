@@ -1,0 +1,107 @@
+"""Learning a look: the promises of the algorithm, whatever the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vae_balance.errors import OptionError
+from vae_balance.look import LookOptions, compose, learn_look
+from vae_balance.models.registry import Model
+
+
+def proxy(seed: int = 0) -> NDArray[np.float32]:
+    """Return a smooth colorful picture (224, 224, 3)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:224, 0:224] / 223.0
+    waves = [np.sin(rng.uniform(2, 9) * x + rng.uniform(2, 9) * y + i) for i in range(3)]
+    return (0.5 + 0.4 * np.stack(waves, axis=-1)).astype(np.float32)
+
+
+def test_the_same_proxy_and_options_give_the_same_lut_bit_for_bit(model: Model) -> None:
+    first, second = (learn_look([proxy()], model, LookOptions(iterations=2)) for _ in range(2))
+    assert first.lut.digest() == second.lut.digest()
+
+
+def test_strength_0_changes_nothing(model: Model) -> None:
+    colors = proxy()[::16, ::16]
+    lut = learn_look([proxy()], model, LookOptions(strength=0.0)).lut
+    np.testing.assert_allclose(lut(colors), colors, atol=1e-6)
+
+
+def test_strength_scales_the_change(model: Model) -> None:
+    full, beyond = (
+        learn_look([proxy()], model, LookOptions(strength=strength)).lut.table
+        for strength in (1.0, 1.5)
+    )
+    identity = learn_look([proxy()], model, LookOptions(strength=0.0)).lut.table
+    np.testing.assert_allclose(beyond - identity, 1.5 * (full - identity), atol=1e-5)
+    assert np.abs(full - identity).max() > 0.01
+
+
+def test_every_round_sees_what_the_round_before_made(model: Model) -> None:
+    look = learn_look([proxy()], model, LookOptions(iterations=3))
+    assert len(look.rounds) == 3
+    first, second = look.rounds[:2]
+    np.testing.assert_array_equal(
+        second.proxies, np.clip(first.color_map(first.proxies), 0.0, 1.0)
+    )
+
+
+def test_the_lut_is_all_rounds_one_after_the_other(model: Model) -> None:
+    look = learn_look([proxy()], model, LookOptions(iterations=3, size=5))
+    node = np.array([0.25, 0.5, 0.75])
+    expected = compose([learned.color_map for learned in look.rounds], node[None])[0]
+    np.testing.assert_allclose(look.lut.table[1, 2, 3], expected, atol=1e-5)
+
+
+def test_shapes_are_those_of_the_published_algorithm(model: Model) -> None:
+    learned = learn_look([proxy()], model).rounds[0]
+    assert learned.moments.shape == learned.balanced.shape == (1, 8, 28, 28)
+    assert learned.distorted.shape == learned.fixed.shape == (1, 224, 224, 3)
+
+
+def test_a_seed_decodes_a_sample_and_repeats_itself(model: Model) -> None:
+    mean, sample, again, other = (
+        learn_look([proxy()], model, LookOptions(seed=seed)).lut.digest()
+        for seed in (None, 1, 1, 2)
+    )
+    assert sample == again
+    assert len({mean, sample, other}) == 3
+
+
+def test_a_roll_is_learned_from_all_its_frames(model: Model) -> None:
+    alone = learn_look([proxy(0)], model).lut.digest()
+    roll = learn_look([proxy(0), proxy(1)], model)
+    assert roll.lut.digest() != alone
+    assert roll.rounds[0].moments.shape == (2, 8, 28, 28)
+
+
+def test_progress_names_every_stage_of_every_round(model: Model) -> None:
+    seen: list[tuple[int, int, str]] = []
+    learn_look([proxy()], model, LookOptions(iterations=2), lambda *step: seen.append(step))
+    stages = ["encode", "balance", "decode", "map colors"]
+    assert seen == [(done, 2, s) for done in (0, 1) for s in stages] + [(2, 2, "bake")]
+
+
+@pytest.mark.parametrize("iterations", [0, 11, -1])
+def test_iterations_out_of_range_are_refused(iterations: int) -> None:
+    with pytest.raises(OptionError, match="iterations"):
+        LookOptions(iterations=iterations)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan")])
+def test_strength_out_of_range_is_refused(strength: float) -> None:
+    with pytest.raises(OptionError, match="strength"):
+        LookOptions(strength=strength)
+
+
+def test_no_proxy_is_refused(model: Model) -> None:
+    with pytest.raises(OptionError, match="no photo"):
+        learn_look([], model)
+
+
+def test_a_proxy_of_another_shape_is_refused(model: Model) -> None:
+    with pytest.raises(OptionError, match=r"\(100, 100, 3\)"):
+        learn_look([np.zeros((100, 100, 3), np.float32)], model)

@@ -1,0 +1,113 @@
+"""The split of photographs and the views cut from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_balance.errors import OptionError
+from vae_balance.training.photos import (
+    Group,
+    PhotoPool,
+    batches,
+    centre_square,
+    load_photo,
+    random_view,
+    read_split,
+)
+
+
+def add_photos(folder: Path, count: int, size: tuple[int, int] = (64, 48)) -> None:
+    """Write `count` pictures of one color each."""
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.new("RGB", size, (i * 5 % 256, 100, 200)).save(folder / f"{i:03}.png")
+
+
+def test_known_sources_have_their_fixed_use(tmp_path: Path) -> None:
+    for source in ("gsa18f", "antergos", "gov_ekip"):
+        add_photos(tmp_path / source, 3)
+    split = read_split(tmp_path)
+    assert [path.parent.name for group in split.training for path in group.paths] == ["gsa18f"] * 3
+    assert {path.parent.name for path in split.watch} == {"antergos"}
+    assert {path.parent.name for path in split.final} == {"gov_ekip"}
+
+
+def test_no_photo_has_two_uses(tmp_path: Path) -> None:
+    for source in ("gsa18f", "howtocook", "antergos", "budgie", "mine"):
+        add_photos(tmp_path / source, 25)
+    split = read_split(tmp_path)
+    uses = [path for group in split.training for path in group.paths]
+    uses += [*split.watch, *split.final]
+    assert len(uses) == len(set(uses)) == 125
+
+
+def test_every_twentieth_of_a_users_own_photos_is_watched(tmp_path: Path) -> None:
+    add_photos(tmp_path / "mine", 40)
+    split = read_split(tmp_path)
+    assert (len(split.training[0].paths), len(split.watch), len(split.final)) == (38, 2, 0)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no such folder of photos"):
+        read_split(tmp_path / "absent")
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="holds no photos"):
+        read_split(tmp_path)
+
+
+def test_photos_are_held_at_256_on_their_short_side(tmp_path: Path) -> None:
+    Image.new("RGB", (900, 600)).save(tmp_path / "large.jpg")
+    Image.new("RGB", (100, 80)).save(tmp_path / "small.png")
+    assert load_photo(tmp_path / "large.jpg").size == (384, 256)
+    assert load_photo(tmp_path / "small.png").size == (100, 80)
+
+
+def test_the_centre_square_is_the_centre() -> None:
+    photo = Image.new("RGB", (300, 100), "red")
+    photo.paste("blue", (100, 0, 200, 100))
+    square = centre_square(photo, 50)
+    assert square.shape == (50, 50, 3)
+    np.testing.assert_array_equal(square.reshape(-1, 3), [[0, 0, 1]] * 2500)
+
+
+def test_a_turned_view_has_no_empty_corner() -> None:
+    white = Image.new("RGB", (300, 260), "white")
+    for seed in range(40):
+        view = random_view(white, np.random.default_rng(seed), 64, (0.4, 1.0), 10.0)
+        assert view.shape == (64, 64, 3)
+        assert view.min() == 1.0
+
+
+def test_views_differ(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise)
+    rng = np.random.default_rng(1)
+    first, second = (random_view(photo, rng, 32, (0.4, 1.0)) for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_groups_are_drawn_by_their_shares(tmp_path: Path) -> None:
+    add_photos(tmp_path / "few", 1)
+    add_photos(tmp_path / "many", 10, (48, 64))
+    groups = [
+        Group(0.8, tuple((tmp_path / "few").iterdir())),
+        Group(0.2, tuple((tmp_path / "many").iterdir())),
+    ]
+    pool, rng = PhotoPool(groups), np.random.default_rng(0)
+    wide = [pool.draw(rng).width > 50 for _ in range(500)]
+    assert 0.72 < np.mean(wide) < 0.88
+
+
+def test_a_resumed_run_sees_the_same_batches() -> None:
+    def draw(rng: np.random.Generator) -> float:
+        return float(rng.uniform())
+
+    whole = list(batches(draw, 1, 0, 6))
+    assert list(batches(draw, 1, 3, 6)) == whole[3:]
+    assert len(set(whole)) == 6

@@ -1,0 +1,150 @@
+"""Training: losses with known values, and whole small runs that are interrupted and resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.color import deltaE_ciede94, rgb2lab
+
+from vae_balance.cube import write_cube
+from vae_balance.errors import ModelError
+from vae_balance.latent_balancer import LatentBalancer
+from vae_balance.lut import Lut3D
+from vae_balance.training.checkpoint import read_log
+from vae_balance.training.lab import cie94, srgb_to_lab
+from vae_balance.training.train_balancer import (
+    BalancerTraining,
+    damage_source,
+    gaussian_kl,
+    smooth_map,
+    train_balancer,
+)
+from vae_balance.training.train_vae import VAETraining, cosine_rate, train_vae
+from vae_balance.vae import VAE
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 22 small noisy pictures of the user's own."""
+    folder = tmp_path_factory.mktemp("photos") / "mine"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(22):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((96, 80), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder.parent
+
+
+def small_vae_run(photos: Path, out: Path) -> VAETraining:
+    """Return settings of a run of seconds."""
+    return VAETraining(photos, out, steps=4, batch=2, view=32, save_every=2, watch_every=4)
+
+
+def test_lab_agrees_with_scikit_image() -> None:
+    pixels = np.random.default_rng(0).uniform(0, 1, (8, 8, 3))
+    ours = srgb_to_lab(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    np.testing.assert_allclose(ours, rgb2lab(pixels), atol=0.02)
+
+
+def test_cie94_agrees_with_scikit_image() -> None:
+    rng = np.random.default_rng(1)
+    labs = [rgb2lab(rng.uniform(0, 1, (8, 8, 3))) for _ in range(2)]
+    ours = cie94(*(torch.from_numpy(lab).permute(2, 0, 1)[None] for lab in labs))[0]
+    # scikit-image takes the chroma of its first color as the reference.
+    np.testing.assert_allclose(ours, deltaE_ciede94(labs[1], labs[0]), atol=0.02)
+
+
+def test_kl_of_equal_moments_is_nothing() -> None:
+    moments = torch.randn(2, 8, 4, 4)
+    assert gaussian_kl(moments, moments, torch.zeros(4, 1, 1)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_kl_of_known_moments() -> None:
+    true = torch.zeros(1, 8, 1, 1)
+    moved = torch.cat([torch.full((1, 4, 1, 1), 3.0), torch.zeros(1, 4, 1, 1)], dim=1)
+    # KL(N(0, 1) || N(3, 1)) = 9 / 2.
+    assert gaussian_kl(moved, true, torch.zeros(4, 1, 1)).item() == pytest.approx(4.5)
+
+
+def test_the_smooth_map_reaches_what_a_quadratic_can_and_ignores_the_rest() -> None:
+    colors = torch.rand(2, 3, 14, 14, generator=torch.Generator().manual_seed(0))
+    curved = 0.2 + 0.5 * colors + 0.3 * colors.square()
+    torch.testing.assert_close(smooth_map(colors, curved, 1e-6), curved, atol=1e-3, rtol=0)
+    noise = 0.3 * torch.randn(2, 3, 14, 14, generator=torch.Generator().manual_seed(1))
+    left = (smooth_map(colors, curved + noise) - curved).abs().mean()
+    assert left < 0.25 * noise.abs().mean()
+
+
+def test_the_learning_rate_warms_up_and_fades() -> None:
+    rates = [cosine_rate(step, 1000, 1.0) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.005)
+    assert max(rates) == rates[199] == 1.0
+    assert rates[-1] == pytest.approx(0.01, abs=1e-4)
+
+
+def test_a_vae_run_that_was_interrupted_goes_on_where_it_stopped(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = small_vae_run(photos, tmp_path / "run")
+    train_vae(replace(run, steps=2), lambda row: None)
+    steps: list[float] = []
+    train_vae(run, lambda row: steps.append(row["step"]))
+    assert steps == [4]
+    assert VAE.load_folder(run.out / "vae").encode(torch.rand(1, 3, 32, 32)).shape[1] == 8
+    assert [row["step"] for row in read_log(run.out / "log.jsonl")] == [2, 4]
+    assert "watch_psnr" in read_log(run.out / "log.jsonl")[-1]
+
+
+def test_training_lowers_the_loss_of_the_vae(photos: Path, tmp_path: Path) -> None:
+    run = replace(small_vae_run(photos, tmp_path), steps=120, batch=4)
+    train_vae(run, lambda row: None)
+    first, last = (read_log(run.out / "log.jsonl")[i]["psnr"] for i in (0, -1))
+    assert last > first + 1.0
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ModelError, match=r"checkpoint.pt: cannot resume"):
+        train_vae(small_vae_run(photos, tmp_path), lambda row: None)
+
+
+@pytest.fixture
+def balancer_run(photos: Path, random_model: Path, tmp_path: Path) -> BalancerTraining:
+    """Return settings of a run of seconds."""
+    return BalancerTraining(
+        photos,
+        random_model / "vae",
+        tmp_path / "run",
+        steps=4,
+        views=2,
+        view=32,
+        save_every=2,
+        watch_every=2,
+        watch_cases=4,
+    )
+
+
+def test_a_balancer_run_that_was_interrupted_goes_on_where_it_stopped(
+    balancer_run: BalancerTraining,
+) -> None:
+    train_balancer(replace(balancer_run, steps=2), lambda row: None)
+    steps: list[float] = []
+    train_balancer(balancer_run, lambda row: steps.append(row["step"]))
+    assert steps == [4]
+    saved = LatentBalancer.load_folder(balancer_run.out / "latent_balancer")
+    assert saved(torch.rand(1, 8, 28, 28)).shape == (1, 8, 28, 28)
+    last = read_log(balancer_run.out / "log.jsonl")[-1]
+    assert {"kl", "map", "watch_damaged", "watch_undamaged"} <= set(last)
+
+
+def test_the_users_luts_are_drawn_as_damage(tmp_path: Path) -> None:
+    write_cube(tmp_path / "green.cube", Lut3D.from_function(lambda c: c * [0.5, 1.0, 0.5], 5))
+    draw = damage_source(tmp_path)
+    rng = np.random.default_rng(0)
+    kinds = [draw(rng).kind for _ in range(200)]
+    assert 20 < kinds.count("own LUT") < 80
