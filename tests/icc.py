@@ -78,5 +78,6 @@ def _assembled(tags: dict[bytes, bytes], space: bytes) -> bytes:
         body += data
     size = start + len(body)
     head = struct.pack(">I4xI4s4s4s", size, 0x04200000, b"mntr", space, b"XYZ ")
-    head += struct.pack(">6H4s28x3i", 2020, 1, 1, 0, 0, 0, b"acsp", *(round(v * 65536) for v in D50))
+    white = (round(value * 65536) for value in D50)
+    head += struct.pack(">6H4s28x3i", 2020, 1, 1, 0, 0, 0, b"acsp", *white)
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import PyOpenColorIO
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFilter
@@ -212,6 +212,7 @@ def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
 # There and back
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float32,
@@ -231,6 +232,7 @@ def test_writing_and_reading_give_the_lut_again(
     assert again.comments == tuple(comment.strip()[:200] for comment in comments)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text('0123456789.-+eE#,\n \tLUT_3DSIZEna"', max_size=200))
 def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(content: bytes | str) -> None:
     try:

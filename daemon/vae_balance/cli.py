@@ -8,7 +8,7 @@ from vae_balance import __version__
 from vae_balance.commands.apply import apply
 from vae_balance.commands.balance import balance
 from vae_balance.commands.benchmark import benchmark
-from vae_balance.commands.console import INTERRUPTED, Failure
+from vae_balance.commands.console import INTERRUPTED, exit_code
 from vae_balance.commands.demo import demo
 from vae_balance.commands.evaluate import evaluate
 from vae_balance.commands.learn import learn
@@ -28,7 +28,8 @@ class CommandLine(click.Group):
         try:
             return super().invoke(ctx)
         except BalanceError as error:
-            raise Failure(error) from error
+            click.echo(f"vae-balance: {error}", err=True)
+            raise click.exceptions.Exit(exit_code(error)) from error
         except KeyboardInterrupt:
             click.echo("\nvae-balance: interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -11,9 +11,11 @@ Levenberg-Marquardt converge in tens of milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float64]
 Colors = NDArray[np.float32]
@@ -63,15 +65,24 @@ def fit_color_map(distorted: Colors, fixed: Colors) -> ColorMap:
         distorted: (..., 3) sRGB-encoded, 0..1.
         fixed: the same shape; element i is where element i of `distorted` should go.
     """
-    colors, targets, weights = bin_colors(distorted.reshape(-1, 3), fixed.reshape(-1, 3))
-    affine = _fit_affine(colors, targets - colors, weights)
-    left_over = targets - colors - _with_one(colors) @ affine
-    inner, outer = _fit_hidden(colors, left_over, weights)
-    for share in SHARES:
-        color_map = ColorMap(affine, inner, share * outer)
-        if least_slope(color_map) >= LEAST_SLOPE:
-            return color_map
-    return _unfolded(affine)
+    # Matrices this small are not worth threads: on a busy machine, waiting for the second one
+    # made a fit thirty times slower.
+    with _linear_algebra().limit(limits=1, user_api="blas"):
+        colors, targets, weights = bin_colors(distorted.reshape(-1, 3), fixed.reshape(-1, 3))
+        affine = _fit_affine(colors, targets - colors, weights)
+        left_over = targets - colors - _with_one(colors) @ affine
+        inner, outer = _fit_hidden(colors, left_over, weights)
+        for share in SHARES:
+            color_map = ColorMap(affine, inner, share * outer)
+            if least_slope(color_map) >= LEAST_SLOPE:
+                return color_map
+        return _unfolded(affine)
+
+
+@lru_cache(maxsize=1)
+def _linear_algebra() -> ThreadpoolController:
+    """Return the handle on numpy's linear algebra library; finding it takes milliseconds."""
+    return ThreadpoolController()
 
 
 def bin_colors(colors: Colors, targets: Colors) -> tuple[Floats, Floats, Floats]:
@@ -123,7 +134,8 @@ def _fit_affine(colors: Floats, change: Floats, weights: Floats) -> Floats:
     """Return the ridge solution (4, 3); the constant is not held back, only the matrix."""
     x = _with_one(colors - 0.5)
     ridge = RIDGE * np.diag([1.0, 1.0, 1.0, 1e-3])
-    affine = np.linalg.solve(x.T @ (weights[:, None] * x) + ridge, x.T @ (weights[:, None] * change))
+    weighted = weights[:, None] * x
+    affine: Floats = np.linalg.solve(x.T @ weighted + ridge, weighted.T @ change)
     affine[3] -= 0.5 * affine[:3].sum(axis=0)
     return affine
 

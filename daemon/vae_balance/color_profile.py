@@ -19,9 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vae_balance.errors import OptionError
 from vae_balance.lut import Lut3D, apply_lut
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 Pixels = npt.NDArray[Any]
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _LUT_SIZE = 65
 # Linear light at the second of 65 nodes, above which cells are too coarse for shadows: sRGB has
 # 0.001, gamma 1.8 has 0.0006, gamma 1.0 has 0.016. Measured in the tests.
 _COARSE = 0.003
-_STRIP_PIXELS = 1 << 16
+_STRIP_PIXELS = 1 << 14
 
 
 class _Curve(Protocol):
@@ -225,16 +226,19 @@ def _apply_in_linear_light(
     """Apply the LUT strip by strip to colors that are given the curve of sRGB meanwhile."""
     if out is None:
         out = np.empty_like(pixels, order="C")
+    elif out.shape != pixels.shape or out.dtype != pixels.dtype:
+        raise OptionError(
+            f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
+        )
     shaped_lut = _shaped_lut(lut, profile)
     full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
     rows = max(1, _STRIP_PIXELS // pixels.shape[1])
     for top in range(0, len(pixels), rows):
         strip = pixels[top : top + rows]
-        colors = strip[..., :3].astype(np.float64) / full
+        colors = strip[..., :3].astype(np.float32) / np.float32(full)
         with np.errstate(invalid="ignore", over="ignore"):
             shaped = _SRGB_CURVE.encoded(profile.linear(colors)).astype(np.float32)
-            mapped = _SRGB_CURVE.linear(apply_lut(shaped_lut, shaped).astype(np.float64))
-            result = profile.encoded(mapped)
+            result = profile.encoded(_SRGB_CURVE.linear(apply_lut(shaped_lut, shaped, out=shaped)))
             if full > 1:
                 result = np.round(result.clip(0.0, 1.0) * full)
             finite = np.isfinite(colors).all(axis=-1, keepdims=True)

@@ -107,21 +107,16 @@ def parse_cube(content: bytes, path: str | os.PathLike[str]) -> Lut3D:
         LutError: The file is malformed: "FILE:LINE: what is wrong, with the content; what to do".
     """
     lines = _decode(content, path)
+    comments = [line.strip()[1:].strip() for line in lines if line.lstrip().startswith("#")]
     header: _Header = {}
-    comments: list[str] = []
     values = array("d")
-    row_lines = array("l")
+    row_lines = array("l")  # the number of the line that a row stands on
     rows = 0  # that the header asks for, known when the first row comes
     for number, line in enumerate(lines, 1):
+        fields = _split(line)
+        if not fields:
+            continue
         try:
-            if line.lstrip().startswith("#"):
-                comments.append(line.strip()[1:].strip())
-                continue
-            if "#" in line and not line.lstrip().upper().startswith("TITLE"):
-                line = line[: line.index("#")]
-            fields = line.split()
-            if not fields:
-                continue
             if _is_word(fields[0]):
                 _read_keyword(header, fields, line, after_rows=bool(values))
                 continue
@@ -171,6 +166,13 @@ def _decode(content: bytes, path: str | os.PathLike[str]) -> list[str]:
         bad = content[error.start : error.start + 1]
         raise LutError(f"{path}:{line}: {bad!r} is not UTF-8; save the file as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+
+
+def _split(line: str) -> list[str]:
+    """Return the words and numbers of a line, without a comment."""
+    if "#" in line and not line.lstrip().upper().startswith("TITLE"):
+        line = line[: line.index("#")]
+    return line.split()
 
 
 def _is_word(field: str) -> bool:

@@ -27,6 +27,7 @@ Colors = NDArray[np.float32]
 WIDTH = 16.0
 MARGIN = 0.3
 GAP = 0.22
+HEADING = 1.15
 DPI = 120
 # Longest side of a picture on the sheet, in pixels.
 _PICTURE = 900
@@ -61,6 +62,14 @@ class _Card:
         x, y = (self.left + left) / WIDTH, 1.0 - (self.top + top) / page
         self.figure.text(x, y, text, **style)
 
+    def label(self, left: float, top: float, text: str, size: float = 9.5) -> None:
+        """Write the name of a picture, centered, its lower edge at `top`."""
+        self.text(left, top, text, fontsize=size, color=_INK, ha="center", va="bottom")
+
+    def caption(self, top: float, text: str) -> None:
+        """Write the sentences that explain the card."""
+        self.text(0.25, top, text, fontsize=9.5, linespacing=1.4)
+
 
 def explain_sheet(
     look: Look,
@@ -86,33 +95,42 @@ def explain_sheet(
         OutputExistsError: there is a file and `overwrite` is false.
     """
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401 (only to know that it is there)
     except ModuleNotFoundError as error:
         raise OptionError(
             "an explaining sheet needs matplotlib: pip install 'vae-balance[explain]'"
         ) from error
+    with atomic_write(path, overwrite) as temporary:
+        figure = _draw_sheet(look, _thumbnail(before), _thumbnail(after), proxy)
+        figure.savefig(temporary, format="png", facecolor=_PAPER)
+
+
+def _draw_sheet(
+    look: Look, photo: NDArray[np.uint8], result: NDArray[np.uint8], proxy: str
+) -> Figure:
+    from matplotlib.figure import Figure
+
     rows = [3.9, 4.45, 4.75] + ([2.55] if len(look.rounds) > 1 else [])
-    figure = Figure((WIDTH, 1.15 + sum(rows) + GAP * (len(rows) - 1) + MARGIN), DPI)
+    tops = [HEADING + sum(rows[:i]) + GAP * i for i in range(len(rows))]
+    figure = Figure((WIDTH, tops[-1] + rows[-1] + MARGIN), DPI)
     figure.set_facecolor(_PAPER)
-    tops = [1.15 + sum(rows[:i]) + GAP * i for i in range(len(rows))]
-    wide, narrow = 9.9, WIDTH - 2 * MARGIN - GAP - 9.9
-    right = MARGIN + narrow + GAP
+    all_of_it = WIDTH - 2 * MARGIN
+    wide, narrow = 9.9, all_of_it - GAP - 9.9
     first = look.rounds[0]
-    photo, result = _thumbnail(before), _thumbnail(after)
+
+    def card(row: int, left: float, width: float, number: str, title: str) -> _Card:
+        return _card(figure, MARGIN + left, tops[row], width, rows[row], number, title)
 
     _draw_heading(figure, look)
-    _draw_photo(_card(figure, MARGIN, tops[0], narrow, rows[0], "1", "Photo and proxy"), photo, first, proxy)
-    _draw_moments(_card(figure, right, tops[0], wide, rows[0], "2", "Latent balance"), first)
-    _draw_decoded(_card(figure, MARGIN, tops[1], narrow, rows[1], "3", "Decode both"), first)
-    _draw_color_map(_card(figure, right, tops[1], wide, rows[1], "4", "Color map"), first)
-    _draw_result(_card(figure, MARGIN, tops[2], wide, rows[2], "5", "Result"), photo, result)
-    far = MARGIN + wide + GAP
-    _draw_lut(_card(figure, far, tops[2], narrow, rows[2], "6", "LUT cube"), look.lut)
+    _draw_photo(card(0, 0.0, narrow, "1", "Photo and proxy"), photo, first, proxy)
+    _draw_moments(card(0, narrow + GAP, wide, "2", "Latent balance"), first)
+    _draw_decoded(card(1, 0.0, narrow, "3", "Decode both"), first)
+    _draw_color_map(card(1, narrow + GAP, wide, "4", "Color map"), first)
+    _draw_result(card(2, 0.0, wide, "5", "Result"), photo, result)
+    _draw_lut(card(2, wide + GAP, narrow, "6", "LUT cube"), look.lut)
     if len(look.rounds) > 1:
-        strip = _card(figure, MARGIN, tops[3], WIDTH - 2 * MARGIN, rows[3], "+", "Further rounds")
-        _draw_rounds(strip, look.rounds)
-    with atomic_write(path, overwrite) as temporary:
-        figure.savefig(temporary, format="png", facecolor=_PAPER)
+        _draw_rounds(card(3, 0.0, all_of_it, "+", "Further rounds"), look.rounds)
+    return figure
 
 
 def _card(
@@ -135,7 +153,14 @@ def _card(
     card = _Card(figure, left, top, width, height)
     badge = {"boxstyle": "circle,pad=0.28", "facecolor": _ACCENT, "edgecolor": "none"}
     card.text(
-        0.34, 0.35, number, fontsize=12, weight="bold", color="white", ha="center", va="center",
+        0.34,
+        0.35,
+        number,
+        fontsize=12,
+        weight="bold",
+        color="white",
+        ha="center",
+        va="center",
         bbox=badge,
     )
     card.text(0.62, 0.36, title, fontsize=14, weight="bold", color=_INK, va="center")
@@ -166,9 +191,10 @@ def _draw_photo(card: _Card, photo: NDArray[np.uint8], first: Round, proxy: str)
         _outline_centre_square(axes, photo)
     _show(card.axes(left + width + 0.6, middle - side / 2, side, side), _codes(first.proxies[0]))
     _arrow(card, left + width + 0.1, middle, left + width + 0.5)
-    card.text(
-        0.25, 3.35, "Only a small copy of the photo, 224 x 224 pixels, is ever\nlooked at. "
-        "The photo itself waits for step 5.", fontsize=9.5, linespacing=1.4,
+    card.caption(
+        3.35,
+        "Only a small copy of the photo, 224 x 224 pixels, is ever\nlooked at. "
+        "The photo itself waits for step 5.",
     )
 
 
@@ -188,10 +214,11 @@ def _draw_moments(card: _Card, first: Round) -> None:
     for row, name in enumerate(("photo", "balanced")):
         y = top + row * (side + 0.06) + side / 2
         card.text(left - 0.1, y, name, ha="right", va="center", fontsize=9.5, color=_INK)
-    card.text(
-        0.25, 3.35, "The VAE encodes the proxy as 8 channels of 28 x 28 moments. The latent "
+    card.caption(
+        3.35,
+        "The VAE encodes the proxy as 8 channels of 28 x 28 moments. The latent "
         "balancer moves them to where\nthe same photo would lie undamaged. Each pair of channels "
-        "shares one scale.", fontsize=9.5, linespacing=1.4,
+        "shares one scale.",
     )
 
 
@@ -200,11 +227,11 @@ def _draw_decoded(card: _Card, first: Round) -> None:
     places = ((0.25, "distorted subimage", first.distorted), (2.73, "fixed subimage", first.fixed))
     for left, name, pixels in places:
         _show(card.axes(left, 0.98, side, side), _codes(pixels[0]))
-        card.text(left + side / 2, 0.9, name, ha="center", va="bottom", color=_INK, fontsize=9.5)
-    card.text(
-        0.25, 3.55, "Both sets of moments are decoded. The subimages are soft,\nbut soft in the "
+        card.label(left + side / 2, 0.9, name)
+    card.caption(
+        3.55,
+        "Both sets of moments are decoded. The subimages are soft,\nbut soft in the "
         "same way: they line up pixel for pixel and\ndiffer in color alone.",
-        fontsize=9.5, linespacing=1.4,
     )
 
 
@@ -212,20 +239,25 @@ def _draw_color_map(card: _Card, first: Round) -> None:
     colors, targets, weights = bin_colors(
         first.distorted[0].reshape(-1, 3), first.fixed[0].reshape(-1, 3)
     )
-    sizes = 9.0 + 900.0 * np.sqrt(weights / weights.sum()) * 0.35
+    sizes = 9.0 + 315.0 * np.sqrt(weights)
     for left, name, points in ((0.1, "colors found", colors), (3.3, "where they go", targets)):
         axes = _cube_axes(card, left, 0.62, 3.2, 3.0)
         axes.scatter(
-            *points.T, c=np.clip(points, 0, 1), s=sizes, depthshade=False,
-            edgecolors="#00000040", linewidths=0.3,
+            *points.T,
+            c=np.clip(points, 0, 1),
+            s=sizes,
+            depthshade=False,
+            edgecolors="#00000040",
+            linewidths=0.3,
         )
-        card.text(left + 1.6, 0.62, name, ha="center", color=_INK, fontsize=9.5)
+        card.label(left + 1.6, 0.78, name)
     _draw_greys(card.axes(7.2, 0.98, 2.45, 2.35), first)
-    card.text(8.42, 0.9, "what happens to greys", ha="center", va="bottom", color=_INK, fontsize=9.5)
-    card.text(
-        0.25, 3.75, "A network of a few hundred numbers learns on the spot which color becomes "
+    card.label(8.42, 0.9, "what happens to greys")
+    card.caption(
+        3.75,
+        "A network of a few hundred numbers learns on the spot which color becomes "
         "which. It is one\nsmooth function from color to color: it knows nothing "
-        "of places in the photo.", fontsize=9.5, linespacing=1.4,
+        "of places in the photo.",
     )
 
 
@@ -256,10 +288,10 @@ def _draw_lut(card: _Card, lut: Lut3D) -> None:
     )
     for edge in _cube_edges():
         axes.plot(*edge.T, color=_FAINT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=10)
-    card.text(
-        0.25, 3.93, "All rounds and the strength, baked into one table from\ncolor to color. It "
+    card.caption(
+        3.93,
+        "All rounds and the strength, baked into one table from\ncolor to color. It "
         "bends the cube of all colors (dotted: unbent);\nany photo and any program can use it.",
-        fontsize=9.5, linespacing=1.4,
     )
 
 
@@ -268,18 +300,23 @@ def _draw_result(card: _Card, photo: NDArray[np.uint8], result: NDArray[np.uint8
     left, top = (card.width - 2 * width - 0.6) / 2, 0.98 + (3.1 - height) / 2
     for x, name, pixels in ((left, "before", photo), (left + width + 0.6, "after", result)):
         _show(card.axes(x, top, width, height), pixels)
-        card.text(x + width / 2, top - 0.08, name, ha="center", va="bottom", color=_INK, fontsize=9.5)
+        card.label(x + width / 2, top - 0.08, name)
     _arrow(card, left + width + 0.1, top + height / 2, left + width + 0.5)
-    card.text(
-        0.25, 4.3, "The color map is applied once to every pixel of the photo, at its full size "
-        "and depth, by way of the LUT.", fontsize=9.5,
+    card.caption(
+        4.3,
+        "The color map is applied once to every pixel of the photo, at its full size "
+        "and depth, by way of the LUT.",
     )
 
 
 def _draw_rounds(card: _Card, rounds: tuple[Round, ...]) -> None:
     card.text(
-        2.75, 0.36, "Every round looks at the proxy as the rounds before it left it, and learns one "
-        "more color map. All of them together are the LUT.", fontsize=9.5, va="center",
+        2.75,
+        0.36,
+        "Every round looks at the proxy as the rounds before it left it, and learns "
+        "one more color map. All of them together are the LUT.",
+        fontsize=9.5,
+        va="center",
     )
     last = np.clip(rounds[-1].color_map(rounds[-1].proxies), 0.0, 1.0)
     proxies = [learned.proxies[0] for learned in rounds] + [last[0]]
@@ -289,7 +326,7 @@ def _draw_rounds(card: _Card, rounds: tuple[Round, ...]) -> None:
         left = 0.25 + number * step
         _show(card.axes(left, 0.7, side, side), _codes(pixels))
         name = "proxy" if number == 0 else f"after round {number}"
-        card.text(left + side / 2, 0.75 + side, name, ha="center", fontsize=8.5, color=_INK)
+        card.label(left + side / 2, 0.89 + side, name, 8.5)
         if number:
             change = float(np.abs(pixels - proxies[number - 1]).mean())
             label = f"moved {100 * change:.1f} %"

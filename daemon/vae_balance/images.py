@@ -27,7 +27,6 @@ from vae_balance.files import atomic_write
 
 Pixels = npt.NDArray[Any]
 
-MAX_PIXELS = 1_000_000_000
 _STRIP_BYTES = 16 << 20
 _BIGTIFF_BYTES = 4_000_000_000
 
@@ -230,8 +229,6 @@ def _decode(path: Path) -> tuple[Pixels, str]:
     try:
         spec = file.spec()
         height, width, channels = spec.height, spec.width, spec.nchannels
-        if height * width > MAX_PIXELS:
-            raise ImageError(f"has {width} x {height} pixels: make it smaller than a gigapixel")
         type_name = str(spec.format)
         if channels not in (3, 4) or type_name not in _DTYPES:
             raise ImageError(f"has {channels} channels of type {type_name}: convert it to RGB")

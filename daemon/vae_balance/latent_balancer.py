@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vae_balance.models.folder import FolderModel
+from vae_balance.vae import LOG_VARIANCE_RANGE
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class LatentBalancerConfig:
 
 
 class ContextBlock(nn.Module):
-    """Residual block whose middle channels are scaled and shifted by a context vector."""
+    """Residual block whose middle channels are scaled and shifted by a context vector.
+
+    They are first brought to the same length in every place (the pixel norm of Karras et al.,
+    2018): training stays stable, and no average over the photo hides its cast.
+    """
 
     def __init__(self, channels: int, context: int) -> None:
         super().__init__()
@@ -62,7 +67,9 @@ class ContextBlock(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Map (B, C, h, w) and context (B, K) to (B, C, h, w)."""
         scale, shift = self.modulation(context)[..., None, None].chunk(2, dim=1)
-        h = self.conv1(F.silu(x)) * (1.0 + scale) + shift
+        h = self.conv1(F.silu(x))
+        h = h * torch.rsqrt(h.square().mean(dim=1, keepdim=True) + 1e-4)
+        h = h * (1.0 + scale) + shift
         return x + self.conv2(F.silu(h))
 
 
@@ -70,8 +77,10 @@ class LatentBalancer(FolderModel):
     """Moments (B, 8, h, w) to moments; sizes in the comments are for a 224 x 224 proxy."""
 
     config_type = LatentBalancerConfig
+    shift: Tensor
+    scale: Tensor
 
-    def __init__(self, config: LatentBalancerConfig = LatentBalancerConfig()) -> None:  # noqa: B008
+    def __init__(self, config: LatentBalancerConfig = LatentBalancerConfig()) -> None:
         super().__init__(config)
         moments = 2 * config.latent_channels
         shift, scale = torch.tensor(config.mean_shift), torch.tensor(config.mean_scale)
@@ -104,6 +113,7 @@ class LatentBalancer(FolderModel):
         )
         self.leave = nn.Conv2d(config.fine, moments, 1)
         nn.init.zeros_(self.leave.weight)
+        assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, moments: Tensor) -> Tensor:
@@ -114,19 +124,19 @@ class LatentBalancer(FolderModel):
         change = self._move(x, self._describe(x))
         mean_change, variance_change = change.chunk(2, dim=1)
         mean = mean + self.scale * mean_change
-        return torch.cat([mean, log_variance + variance_change], dim=1)
+        log_variance = (log_variance + variance_change).clamp(*LOG_VARIANCE_RANGE)
+        return torch.cat([mean, log_variance], dim=1)
 
     def _describe(self, x: Tensor) -> Tensor:
         """Return the context (B, K) of scaled moments (B, 8, 28, 28)."""
-        palette = self.describe_palette(_mean_and_deviation(self.palette(x)))
+        palette = _normalized(self.describe_palette(_mean_and_deviation(self.palette(x))))
         h = self.stem(x)  # (B, C, 14, 14)
         for block in self.coarse:
             h = block(h, palette)
         weights = self.attend(h).flatten(2).softmax(dim=-1)  # (B, 4, 196)
         looked_at = torch.einsum("bks,bcs->bkc", weights, h.flatten(2)).flatten(1)
         shapes = torch.cat([_mean_and_deviation(h), looked_at, palette], dim=1)
-        context: Tensor = palette + self.describe_shapes(shapes)
-        return context
+        return _normalized(palette + self.describe_shapes(shapes))
 
     def _move(self, x: Tensor, context: Tensor) -> Tensor:
         h = self.enter(x)
@@ -134,6 +144,11 @@ class LatentBalancer(FolderModel):
             h = block(h, context)
         change: Tensor = self.leave(F.silu(h))
         return change
+
+
+def _normalized(context: Tensor) -> Tensor:
+    """Return context vectors (B, K) of mean 0 and variance 1: what modulates stays bounded."""
+    return F.layer_norm(context, context.shape[1:])
 
 
 def _mean_and_deviation(x: Tensor) -> Tensor:

@@ -114,7 +114,11 @@ def learn_look(
     current = _stack(proxies)
     rounds: list[Round] = []
     for done in range(options.iterations):
-        rounds.append(_learn_round(current, model, options, lambda s: progress(done, options.iterations, s)))  # noqa: B023
+
+        def report(stage: str, done: int = done) -> None:
+            progress(done, options.iterations, stage)
+
+        rounds.append(_learn_round(current, model, options, report))
         current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
     progress(options.iterations, options.iterations, "bake")
     maps = [learned.color_map for learned in rounds]

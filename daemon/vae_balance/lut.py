@@ -28,9 +28,10 @@ _DEPTHS = {  # names in OpenColorIO, which is imported only when a LUT is applie
     np.dtype(np.float32): "BIT_DEPTH_F32",
 }
 # OpenColorIO holds a row of pixels as RGBA float32 while it works: this one stays in a core's
-# cache. A strip is as much as one thread does at a time.
+# cache. A strip is what one thread does at a time; the buffers for twice as much would be handed
+# back to the system after every strip, and page faults would double the time.
 _ROW = 4096
-_STRIP = 16 * _ROW
+_STRIP = 8 * _ROW
 _MAX_THREADS = 8  # more would only wait for memory
 
 
@@ -218,12 +219,13 @@ def _apply_to_floats(lut: Lut3D, strip: Pixels) -> None:
     # float16 overflows early, and alpha may hold any bits, signaling NaNs as well
     with np.errstate(over="ignore", invalid="ignore"):
         beyond = strip.astype(np.float32)
-        finite = np.isfinite(beyond).all() or np.isfinite(beyond[:, :3]).all(axis=1, keepdims=True)
+        finite = np.isfinite(beyond).all() or np.isfinite(beyond[:, :3]).all(axis=1)
         mapped = beyond.copy()
         _run(lut, mapped)
         beyond -= beyond.clip(0, 1)
         mapped += beyond
-        np.copyto(strip[:, :3], mapped[:, :3], where=finite, casting="same_kind")
+        for channel in range(3):  # one by one: numpy is slow on rows of three
+            np.copyto(strip[:, channel], mapped[:, channel], where=finite, casting="same_kind")
 
 
 def _run(lut: Lut3D, pixels: Pixels) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import vae_balance
 from vae_balance.cube import read_cube, write_cube
-from vae_balance.errors import LutError
+from vae_balance.errors import OptionError
 from vae_balance.hald import read_hald, write_hald
 from vae_balance.lut import Lut3D
 
@@ -26,7 +26,8 @@ def read_lut(path: Path) -> Lut3D:
     """Read a .cube file or a Hald picture (.png).
 
     Raises:
-        LutError: the file is malformed, or neither of the two.
+        LutError: the file is malformed.
+        OptionError: it is neither of the two by its name.
     """
     return _READERS[lut_suffix(path)](path)
 
@@ -35,7 +36,7 @@ def write_lut(path: Path, lut: Lut3D, *, overwrite: bool = False) -> None:
     """Write a .cube file or a Hald picture (.png), all or nothing.
 
     Raises:
-        LutError: the suffix is neither of the two.
+        OptionError: the suffix is neither of the two.
         OutputExistsError: `path` exists and `overwrite` is false.
         BalanceError: the file cannot be written.
     """
@@ -46,11 +47,11 @@ def lut_suffix(path: Path) -> str:
     """Return the suffix of a LUT file, in lower case.
 
     Raises:
-        LutError: it is none that can be read or written.
+        OptionError: it is none that can be read or written.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise LutError(f"{path}: not the name of a LUT: end it in .cube, or .png for a Hald")
+        raise OptionError(f"{path}: not the name of a LUT: end it in .cube, or .png for a Hald")
     return suffix
 
 

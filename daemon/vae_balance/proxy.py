@@ -118,7 +118,7 @@ def _filled(sums: Floats) -> Floats:
     averages = np.full((PROXY_SIZE, PROXY_SIZE, 3), 0.5, np.float32)
     if known.any():
         averages[known] = sums[known, :3] / weights[known, None]
-        averages[~known] = averages[known].mean(axis=0)
+        averages[~known] = averages[known].mean(axis=0, dtype=np.float64)
     return averages
 
 

@@ -26,7 +26,6 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.normal_(self.conv2.weight, std=0.1 / math.sqrt(9 * channels))
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W)."""
@@ -50,7 +49,7 @@ class VAE(FolderModel):
 
     config_type = VAEConfig
 
-    def __init__(self, config: VAEConfig = VAEConfig()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, config: VAEConfig = VAEConfig()) -> None:
         super().__init__(config)
         pixels = 3 * config.patch**2
         fine, coarse = config.encoder_channels

@@ -1,8 +1,9 @@
-"""Settings of glibc's allocator with which training spends its time computing.
+"""Settings of glibc's allocator that spare training its page faults.
 
 By default glibc gives large blocks back to the system as soon as they are free. Every step of
-training then asks for the same memory again, and the kernel clears it page by page, which takes
-longer than the arithmetic. The settings are read when a process starts: it must start again.
+training then asks for the same memory again, and the kernel maps and clears it page by page. What
+that costs depends on machine and load; on some virtual machines it was more than the arithmetic.
+The settings are read when a process starts: it must start again.
 
 Source: mallopt(3).
 """

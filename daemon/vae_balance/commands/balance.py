@@ -12,7 +12,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
-from vae_balance.commands.outputs import Job, check_new, plan_jobs
+from vae_balance.commands.outputs import Job, check_distinct, check_new, plan_jobs
 
 if TYPE_CHECKING:
     from vae_balance.images import Photo
@@ -118,10 +118,9 @@ def _check_extra_outputs(
         )
     if len(jobs) > 1 and explain is not None:
         raise click.UsageError("--explain is for one photo")
-    outputs = [path for path in (jobs[0].output, cube, explain) if path is not None]
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise click.UsageError(f"{outputs[-1]}: give every output a name of its own")
-    for path in outputs[1:]:
+    further = [path for path in (cube, explain) if path is not None]
+    check_distinct([jobs[0].photo, *further], [jobs[0].output, *further])
+    for path in further:
         check_new(path, force)
     if cube is not None:
         from vae_balance.lut_files import lut_suffix

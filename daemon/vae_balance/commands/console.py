@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -30,18 +30,6 @@ _EXTRAS = {
     "explain": ("matplotlib",),
     "train": ("matplotlib", "scipy", "skimage", "sklearn"),
 }
-
-
-class Failure(click.ClickException):
-    """Ends the command with the one line of a `BalanceError` and the exit code of its kind."""
-
-    def __init__(self, error: BalanceError) -> None:
-        super().__init__(str(error))
-        self.exit_code = _exit_code(error)  # type: ignore[misc]
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the line."""
-        click.echo(f"vae-balance: {self.message}", file=file, err=True)
 
 
 class Console:
@@ -86,6 +74,12 @@ class Console:
         except BalanceError as error:
             self._remember(error, photo, result)
 
+    def end(self) -> None:
+        """End the command with the exit code of the photos that could not be done, if any."""
+        codes = {exit_code(error) for error in self._failures}
+        if codes:
+            raise click.exceptions.Exit(codes.pop() if len(codes) == 1 else FAILED)
+
     def _remember(self, error: BalanceError, photo: Path, result: dict[str, Any] | None) -> None:
         self._failures.append(error)
         text = str(error)
@@ -93,12 +87,6 @@ class Console:
         if result is not None:
             result["error"] = reason
         click.echo(f"{_ERASE_LINE if self._shown else ''}vae-balance: {reason}", err=True)
-
-    def end(self) -> None:
-        """End the command with the exit code of the photos that could not be done, if any."""
-        codes = {_exit_code(error) for error in self._failures}
-        if codes:
-            raise click.exceptions.Exit(codes.pop() if len(codes) == 1 else FAILED)
 
 
 def require_extra(extra: str) -> None:
@@ -114,5 +102,6 @@ def require_extra(extra: str) -> None:
             )
 
 
-def _exit_code(error: BalanceError) -> int:
+def exit_code(error: BalanceError) -> int:
+    """Return the exit code of the kind of an error."""
     return _EXIT_CODES.get(type(error), FAILED)

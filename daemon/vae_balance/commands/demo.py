@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _SAMPLE = Path(__file__).parents[1] / "samples" / "astronaut.jpg"
 _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
-# A print that lay in the sun: each channel (R, G, B) has a black, a white and a gamma of its own.
-_BLACK, _WHITE, _GAMMA = (0.16, 0.06, 0.10), (1.0, 0.88, 0.72), (0.75, 1.1, 1.2)
+# Expired film: each channel (R, G, B) has a black, a white and a gamma of its own.
+_BLACK, _WHITE, _GAMMA = (0.05, 0.12, 0.16), (0.72, 0.95, 0.82), (1.25, 0.80, 0.95)
 _GAP = 8  # white pixels between before and after
 
 
@@ -33,7 +33,7 @@ _GAP = 8  # white pixels between before and after
 @click.option(
     "--iterations",
     type=click.IntRange(1, 10),
-    default=2,
+    default=1,
     show_default=True,
     metavar="N",
     help="Rounds.",

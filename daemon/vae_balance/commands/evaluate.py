@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from vae_balance.commands import options
-from vae_balance.commands.allocator import keep_freed_memory
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import make_folder
 
@@ -47,7 +46,6 @@ def evaluate(
     vae-balance evaluate --photos photos
     """
     require_extra("train")
-    keep_freed_memory()
 
     from vae_balance.models.registry import load_model
     from vae_balance.training.evaluate import evaluate as evaluate_model

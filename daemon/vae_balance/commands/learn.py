@@ -9,7 +9,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console
-from vae_balance.commands.outputs import check_new
+from vae_balance.commands.outputs import check_distinct, check_new
 
 
 @click.command()
@@ -47,6 +47,9 @@ def learn(
     \b
     vae-balance learn roll/*.jpg -o roll.cube
     """
+    for photo in photos:
+        check_distinct([photo, output])
+
     from vae_balance.images import read_photo
     from vae_balance.look import LookOptions, learn_look
     from vae_balance.lut_files import labeled_lut, lut_suffix, write_lut

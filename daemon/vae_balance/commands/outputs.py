@@ -38,7 +38,7 @@ def plan_jobs(
     else:
         assert out_dir is not None
         jobs = [Job(photo, out_dir / photo.name) for photo in photos]
-    _check_distinct([job.photo for job in jobs], [job.output for job in jobs])
+    _check_names(jobs)
     for job in jobs:
         if not force and job.output.resolve() == job.photo.resolve():
             raise OutputExistsError(
@@ -72,12 +72,27 @@ def make_folder(folder: Path) -> None:
         raise BalanceError(f"{folder}: cannot make this folder: {reason}") from error
 
 
-def _check_distinct(photos: Sequence[Path], outputs: Sequence[Path]) -> None:
+def check_distinct(*groups: Sequence[Path]) -> None:
+    """Check that no two paths of a group are one file.
+
+    Raises:
+        click.UsageError: two are.
+    """
+    for paths in groups:
+        seen: set[Path] = set()
+        for path in paths:
+            if path.resolve() in seen:
+                raise click.UsageError(f"{path}: named twice: give every file a name of its own")
+            seen.add(path.resolve())
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
     seen: dict[str, Path] = {}
-    for photo, output in zip(photos, outputs, strict=True):
+    for job in jobs:
         # Names that differ in case only are one file on Windows and macOS.
-        first = seen.setdefault(output.name.casefold(), photo)
-        if first is not photo:
+        first = seen.setdefault(job.output.name.casefold(), job.photo)
+        if first is not job.photo:
             raise click.UsageError(
-                f"{first} and {photo} would both be written to {output}: balance them one by one"
+                f"{first} and {job.photo} would both be written to {job.output}: "
+                "do them one by one"
             )

@@ -49,8 +49,8 @@ def train() -> None:
 
     Needs pip install 'vae-balance[train]'. What is not given is as for the embedded model. A run
     can be stopped with Ctrl-C at any time: the same command goes on from its last checkpoint. On
-    Linux with glibc the command starts itself again with MALLOC_* settings that make training
-    several times faster.
+    Linux with glibc the command starts itself again with MALLOC_* settings that spare it page
+    faults.
     """
 
 

@@ -6,8 +6,6 @@ Adobe, XMP Specification Part 3.
 
 from __future__ import annotations
 
-import mmap
-import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -15,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vae_balance.containers.metadata import Metadata, fitting
+from vae_balance.containers.metadata import Metadata, check_size, fitting
 from vae_balance.errors import ImageError
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
-_SCAN, _END = 0xDA, 0xD9
+_SCAN = 0xDA
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _XMP_EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 # Frames that libjpeg decodes: Huffman or arithmetic coding, sequential or progressive.
@@ -28,8 +26,6 @@ _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 _MAX_SEGMENT = 65533
 MAX_EXIF = _MAX_SEGMENT - len(_EXIF)
 _MAX_PROFILE_PART = _MAX_SEGMENT - len(_ICC) - 2
-# In coded data 0xFF is followed by 0 or by a restart marker; fill bytes 0xFF may precede a marker.
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _CUT_SHORT = "is damaged or cut short: copy it again from where it came from"
 
 
@@ -49,21 +45,20 @@ def inspect(path: Path) -> tuple[Metadata, bytes | None]:
     exif = xmp = resolution = None
     own: list[bytes] = []
     profile_parts: dict[int, bytes] = {}
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for marker, start, end in _segments(data):
-            head = data[start : min(end, start + 64)]
-            if marker in _FRAMES | _OTHER_FRAMES:
-                _check_frame(marker, head)
-            elif marker == _APP0 and head.startswith(_JFIF) and len(head) >= 12:
-                resolution = _resolution(head)
-            elif marker == _APP1 and head.startswith(_EXIF) and exif is None:
-                exif = data[start + len(_EXIF) : end]
-            elif marker == _APP1 and head.startswith(_XMP):
-                xmp = data[start + len(_XMP) : end]
-            elif marker == _APP2 and head.startswith(_ICC) and len(head) > len(_ICC) + 2:
-                profile_parts[head[len(_ICC)]] = data[start + len(_ICC) + 2 : end]
-            elif marker in (_APP13, _COMMENT) or head.startswith(_XMP_EXTENSION):
-                own.append(_bytes_of(_Segment(marker, data[start:end])))
+    for segment in _segments(path):
+        marker, data = segment.marker, segment.data
+        if marker in _FRAMES | _OTHER_FRAMES:
+            _check_frame(segment)
+        elif marker == _APP0 and data.startswith(_JFIF) and len(data) >= 12:
+            resolution = _resolution(data)
+        elif marker == _APP1 and data.startswith(_EXIF) and exif is None:
+            exif = data.removeprefix(_EXIF)
+        elif marker == _APP1 and data.startswith(_XMP):
+            xmp = data.removeprefix(_XMP)
+        elif marker == _APP2 and data.startswith(_ICC) and len(data) > len(_ICC) + 2:
+            profile_parts[data[len(_ICC)]] = data[len(_ICC) + 2 :]
+        elif marker in (_APP13, _COMMENT) or data.startswith(_XMP_EXTENSION):
+            own.append(_bytes_of(segment))
     profile = b"".join(profile_parts[part] for part in sorted(profile_parts))
     return Metadata(exif, xmp, resolution, tuple(own)), profile or None
 
@@ -93,41 +88,37 @@ def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | N
         shutil.copyfileobj(pixels, out, 1 << 20)
 
 
-def _segments(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
-    """Yield the marker of each segment and where its data starts and ends, through to the end."""
-    position = 2
-    while True:
-        while data[position : position + 2] == b"\xff\xff":
-            position += 1
-        head = data[position : position + 4]
-        if len(head) < 2 or head[0] != 0xFF:
-            raise ImageError(_CUT_SHORT)
-        marker = head[1]
-        if marker == _END:
-            return
-        start = position + 4
-        position += 2 + int.from_bytes(head[2:], "big")
-        if not start <= position <= len(data):
-            raise ImageError(_CUT_SHORT)
-        yield marker, start, position
-        if marker == _SCAN:
-            following = _MARKER.search(data, position)
-            if following is None:
+def _segments(path: Path) -> Iterator[_Segment]:
+    """Yield the segments before the first scan; whether scans are whole their decoder finds."""
+    with path.open("rb") as file:
+        file.seek(2)
+        while True:
+            filled, marker = file.read(1), file.read(1)
+            while marker == b"\xff":  # any number of them may precede a marker
+                marker = file.read(1)
+            length = int.from_bytes(file.read(2), "big") - 2
+            data = file.read(max(length, 0))
+            if filled != b"\xff" or not 0 <= length == len(data):
                 raise ImageError(_CUT_SHORT)
-            position = following.start()
+            if marker[0] == _SCAN:
+                return
+            yield _Segment(marker[0], data)
 
 
-def _check_frame(marker: int, head: bytes) -> None:
+def _check_frame(frame: _Segment) -> None:
     """Raise ImageError unless the frame is of a picture that can be balanced."""
-    bits, channels = head[0], head[5] if len(head) > 5 else 0
+    if len(frame.data) < 6:
+        raise ImageError(_CUT_SHORT)
+    bits, height, width, channels = struct.unpack_from(">BHHB", frame.data)
     if channels == 1:
         raise ImageError("is greyscale: there is no color to balance")
     if channels == 4:
         raise ImageError("is a CMYK picture: convert it to RGB first")
     if channels != 3:
         raise ImageError(f"has {channels} channels: only RGB pictures can be balanced")
-    if bits != 8 or marker in _OTHER_FRAMES:
+    if bits != 8 or frame.marker in _OTHER_FRAMES:
         raise ImageError("is a JPEG of a rare kind (lossless or 12 bits): save it as PNG or TIFF")
+    check_size(width, height)
 
 
 def _resolution(jfif: bytes) -> tuple[float, float] | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from vae_balance.errors import ImageError
+
+MAX_PIXELS = 1_000_000_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,3 +36,9 @@ def fitting(name: str, data: bytes | None, limit: int) -> bytes | None:
         _log.warning("%s of %d bytes left out: at most %d fit", name, len(data), limit)
         return None
     return data
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise ImageError for a picture that no one has, but that a malicious file may claim to be."""
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"has {width} x {height} pixels: make it smaller than a gigapixel")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vae_balance.containers.metadata import Metadata
+from vae_balance.containers.metadata import Metadata, check_size
 from vae_balance.errors import ImageError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -37,8 +37,8 @@ def inspect(path: Path) -> tuple[Metadata, bytes | None]:
     exif = xmp = resolution = profile = None
     own: list[bytes] = []
     for kind, data in _chunks(path):
-        if kind == b"IHDR" and data[9:10] in (bytes((_GREY,)), bytes((_GREY_ALPHA,))):
-            raise ImageError("is greyscale: there is no color to balance")
+        if kind == b"IHDR":
+            _check_header(data)
         elif kind == b"acTL":
             raise ImageError("is animated: save the frame you want as a file of its own")
         elif kind == b"eXIf":
@@ -75,6 +75,16 @@ def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | N
                 _copy(pixels, out, length + 4)
             else:
                 pixels.seek(length + 4, 1)
+
+
+def _check_header(data: bytes) -> None:
+    """Raise ImageError unless the header is of a picture that can be balanced."""
+    if len(data) != 13:
+        raise ImageError(_CUT_SHORT)
+    width, height, _, color_type = struct.unpack_from(">IIBB", data)
+    if color_type in (_GREY, _GREY_ALPHA):
+        raise ImageError("is greyscale: there is no color to balance")
+    check_size(width, height)
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:

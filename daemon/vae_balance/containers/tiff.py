@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vae_balance.containers.metadata import Metadata
+from vae_balance.containers.metadata import Metadata, check_size
 from vae_balance.errors import ImageError
 
 ORIENTATION = 274
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_WIDTH, _HEIGHT = 256, 257
 _SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES = 254, 258, 262, 277
 _EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
 _XMP, _IPTC, _PHOTOSHOP, _ICC, _DNG_VERSION = 700, 33723, 34377, 34675, 50706
@@ -205,6 +206,7 @@ def _refuse(numbers: Callable[[int], list[int]]) -> None:
     photometric = (numbers(_PHOTOMETRIC) or [-1])[0]
     if photometric not in (_RGB, _PALETTE, _YCBCR):
         raise ImageError(_REFUSED.get(photometric, "is not an RGB picture: convert it to RGB"))
+    check_size((numbers(_WIDTH) or [0])[0], (numbers(_HEIGHT) or [0])[0])
     samples = (numbers(_SAMPLES) or [1])[0]
     if samples not in ((1,) if photometric == _PALETTE else (3, 4)):
         raise ImageError(f"has {samples} channels: only RGB with or without alpha can be balanced")

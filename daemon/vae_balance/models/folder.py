@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from typing_extensions import Self
 
 from vae_balance.errors import ModelError
 

@@ -69,24 +69,24 @@ def _luma(colors: Colors) -> Colors:
 
 
 def _hue(rng: np.random.Generator, center: float | None = None, spread: float = 0.06) -> Colors:
-    """Return a fully saturated color (3,) with maximum 1, of a random hue or near `center` (0..1)."""
+    """Return a saturated color (3,) with maximum 1, of any hue or near `center` (0..1)."""
     hue = rng.uniform() if center is None else rng.normal(center, spread)
     wheel = np.abs((hue * 6.0 + np.array([0.0, 4.0, 2.0])) % 6.0 - 3.0) - 1.0
     return np.clip(wheel, 0.0, 1.0).astype(np.float32)
 
 
 def _illuminant(rng: np.random.Generator, strength: float) -> ColorFunction:
-    """A lamp of another color: gains in linear light, mostly along warm-cool, some green-magenta."""
+    """A lamp of another color: gains in linear light, mostly warm to cool, some green."""
     warm = rng.normal(0.0, 0.7) * strength
     green = rng.normal(0.0, 0.25) * strength
-    gains = np.exp(np.array([warm, green, -warm - 0.3 * green]) * 1.0).astype(np.float32)
+    gains = np.exp(np.array([warm, green, -warm - 0.3 * green])).astype(np.float32)
     # Cameras expose for the light there is: keep the luminance of white, but never clip it away.
     gains /= max(float(gains @ LUMINANCE), 0.75 * float(gains.max()))
     return lambda colors: to_encoded(to_linear(colors) * gains)
 
 
 def _neon(rng: np.random.Generator, strength: float) -> ColorFunction:
-    """Light of nearly one color (neon, stage, sodium): other hues collapse onto the lamp's."""
+    """Light of nearly one color (neon, stage, sodium): all hues collapse onto the lamp's."""
     lamp = _hue(rng, center=rng.choice([0.35, 0.42, 0.85, 0.6, 0.08, 0.0], p=[0.3] + [0.14] * 5))
     collapse = min(0.85, rng.uniform(0.3, 0.75) * strength)
     tint = (1.0 - collapse) + collapse * (0.15 + 0.85 * lamp)
@@ -122,7 +122,12 @@ def _expired_film(rng: np.random.Generator, strength: float) -> ColorFunction:
     white = 1.0 - rng.uniform(0.0, 0.22, 3).astype(np.float32) * strength
     white = np.maximum(white, black + 0.25)
     gamma = np.exp(rng.normal(0.0, 0.4, 3) * strength).astype(np.float32)
-    return lambda colors: black + (white - black) * np.maximum(colors, 1e-6) ** gamma
+
+    def fog(colors: Colors) -> Colors:
+        fogged: Colors = black + (white - black) * np.maximum(colors, 1e-6) ** gamma
+        return fogged
+
+    return fog
 
 
 def _monotone_curve(rng: np.random.Generator, strength: float) -> PchipInterpolator:
@@ -150,7 +155,7 @@ def _color_balance(rng: np.random.Generator, strength: float) -> ColorFunction:
     def shift(colors: Colors) -> Colors:
         light = _luma(colors)
         ranges = np.concatenate([(1 - light) ** 2, 2 * light * (1 - light), light**2], axis=-1)
-        return colors + ranges @ shifts
+        return colors + (ranges @ shifts).astype(np.float32)
 
     return shift
 

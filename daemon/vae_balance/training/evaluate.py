@@ -15,6 +15,7 @@ from vae_balance.files import atomic_write
 from vae_balance.look import LookOptions, compose, learn_look
 from vae_balance.lut import Lut3D
 from vae_balance.models.registry import Model
+from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.baselines import (
     fit_published_color_map,
     grey_world,
@@ -152,7 +153,7 @@ def _lab(pixels: Colors) -> Colors:
 def _score_vae(model: Model, proxies: Sequence[Colors]) -> VaeScore:
     pixels = torch.from_numpy(np.stack(proxies)).permute(0, 3, 1, 2).contiguous()
     values = score_vae(model.vae, pixels.to(model.device))
-    return VaeScore(values["watch_psnr"], values["watch_color"])
+    return VaeScore(values["psnr"], values["color"])
 
 
 def _triples(photos: Path, paths: Sequence[Path], model: Model) -> list[Triple]:
@@ -160,7 +161,7 @@ def _triples(photos: Path, paths: Sequence[Path], model: Model) -> list[Triple]:
     chosen = [photos / name for name in SHEET_PHOTOS if (photos / name).is_file()]
     triples = []
     for number, path in enumerate(chosen or paths[: len(SHEET_PHOTOS)]):
-        truth = centre_square(load_photo(path), 224)
+        truth = centre_square(load_photo(path), PROXY_SIZE)
         kind = KIND_NAMES[number % len(KIND_NAMES)]
         damage = random_damage(np.random.default_rng((24, number)), kind, SHEET_STRENGTH)
         damaged = to_8_bits(damage(truth))

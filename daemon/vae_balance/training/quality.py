@@ -124,11 +124,12 @@ class Quality:
             name = f"**{row}**" if row in (ALL_DAMAGE, UNDAMAGED) else row
             count = sum(_in(row, score) for score in self.scores)
             lines.append(f"| {name} | {' | '.join(cells)} | {count} |")
-        published = self.cell(ALL_DAMAGE, PUBLISHED)
+        strengths = ", ".join(f"{name} {value}" for name, value in STRENGTHS.items())
+        few = sum(PUBLISHED in score.errors for score in self.scores)
         legend = (
             f"Model {self.model}. Error of a case: mean CIEDE2000 to the undamaged photo; of "
-            f"undamaged photos: how far they are changed. Strengths: {_strengths()}. * on {published.cases if published else 0} "
-            "of the damaged cases, the published mapper being slow.\n"
+            f"undamaged photos: how far they are changed. Strengths: {strengths}. * on {few} of "
+            "the cases, the published mapper being slow.\n"
         )
         return "\n".join([*lines, "", legend, targets_markdown(self.targets())])
 
@@ -166,10 +167,6 @@ def _in(row: str, score: Score) -> bool:
     if row == ALL_DAMAGE:
         return score.kind != UNDAMAGED
     return row in (score.kind, score.strength)
-
-
-def _strengths() -> str:
-    return ", ".join(f"{name} {value}" for name, value in STRENGTHS.items())
 
 
 def _text(cell: Cell | None) -> str:

@@ -118,4 +118,4 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def _save(sheet: Image.Image, path: Path) -> None:
     with atomic_write(path, overwrite=True) as temporary:
-        sheet.save(temporary, "PNG", optimize=True)
+        sheet.save(temporary, "PNG")

@@ -49,6 +49,7 @@ class BalancerTraining:
         views: undamaged views a step.
         damages: damaged copies of every view.
         view: side of a view in pixels.
+        sides: least and greatest side of a view as parts of the photo's short side.
         undamaged: share of copies that stay undamaged.
         kl_weight: of the divergence between predicted and true moments, per moment.
         map_weight: of the CIE94 error left by the best smooth map to the predicted colors.
@@ -60,12 +61,13 @@ class BalancerTraining:
     vae: Path
     out: Path
     luts: Path | None = None
-    steps: int = 6500
+    steps: int = 6000
     views: int = 12
     damages: int = 2
     view: int = 112
+    sides: tuple[float, float] = (0.6, 1.0)
     undamaged: float = 0.2
-    learning_rate: float = 1e-3
+    learning_rate: float = 8e-4
     weight_decay: float = 0.05
     kl_weight: float = 1.0
     map_weight: float = 1.0
@@ -118,7 +120,7 @@ def make_batch(
 ) -> Batch:
     """Cut views and damage copies of them, rounded to 8 bits as files are."""
     views = [
-        random_view(pool.draw(rng), rng, config.view, (0.36, 1.0), config.largest_angle)
+        random_view(pool.draw(rng), rng, config.view, config.sides, config.largest_angle)
         for _ in range(config.views)
     ]
     copies = []
@@ -295,7 +297,7 @@ def train_balancer(
         loss, row = balancer_loss(balancer, thumbnail, vae, batch, config)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
         optimizer.step()
         state.step += 1
         update_average(average, balancer, state.step, config.average_decay)

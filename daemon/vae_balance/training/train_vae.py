@@ -16,7 +16,14 @@ from torch.nn import functional as F
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import random_damage
 from vae_balance.training.lab import srgb_to_lab
-from vae_balance.training.photos import PhotoPool, batches, centre_square, load_photo, random_view, read_split
+from vae_balance.training.photos import (
+    PhotoPool,
+    batches,
+    centre_square,
+    load_photo,
+    random_view,
+    read_split,
+)
 from vae_balance.vae import VAE, latents_of
 
 PROXY_SIZE = 224
@@ -60,7 +67,9 @@ def color_error(decoded: Tensor, pixels: Tensor) -> Tensor:
     return ((small - target).square().sum(1) + 1e-2).sqrt()
 
 
-def vae_loss(vae: VAE, pixels: Tensor, config: VAETraining, noise: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+def vae_loss(
+    vae: VAE, pixels: Tensor, config: VAETraining, noise: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
     """Return the loss on views (B, 3, S, S) and its parts for the log."""
     moments = vae.encode(pixels)
     decoded = vae.decode(latents_of(moments, noise))
@@ -83,7 +92,7 @@ def score_vae(vae: VAE, proxies: Tensor) -> dict[str, float]:
         squared = (decoded - pixels).square().mean(dim=(1, 2, 3))
         psnr += (-10.0 * torch.log10(squared)).tolist()
         color += color_error(decoded, pixels).mean(dim=(1, 2)).tolist()
-    return {"watch_psnr": float(np.mean(psnr)), "watch_color": float(np.mean(color))}
+    return {"psnr": float(np.mean(psnr)), "color": float(np.mean(color))}
 
 
 def watched_proxies(paths: tuple[Path, ...], count: int, seed: int = 7) -> Tensor:
@@ -145,7 +154,7 @@ def train_vae(config: VAETraining, report: Callable[[dict[str, float]], None]) -
             parts.clear()
             row = {"step": state.step, **row}
             if state.step % config.watch_every == 0 or state.step == config.steps:
-                row |= score_vae(average, watched)
+                row |= {f"watch_{name}": x for name, x in score_vae(average, watched).items()}
             append_log(config.out / "log.jsonl", row)
             report(row)
         if state.step % config.save_every == 0 or state.step == config.steps:
