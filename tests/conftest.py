@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from PIL import Image
 
 from vae_balance.cli import main
 from vae_balance.commands.allocator import SETTINGS
+
+if TYPE_CHECKING:
+    from vae_balance.models.registry import Model
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +49,14 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     balancer.save_folder(folder / "latent_balancer")
     write_info(folder, "random", "0", "MIT", "made by the tests")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(random_model: Path) -> Model:
+    """Return the model with random weights, loaded."""
+    from vae_balance.models.registry import load_model
+
+    return load_model(str(random_model), "cpu")
 
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:

@@ -132,8 +132,8 @@ def test_16_bit_png(tmp_path: Path, channels: int) -> None:
 )
 @pytest.mark.parametrize("dtype", DEPTHS)
 def test_tiff(tmp_path: Path, dtype: npt.DTypeLike, options: dict[str, Any]) -> None:
-    if options.get("predictor") and dtype == np.float16:
-        pytest.skip("tifffile writes none")
+    if options.get("predictor") and np.dtype(dtype).kind == "f":
+        pytest.skip("tifffile alone cannot write it")
     pixels = picture(dtype)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **options)
     assert np.array_equal(read_photo(tmp_path / "a.tif").pixels, pixels)
@@ -635,7 +635,8 @@ def test_tags_of_a_tiff_file_are_kept(tmp_path: Path, bigtiff: bool, byteorder: 
 
 def test_huge_tiff_files_get_their_tags_too(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("vae_balance.images._BIGTIFF_BYTES", 0)
-    write_photo(_photo_with_everything(), tmp_path / "a.tif")
+    photo = _photo_with_everything(file_format="tiff", compression="none")
+    write_photo(photo, tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert file.is_bigtiff
         assert file.pages[0].tags[34665].value["MakerNote"] == MAKER_NOTE

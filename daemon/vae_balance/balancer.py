@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vae_balance.color_profile import profile_lut
+from vae_balance.color_profile import apply_in_profile
 from vae_balance.errors import OptionError
 from vae_balance.images import Photo
 from vae_balance.look import Look, LookOptions, Progress, learn_look
@@ -82,8 +82,7 @@ class Balancer:
         """
         lut = look.lut if isinstance(look, Look) else look
         if isinstance(photo, Photo):
-            own = profile_lut(lut, photo.icc_profile)
-            return replace(photo, pixels=apply_lut(own, photo.pixels))
+            return replace(photo, pixels=apply_in_profile(lut, photo.pixels, photo.icc_profile))
         if isinstance(photo, Image.Image):
             mapped = Image.fromarray(apply_lut(lut, _image_pixels(photo)))
             mapped.info = dict(photo.info)

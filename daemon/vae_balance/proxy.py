@@ -46,7 +46,7 @@ def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = "centre") -> Float
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         pixels = pixels[top : top + side, left : left + side]
-    averages = _upright(_resized(pixels), photo.orientation)
+    averages = upright(_resized(pixels), photo.orientation)
     return np.ascontiguousarray(to_srgb(averages, photo.icc_profile).clip(0.0, 1.0))
 
 
@@ -122,12 +122,12 @@ def _filled(sums: Floats) -> Floats:
     return averages
 
 
-def _upright(proxy: Floats, orientation: int) -> Floats:
-    """Turn and mirror a picture as its EXIF orientation says (CIPA DC-008, tag 274)."""
+def upright(picture: Floats, orientation: int) -> Floats:
+    """Turn and mirror a picture (H, W, 3) as its EXIF orientation says (CIPA DC-008, tag 274)."""
     if orientation >= 5:
-        proxy = proxy.swapaxes(0, 1)
+        picture = picture.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
-        proxy = proxy[:, ::-1]
+        picture = picture[:, ::-1]
     if orientation in (3, 4, 7, 8):
-        proxy = proxy[::-1]
-    return proxy
+        picture = picture[::-1]
+    return picture

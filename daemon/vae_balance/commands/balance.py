@@ -148,23 +148,23 @@ def _balance_photo(
     photo = read_photo(job.photo)
     look = learn_look([make_proxy(photo, proxy)], model, how, progress)
     if explain is not None:
-        _explain(look, photo, explain, force)
+        _explain(look, photo, proxy, explain, force)
     apply_in_profile(look.lut, photo.pixels, photo.icc_profile, out=photo.pixels)
     write_photo(photo, job.output, overwrite=force)
     return look
 
 
-def _explain(look: Look, photo: Photo, sheet: Path, force: bool) -> None:
+def _explain(look: Look, photo: Photo, proxy: str, sheet: Path, force: bool) -> None:
     """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
     import numpy as np
 
     from vae_balance.color_profile import to_srgb
     from vae_balance.explain import explain_sheet
-    from vae_balance.proxy import _upright
+    from vae_balance.proxy import upright
 
     step = -(-max(photo.pixels.shape) // _PREVIEW_SIDE)
     few = photo.pixels[::step, ::step, :3]
     full_scale = np.iinfo(few.dtype).max if few.dtype.kind == "u" else 1.0
     colors = to_srgb(few / full_scale, photo.icc_profile).clip(0.0, 1.0)
-    before = _upright(colors, photo.orientation)
-    explain_sheet(look, before, look.lut(before), sheet, overwrite=force)
+    before = upright(colors, photo.orientation)
+    explain_sheet(look, before, look.lut(before), sheet, overwrite=force, proxy=proxy)

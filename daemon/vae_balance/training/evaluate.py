@@ -56,7 +56,7 @@ Report = Callable[[int, int, str], None]
 
 # The published mapper takes many seconds a case: it gets every so many. Prime to the number of
 # kinds and strengths and to the cases of a photo, so that it meets all of them.
-PUBLISHED_EVERY = 8
+PUBLISHED_EVERY = 16
 SHEET_STRENGTH = 1.0
 
 

@@ -29,6 +29,11 @@ def srgb_to_lab(pixels: Tensor) -> Tensor:
     return torch.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], dim=1)
 
 
+def mean_chroma(lab: Tensor) -> Tensor:
+    """Return the mean chroma (B,) over space of L*a*b* colors (B, 3, h, w)."""
+    return (lab[:, 1].square() + lab[:, 2].square() + 1e-2).sqrt().mean(dim=(1, 2))
+
+
 def cie94(lab: Tensor, reference: Tensor) -> Tensor:
     """Return the CIE94 difference (B, ...) of L*a*b* colors (B, 3, ...) to a reference.
 

@@ -18,7 +18,7 @@ from vae_balance.look import LookOptions, learn_look
 from vae_balance.models.registry import Model, ModelInfo
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import Damage, random_damage, undamaged
-from vae_balance.training.lab import cie94, srgb_to_lab
+from vae_balance.training.lab import cie94, mean_chroma, srgb_to_lab
 from vae_balance.training.photos import (
     PhotoPool,
     batches,
@@ -54,6 +54,8 @@ class BalancerTraining:
         kl_weight: of the divergence between predicted and true moments, per moment.
         map_weight: of the CIE94 error left by the best smooth map to the predicted colors.
         color_weight: of the CIE94 error of the predicted colors themselves.
+        chroma_weight: of the difference in mean chroma; without it, doubt about a hue is answered
+            with grey.
         variance_floor: least variance in the divergence, as a part of a channel's own variance.
     """
 
@@ -72,6 +74,7 @@ class BalancerTraining:
     kl_weight: float = 1.0
     map_weight: float = 1.0
     color_weight: float = 0.3
+    chroma_weight: float = 0.25
     variance_floor: float = 0.05
     average_decay: float = 0.998
     largest_angle: float = 8.0
@@ -186,7 +189,9 @@ def balancer_loss(
     colors = functional_call(thumbnail, frozen, (scaled(predicted),))
     before = functional_call(thumbnail, frozen, (scaled(given),))
     mapped = smooth_map(before, colors).clamp(0.0, 1.0)
-    map_error = cie94(srgb_to_lab(mapped), wanted).mean()
+    mapped_lab = srgb_to_lab(mapped)
+    map_error = cie94(mapped_lab, wanted).mean()
+    chroma_error = (mean_chroma(mapped_lab) - mean_chroma(wanted)).abs().mean()
     color_error = cie94(srgb_to_lab(colors.clamp(0.0, 1.0)), wanted).mean()
     floor = config.variance_floor * balancer.scale.square()
     kl = gaussian_kl(predicted, true, floor)
@@ -195,11 +200,13 @@ def balancer_loss(
         + config.kl_weight * kl
         + config.map_weight * map_error
         + config.color_weight * color_error
+        + config.chroma_weight * chroma_error
     )
     row = {
         "kl": kl.item(),
         "map": map_error.item(),
         "color": color_error.item(),
+        "chroma": chroma_error.item(),
         "read": read.item(),
     }
     return loss, row
