@@ -26,7 +26,8 @@ def test_an_array_comes_back_in_its_shape_and_depth(
     balancer: Balancer, dtype: type, channels: int
 ) -> None:
     full = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0
-    pixels = (np.dstack([picture(), picture()[..., :1]])[..., :channels] / 255.0 * full).astype(dtype)
+    rgba = np.dstack([picture(), picture()[..., :1]]) / 255.0
+    pixels = (rgba[..., :channels] * full).astype(dtype)
     given = pixels.copy()
     balanced = balancer.balance(pixels)
     assert (balanced.shape, balanced.dtype) == (pixels.shape, pixels.dtype)

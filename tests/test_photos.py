@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_balance.errors import OptionError
+from vae_balance.errors import ImageError, OptionError
 from vae_balance.training.photos import (
     Group,
     PhotoPool,
@@ -66,6 +66,19 @@ def test_photos_are_held_at_256_on_their_short_side(tmp_path: Path) -> None:
     Image.new("RGB", (100, 80)).save(tmp_path / "small.png")
     assert load_photo(tmp_path / "large.jpg").size == (384, 256)
     assert load_photo(tmp_path / "small.png").size == (100, 80)
+
+
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # turned by 90 degrees
+    Image.new("RGB", (40, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    assert load_photo(tmp_path / "turned.jpg").size == (20, 40)
+
+
+def test_a_broken_photo_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
+    with pytest.raises(ImageError, match=r"broken.jpg: cannot be trained on"):
+        load_photo(tmp_path / "broken.jpg")
 
 
 def test_the_centre_square_is_the_centre() -> None:

@@ -142,6 +142,17 @@ def test_a_balancer_run_that_was_interrupted_goes_on_where_it_stopped(
     assert {"kl", "map", "watch_damaged", "watch_undamaged"} <= set(last)
 
 
+def test_training_goes_on_from_another_latent_balancer(
+    balancer_run: BalancerTraining, random_model: Path, tmp_path: Path
+) -> None:
+    start = random_model / "latent_balancer"
+    run = replace(balancer_run, start=start, steps=1, learning_rate=1e-9)
+    train_balancer(run, lambda row: None)
+    moments = torch.rand(1, 8, 28, 28)
+    trained, given = (LatentBalancer.load_folder(f) for f in (run.out / "latent_balancer", start))
+    torch.testing.assert_close(trained(moments), given(moments), atol=1e-2, rtol=1e-2)
+
+
 def test_the_users_luts_are_drawn_as_damage(tmp_path: Path) -> None:
     write_cube(tmp_path / "green.cube", Lut3D.from_function(lambda c: c * [0.5, 1.0, 0.5], 5))
     draw = damage_source(tmp_path)

@@ -84,6 +84,12 @@ def vae_command(
     "--luts", type=options.PATH, metavar="DIR", help="Your own .cube files, as further damage."
 )
 @click.option(
+    "--start",
+    type=options.PATH,
+    metavar="DIR",
+    help="Begin with the weights of this latent balancer (MODEL/latent_balancer).",
+)
+@click.option(
     "--vae",
     type=options.PATH,
     metavar="DIR",

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
-from vae_balance.errors import OptionError
+from vae_balance.errors import ImageError, OptionError
+from vae_balance.images import SUFFIXES
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 T = TypeVar("T")
 
 # Every photo is held in memory at this short side, in pixels: what a view is cut from.
@@ -74,10 +74,19 @@ def read_split(folder: Path) -> Split:
 
 
 def load_photo(path: Path) -> Image.Image:
-    """Read a photo as sRGB at `SHORT_SIDE` pixels or, when smaller, at its own size."""
-    with Image.open(path) as image:
-        image.draft("RGB", (2 * SHORT_SIDE, 2 * SHORT_SIDE))
-        photo = image.convert("RGB")
+    """Read a photo upright, as 8-bit RGB, its short side at most `SHORT_SIDE` pixels.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * SHORT_SIDE, 2 * SHORT_SIDE))
+            photo = ImageOps.exif_transpose(image).convert("RGB")
+    except OSError as error:
+        raise ImageError(
+            f"{path}: cannot be trained on ({error}); remove it or save it as an 8-bit RGB file"
+        ) from error
     scale = SHORT_SIDE / min(photo.size)
     if scale >= 1.0:
         return photo

@@ -45,6 +45,7 @@ class BalancerTraining:
         vae: folder of the VAE whose moments are balanced.
         out: folder of the checkpoint, the log and the result (`out/latent_balancer`).
         luts: .cube files of the user, drawn as further damage.
+        start: folder of a latent balancer for the same VAE, to begin with in place of chance.
         steps: optimizer steps in all.
         views: undamaged views a step.
         damages: damaged copies of every view.
@@ -63,6 +64,7 @@ class BalancerTraining:
     vae: Path
     out: Path
     luts: Path | None = None
+    start: Path | None = None
     steps: int = 6000
     views: int = 12
     damages: int = 2
@@ -280,12 +282,15 @@ def train_balancer(
     def next_batch(rng: np.random.Generator) -> Batch:
         return make_batch(pool, config, draw, rng)
 
-    sample = torch.cat([next_batch(np.random.default_rng(i)).damaged for i in range(8)])
-    shift, scale = latent_statistics(vae, sample.to(config.device))
-    sizes = LatentBalancerConfig(mean_shift=shift, mean_scale=scale)
-    balancer = LatentBalancer(sizes).to(config.device)
+    if config.start:
+        balancer = LatentBalancer.load_folder(config.start).train()
+    else:
+        sample = torch.cat([next_batch(np.random.default_rng(i)).damaged for i in range(8)])
+        shift, scale = latent_statistics(vae, sample.to(config.device))
+        balancer = LatentBalancer(LatentBalancerConfig(mean_shift=shift, mean_scale=scale))
+    balancer.to(config.device)
     average = copy.deepcopy(balancer).eval()
-    thumbnail = Thumbnail(sizes.latent_channels).to(config.device)
+    thumbnail = Thumbnail(balancer.config.latent_channels).to(config.device)
     learned = nn.ModuleDict({"balancer": balancer, "thumbnail": thumbnail})
     optimizer = torch.optim.AdamW(
         learned.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
