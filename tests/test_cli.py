@@ -18,7 +18,7 @@ from click.testing import Result
 
 from vae_balance.commands import console
 from vae_balance.cube import read_cube, write_cube
-from vae_balance.hald import read_hald
+from vae_balance.hald import read_hald, write_hald
 from vae_balance.images import Photo, read_photo, write_photo
 from vae_balance.lut import Lut3D
 from vae_balance.models.registry import Model
@@ -381,14 +381,15 @@ def test_apply_names_the_broken_line_of_a_cube(
 
 
 def test_apply_holds_one_photo_at_a_time(run: Run, tmp_path: Path) -> None:
-    write_cube(tmp_path / "look.cube", INVERTED)
+    look = tmp_path / "look.png"
+    write_hald(look, INVERTED, level=2)
     photos = [tmp_path / f"{i}.tif" for i in range(3)]
     for path in photos:
         write_photo(Photo(np.zeros((1500, 2000, 3), np.uint16)), path)
 
     def peak(paths: list[Path]) -> int:
         tracemalloc.start()
-        run("apply", tmp_path / "look.cube", *paths, "--out-dir", tmp_path / f"out{len(paths)}")
+        run("apply", look, *paths, "--out-dir", tmp_path / f"out{len(paths)}")
         highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return highest

