@@ -109,6 +109,20 @@ def test_a_model_in_the_users_folder_is_found_by_name(
     assert len(list_models()) == 2
 
 
+def test_a_broken_model_does_not_hide_the_others(
+    random_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("vae_balance.models.registry.user_models_folder", lambda: tmp_path)
+    (tmp_path / "mine").symlink_to(random_model, target_is_directory=True)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.json").write_text("{")
+    assert [info.name for info in list_models()] == [EMBEDDED, "random"]
+    assert "broken" in caplog.text
+
+
 def test_a_broken_description_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(ModelError, match=r"model.json: not a model description"):

@@ -107,6 +107,11 @@ def test_training_lowers_the_loss_of_the_vae(photos: Path, tmp_path: Path) -> No
     assert last > first + 1.0
 
 
+def test_a_log_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 1}, {"step": 2}]
+
+
 def test_a_damaged_checkpoint_is_refused_by_name(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match=r"checkpoint.pt: cannot resume"):

@@ -114,12 +114,13 @@ def learn_look(
     current = _stack(proxies)
     rounds: list[Round] = []
     for done in range(options.iterations):
+        if rounds:
+            current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
 
         def report(stage: str, done: int = done) -> None:
             progress(done, options.iterations, stage)
 
         rounds.append(_learn_round(current, model, options, report))
-        current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
     progress(options.iterations, options.iterations, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
@@ -139,7 +140,7 @@ def _learn_round(
     proxies: Colors, model: Model, options: LookOptions, progress: Callable[[str], None]
 ) -> Round:
     progress("encode")
-    pixels = torch.from_numpy(proxies).permute(0, 3, 1, 2).contiguous().to(model.device)
+    pixels = torch.from_numpy(proxies).permute(0, 3, 1, 2).to(model.device)
     moments = model.vae.encode(pixels)
     progress("balance")
     balanced = model.latent_balancer(moments)

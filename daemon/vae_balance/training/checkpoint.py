@@ -72,7 +72,11 @@ def append_log(path: Path, row: dict[str, float]) -> None:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a loss log, empty when there is none yet."""
+    """Return the rows of a loss log, empty when there is none yet.
+
+    A last line that was cut off when the run was killed is left out.
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]

@@ -54,8 +54,8 @@ Colors = NDArray[np.float32]
 # Called with the number of cases done and of all cases, and with what is being done.
 Report = Callable[[int, int, str], None]
 
-# The published mapper takes many seconds a case: it gets every so many. Prime to the number of
-# kinds and strengths and to the cases of a photo, so that it meets all of them.
+# The published mapper takes many seconds a case: it gets every so many, enough for a comparison on
+# all damage, not for one on every kind.
 PUBLISHED_EVERY = 16
 SHEET_STRENGTH = 1.0
 
