@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tempfile
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import OpenImageIO
 import pytest
 import tifffile
 from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
@@ -132,11 +135,28 @@ def test_16_bit_png(tmp_path: Path, channels: int) -> None:
 )
 @pytest.mark.parametrize("dtype", DEPTHS)
 def test_tiff(tmp_path: Path, dtype: npt.DTypeLike, options: dict[str, Any]) -> None:
-    if options.get("predictor") and np.dtype(dtype).kind == "f":
-        pytest.skip("tifffile alone cannot write it")
     pixels = picture(dtype)
-    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **options)
+    if options.get("predictor") and np.dtype(dtype).kind == "f":
+        write_float_predictor(tmp_path / "a.tif", pixels)  # tifffile alone cannot
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **options)
     assert np.array_equal(read_photo(tmp_path / "a.tif").pixels, pixels)
+
+
+def write_float_predictor(path: Path, pixels: npt.NDArray[Any]) -> None:
+    """Write a deflated TIFF file whose rows are differences of floats (predictor 3)."""
+    height, width, channels = pixels.shape
+    name = "half" if pixels.dtype == np.float16 else "float"
+    spec = OpenImageIO.ImageSpec(width, height, channels, name)
+    for attribute, value in (("Compression", "zip"), ("tiff:half", 1), ("tiff:predictor", 3)):
+        spec.attribute(attribute, value)
+    file = OpenImageIO.ImageOutput.create("tiff")
+    assert file.open(str(path), spec)
+    assert file.write_image(pixels)
+    assert file.close()
+    with tifffile.TiffFile(path) as written:
+        assert written.pages[0].predictor == 3
+        assert written.pages[0].dtype == pixels.dtype
 
 
 @pytest.mark.parametrize("rows", [7, 1000])
@@ -363,13 +383,29 @@ def test_what_cannot_be_balanced_is_refused_in_one_line(tmp_path: Path, kind: st
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    _png("RGB")(path)
-    path.chmod(0)
-    with pytest.raises(ImageError, match=r"a.png: cannot be read: .*; check its permissions"):
-        read_photo(path)
+@contextmanager
+def no_root() -> Iterator[None]:
+    """Give up root's right to read everything for a while; an ordinary user stays one."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)  # nobody
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permission bits of POSIX")
+def test_a_file_that_may_not_be_read_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own may be closed to nobody
+        Path(folder).chmod(0o755)
+        path = Path(folder, "a.png")
+        _png("RGB")(path)
+        path.chmod(0)
+        message = r"a.png: cannot be read: .*; check its permissions"
+        with no_root(), pytest.raises(ImageError, match=message):
+            read_photo(path)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.97])

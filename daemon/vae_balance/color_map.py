@@ -21,9 +21,9 @@ Floats = NDArray[np.float64]
 Colors = NDArray[np.float32]
 
 HIDDEN = 24
-# Colors are averaged in cells of 1/16; about 300 to 1000 cells of a photo are occupied.
+# Cells along each edge of the color cube in which colors are averaged.
 BINS = 16
-# Levenberg-Marquardt steps; more do not lower the error of the corrected photo.
+# Levenberg-Marquardt steps of a fit.
 STEPS = 14
 # Weight of the pull toward the affine map on a lattice over all colors, relative to the photo's.
 PULL = 0.01

@@ -38,7 +38,7 @@ RESULT = "latent_balancer"
 
 @dataclass(frozen=True)
 class BalancerTraining:
-    """Settings of one run; the defaults made the embedded latent balancer.
+    """Settings of one run; with the defaults the embedded latent balancer was finished.
 
     Attributes:
         photos: folder of photographs, see `photos.read_split`.
@@ -98,7 +98,7 @@ class Batch:
 class Thumbnail(nn.Module):
     """Reads the mean color of each latent's 8 x 8 pixels from the latents, in training only.
 
-    It stands in for the decoder, which costs thirty times more and whose detail no color map uses.
+    It stands in for the decoder, which costs far more and whose detail no color map uses.
     """
 
     def __init__(self, latent_channels: int) -> None:

@@ -31,7 +31,7 @@ PROXY_SIZE = 224
 
 @dataclass(frozen=True)
 class VAETraining:
-    """Settings of one run; the defaults made the embedded VAE."""
+    """Settings of one run; with the defaults the embedded VAE was finished."""
 
     photos: Path
     out: Path
