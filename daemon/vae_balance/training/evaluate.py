@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
@@ -48,7 +47,7 @@ from vae_balance.training.quality import (
     VaeScore,
 )
 from vae_balance.training.sheets import SHEET_PHOTOS, Triple, before_after_sheet, damage_sheet
-from vae_balance.training.train_vae import score_vae
+from vae_balance.training.train_vae import score_vae, to_tensor
 
 Colors = NDArray[np.float32]
 # Called with the number of cases done and of all cases, and with what is being done.
@@ -151,8 +150,7 @@ def _lab(pixels: Colors) -> Colors:
 
 
 def _score_vae(model: Model, proxies: Sequence[Colors]) -> VaeScore:
-    pixels = torch.from_numpy(np.stack(proxies)).permute(0, 3, 1, 2).contiguous()
-    values = score_vae(model.vae, pixels.to(model.device))
+    values = score_vae(model.vae, to_tensor(proxies).to(model.device))
     return VaeScore(values["psnr"], values["color"])
 
 

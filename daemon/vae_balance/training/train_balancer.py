@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from vae_balance.latent_balancer import LatentBalancer, LatentBalancerConfig
 from vae_balance.look import LookOptions, learn_look
 from vae_balance.models.registry import Model, ModelInfo
+from vae_balance.proxy import PROXY_SIZE
+from vae_balance.training.cases import to_8_bits
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import Damage, random_damage, undamaged
 from vae_balance.training.lab import cie94, mean_chroma, srgb_to_lab
@@ -27,7 +29,7 @@ from vae_balance.training.photos import (
     random_view,
     read_split,
 )
-from vae_balance.training.train_vae import PROXY_SIZE, cosine_rate
+from vae_balance.training.train_vae import cosine_rate, to_tensor
 from vae_balance.vae import VAE
 
 # The VAE halves the side three times: a latent stands for 8 x 8 pixels.
@@ -132,8 +134,8 @@ def make_batch(
     for _ in range(config.damages):
         for view in views:
             damage = undamaged() if rng.uniform() < config.undamaged else draw(rng)
-            copies.append(np.round(damage(view) * 255.0) / 255.0)
-    return Batch(_to_tensor(views), _to_tensor(copies))
+            copies.append(to_8_bits(damage(view)))
+    return Batch(to_tensor(views), to_tensor(copies))
 
 
 def gaussian_kl(predicted: Tensor, true: Tensor, floor: Tensor) -> Tensor:
@@ -230,7 +232,7 @@ def watched_cases(paths: tuple[Path, ...], count: int, seed: int = 11) -> list[W
     for i in range(count if paths else 0):
         photo = centre_square(load_photo(paths[i * len(paths) // count]), PROXY_SIZE)
         damage = undamaged() if i % 4 == 3 else random_damage(rng)
-        given = np.round(damage(photo) * 255.0).astype(np.float32) / 255.0
+        given = to_8_bits(damage(photo))
         cases.append(WatchedCase(photo, given, i % 4 != 3))
     return cases
 
@@ -246,7 +248,7 @@ def score_balancer(
         look = learn_look([case.given], model, LookOptions(size=2))
         result = np.clip(look.rounds[0].color_map(case.given[::2, ::2]), 0.0, 1.0)
         result_lab, photo_lab = (
-            srgb_to_lab(_to_tensor([np.asarray(x)])) for x in (result, case.photo[::2, ::2])
+            srgb_to_lab(to_tensor([np.asarray(x)])) for x in (result, case.photo[::2, ::2])
         )
         errors[case.damaged].append(cie94(result_lab, photo_lab).mean().item())
     damaged, harmless = float(np.mean(errors[True])), float(np.mean(errors[False]))
@@ -353,8 +355,3 @@ def damage_source(luts: Path | None) -> Callable[[np.random.Generator], Damage]:
         return Damage("own LUT", strength, own[int(rng.integers(len(own)))].blended(strength))
 
     return draw
-
-
-def _to_tensor(pictures: list[np.ndarray]) -> Tensor:
-    stacked = torch.from_numpy(np.stack(pictures).astype(np.float32))
-    return stacked.permute(0, 3, 1, 2).contiguous()

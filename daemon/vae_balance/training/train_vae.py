@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import random_damage
 from vae_balance.training.lab import srgb_to_lab
@@ -25,8 +27,6 @@ from vae_balance.training.photos import (
     read_split,
 )
 from vae_balance.vae import VAE, latents_of
-
-PROXY_SIZE = 224
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class VAETraining:
     watch_every: int = 500
 
 
+def to_tensor(pictures: Sequence[NDArray[np.float32]]) -> Tensor:
+    """Return pictures, each (H, W, 3), as a tensor (N, 3, H, W)."""
+    stacked = torch.from_numpy(np.stack(pictures).astype(np.float32))
+    return stacked.permute(0, 3, 1, 2).contiguous()
+
+
 def make_batch(pool: PhotoPool, size: int, count: int, rng: np.random.Generator) -> Tensor:
     """Return views (count, 3, size, size): a third undamaged, the rest damaged at random."""
     views = []
@@ -58,7 +64,7 @@ def make_batch(pool: PhotoPool, size: int, count: int, rng: np.random.Generator)
         if rng.uniform() < 2 / 3:
             view = random_damage(rng)(view)
         views.append(view)
-    return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
+    return to_tensor(views)
 
 
 def color_error(decoded: Tensor, pixels: Tensor) -> Tensor:
@@ -102,7 +108,7 @@ def watched_proxies(paths: tuple[Path, ...], count: int, seed: int = 7) -> Tenso
     for i, path in enumerate(paths[:: max(1, len(paths) // count)]):
         proxy = centre_square(load_photo(path), PROXY_SIZE)
         proxies.append(random_damage(rng)(proxy) if i % 2 else proxy)
-    return torch.from_numpy(np.stack(proxies)).permute(0, 3, 1, 2).contiguous()
+    return to_tensor(proxies)
 
 
 def cosine_rate(step: int, steps: int, peak: float, warm_up: int = 200) -> float:
