@@ -32,7 +32,7 @@ from vae_balance.lut import Lut3D, apply_lut
 from vae_balance.models.registry import Model
 from vae_balance.proxy import PROXY_SIZE, make_proxy
 from vae_balance.targets import Target
-from vae_balance.training.baselines import fit_published_color_map
+from vae_balance.training.published_color_map import fit_published_color_map
 from vae_balance.vae import latents_of
 
 Photo8 = NDArray[np.uint8]

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vae_balance.classical import per_channel_stretch, shades_of_grey
 from vae_balance.color_map import ColorMap, fit_color_map
 from vae_balance.errors import OptionError
 from vae_balance.lut import DEFAULT_SIZE, Lut3D
@@ -32,6 +33,7 @@ Progress = Callable[[int, int, str], None]
 
 ITERATIONS = range(1, 11)
 STRENGTHS = (0.0, 1.5)
+SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 
 
 @dataclass(frozen=True)

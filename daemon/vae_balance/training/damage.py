@@ -16,6 +16,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, zoom
 
 from vae_balance.lut import Lut3D
+from vae_balance.srgb import to_encoded, to_linear
 
 Colors = NDArray[np.float32]
 ColorFunction = Callable[[Colors], Colors]
@@ -49,19 +50,6 @@ class Damage:
 def undamaged() -> Damage:
     """Return the damage that changes nothing."""
     return Damage("undamaged", 0.0, lambda colors: colors)
-
-
-def to_linear(colors: Colors) -> Colors:
-    """Decode sRGB (IEC 61966-2-1) to linear light; both float32 (..., 3) in 0..1."""
-    low = colors <= 0.04045
-    return np.where(low, colors / 12.92, ((np.maximum(colors, 0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def to_encoded(linear: Colors) -> Colors:
-    """Encode linear light as sRGB (IEC 61966-2-1); values are clipped to 0..1 first."""
-    linear = np.clip(linear, 0.0, 1.0)
-    low = linear <= 0.0031308
-    return np.where(low, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
 def _luma(colors: Colors) -> Colors:

@@ -9,18 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from vae_balance.classical import grey_world, per_channel_stretch, shades_of_grey
 from vae_balance.color_map import ColorMap, fit_color_map
 from vae_balance.files import atomic_write
 from vae_balance.look import LookOptions, compose, learn_look
 from vae_balance.lut import Lut3D
 from vae_balance.models.registry import Model
 from vae_balance.proxy import PROXY_SIZE
-from vae_balance.training.baselines import (
-    fit_published_color_map,
-    grey_world,
-    per_channel_stretch,
-    shades_of_grey,
-)
 from vae_balance.training.cases import (
     DAMAGES_PER_PHOTO,
     KIND_NAMES,
@@ -32,6 +27,7 @@ from vae_balance.training.cases import (
 )
 from vae_balance.training.damage import random_damage
 from vae_balance.training.photos import centre_square, load_photo
+from vae_balance.training.published_color_map import fit_published_color_map
 from vae_balance.training.quality import (
     BEST,
     GREY_WORLD,

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from vae_balance.latent_balancer import LatentBalancer, LatentBalancerConfig
-from vae_balance.look import LookOptions, learn_look
+from vae_balance.look import SECOND_OPINIONS, LookOptions, learn_look
 from vae_balance.models.registry import Model, ModelInfo
 from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.cases import to_8_bits
@@ -54,6 +54,8 @@ class BalancerTraining:
         view: side of a view in pixels.
         sides: least and greatest side of a view as parts of the photo's short side.
         undamaged: share of copies that stay undamaged.
+        corrected: share of copies, undamaged ones too, that a classical correction has gone over:
+            a look asks for the balancer's opinion on those as well.
         kl_weight: of the divergence between predicted and true moments, per moment.
         map_weight: of the CIE94 error left by the best smooth map to the predicted colors.
         color_weight: of the CIE94 error of the predicted colors themselves.
@@ -73,6 +75,7 @@ class BalancerTraining:
     view: int = 112
     sides: tuple[float, float] = (0.6, 1.0)
     undamaged: float = 0.2
+    corrected: float = 0.4
     learning_rate: float = 8e-4
     weight_decay: float = 0.05
     kl_weight: float = 1.0
@@ -125,7 +128,7 @@ def make_batch(
     draw: Callable[[np.random.Generator], Damage],
     rng: np.random.Generator,
 ) -> Batch:
-    """Cut views and damage copies of them, rounded to 8 bits as files are."""
+    """Cut views and damage copies of them, rounded to 8 bits as files are; correct some."""
     views = [
         random_view(pool.draw(rng), rng, config.view, config.sides, config.largest_angle)
         for _ in range(config.views)
@@ -134,7 +137,10 @@ def make_batch(
     for _ in range(config.damages):
         for view in views:
             damage = undamaged() if rng.uniform() < config.undamaged else draw(rng)
-            copies.append(to_8_bits(damage(view)))
+            copy = to_8_bits(damage(view))
+            if rng.uniform() < config.corrected:
+                copy = SECOND_OPINIONS[rng.integers(len(SECOND_OPINIONS))](copy)
+            copies.append(copy)
     return Batch(to_tensor(views), to_tensor(copies))
 
 
