@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from vae_balance import look
+from vae_balance.classical import per_channel_stretch, shades_of_grey
 from vae_balance.errors import OptionError
+from vae_balance.latent_balancer import LatentBalancer
 from vae_balance.look import LookOptions, compose, learn_look
 from vae_balance.models.registry import Model
 
@@ -41,19 +47,19 @@ def test_strength_scales_the_change(model: Model) -> None:
 
 
 def test_every_round_sees_what_the_round_before_made(model: Model) -> None:
-    look = learn_look([proxy()], model, LookOptions(iterations=3))
-    assert len(look.rounds) == 3
-    first, second = look.rounds[:2]
+    rounds = learn_look([proxy()], model, LookOptions(iterations=3)).rounds
+    assert len(rounds) == 3
+    first, second = rounds[:2]
     np.testing.assert_array_equal(
         second.proxies, np.clip(first.color_map(first.proxies), 0.0, 1.0)
     )
 
 
 def test_the_lut_is_all_rounds_one_after_the_other(model: Model) -> None:
-    look = learn_look([proxy()], model, LookOptions(iterations=3, size=5))
+    learned = learn_look([proxy()], model, LookOptions(iterations=3, size=5))
     node = np.array([0.25, 0.5, 0.75])
-    expected = compose([learned.color_map for learned in look.rounds], node[None])[0]
-    np.testing.assert_allclose(look.lut.table[1, 2, 3], expected, atol=1e-5)
+    expected = compose([each.color_map for each in learned.rounds], node[None])[0]
+    np.testing.assert_allclose(learned.lut.table[1, 2, 3], expected, atol=1e-5)
 
 
 def test_shapes_are_those_of_the_published_algorithm(model: Model) -> None:
@@ -105,3 +111,62 @@ def test_no_proxy_is_refused(model: Model) -> None:
 def test_a_proxy_of_another_shape_is_refused(model: Model) -> None:
     with pytest.raises(OptionError, match=r"\(100, 100, 3\)"):
         learn_look([np.zeros((100, 100, 3), np.float32)], model)
+
+
+@pytest.fixture
+def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let second opinions count in full, however little the balancer moves."""
+    monkeypatch.setattr(look, "DOUBT", (-2.0, -1.0))
+
+
+def balanced_by_hand(proxies: list[NDArray[np.float32]], model: Model) -> torch.Tensor:
+    pixels = torch.from_numpy(np.stack(proxies)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        return model.latent_balancer(model.vae.encode(pixels))
+
+
+@pytest.mark.usefixtures("doubtful")
+def test_three_opinions_are_averaged_where_much_is_to_be_moved(model: Model) -> None:
+    proxies = [proxy(0), proxy(1)]
+    learned = learn_look(proxies, model).rounds[0]
+    for i, own in enumerate(proxies):
+        opinions = balanced_by_hand([own, shades_of_grey(own), per_channel_stretch(own)], model)
+        expected = opinions[:, :4].mean(dim=0).numpy()
+        np.testing.assert_allclose(learned.balanced[i, :4], expected, atol=1e-4)
+        np.testing.assert_allclose(learned.balanced[i, 4:], opinions[0, 4:].numpy(), atol=1e-4)
+        assert np.abs(expected - opinions[0, :4].numpy()).max() > 0.01
+
+
+@pytest.mark.usefixtures("doubtful")
+def test_what_is_fixed_is_decoded_from_all_opinions(model: Model) -> None:
+    learned = learn_look([proxy()], model).rounds[0]
+    with torch.inference_mode():
+        expected = model.vae.decode(torch.from_numpy(learned.balanced[:, :4])).clamp(0.0, 1.0)
+    np.testing.assert_allclose(learned.fixed, expected.permute(0, 2, 3, 1).numpy(), atol=1e-4)
+
+
+def test_the_first_opinion_stands_where_little_is_to_be_moved(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "DOUBT", (2.0, 3.0))
+    learned = learn_look([proxy()], model).rounds[0]
+    expected = balanced_by_hand([proxy()], model).numpy()
+    np.testing.assert_allclose(learned.balanced, expected, atol=1e-4)
+
+
+@pytest.mark.usefixtures("doubtful")
+def test_a_balancer_that_knows_no_second_opinions_is_asked_once(model: Model) -> None:
+    config = replace(model.latent_balancer.config, second_opinions=False)
+    balancer = LatentBalancer(config).eval()
+    balancer.load_state_dict(model.latent_balancer.state_dict())
+    learned = learn_look([proxy()], replace(model, latent_balancer=balancer)).rounds[0]
+    expected = balanced_by_hand([proxy()], model).numpy()
+    np.testing.assert_allclose(learned.balanced, expected, atol=1e-4)
+
+
+def test_of_a_long_roll_all_frames_are_learned_from_and_eight_are_kept(model: Model) -> None:
+    roll = [proxy(i) for i in range(look.TOGETHER + 1)]
+    whole, shorter = learn_look(roll, model), learn_look(roll[:-1], model)
+    assert whole.rounds[0].fixed.shape == (8, 224, 224, 3)
+    np.testing.assert_allclose(whole.rounds[0].fixed, shorter.rounds[0].fixed, atol=1e-4)
+    assert whole.lut.digest() != shorter.lut.digest()

@@ -206,19 +206,28 @@ def _squared_error(
 def _normal_equations(
     x: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
 ) -> tuple[Floats, Floats]:
-    """Return J^T r (P,) and J^T J (P, P) for the parameters [inner, outer], row by row."""
+    """Return J^T r (P,) and J^T J (P, P) for the parameters [inner, outer], row by row.
+
+    The Jacobians of the three channels differ by factors of `outer` only, so that one matrix
+    product serves them all.
+    """
     hidden = np.tanh(x @ inner)
     slope = root * (1.0 - hidden**2)
     residual = root * (target - hidden @ outer)
+    # d output[channel] / d inner[i, h] = x_i (1 - hidden_h^2) outer[h, channel]
+    through = (x[:, :, None] * slope[:, None, :]).reshape(len(x), inner.size)
     weighted = root * hidden
+    shared = np.concatenate([through, weighted], axis=1)
+    products = shared.T @ shared
     size, count = inner.size, inner.size + outer.size
-    curvature = np.zeros((count, count))
-    gradient = np.zeros(count)
-    for channel in range(3):
-        # d output / d inner[i, h] = x_i (1 - hidden_h^2) outer[h, channel]
-        through = x[:, :, None] * (slope * outer[:, channel])[:, None, :]
-        jacobian = np.concatenate([through.reshape(len(x), size), weighted], axis=1)
-        places = np.concatenate([np.arange(size), size + np.arange(HIDDEN) * 3 + channel])
-        curvature[np.ix_(places, places)] += jacobian.T @ jacobian
-        gradient[places] += jacobian.T @ residual[:, channel]
+    of_neuron = np.tile(outer, (len(inner), 1))  # (size, 3): the outputs behind inner[i, h]
+    curvature = np.empty((count, count))
+    curvature[:size, :size] = products[:size, :size] * (of_neuron @ of_neuron.T)
+    mixed = products[:size, size:, None] * of_neuron[:, None, :]
+    curvature[:size, size:] = mixed.reshape(size, outer.size)
+    curvature[size:, :size] = curvature[:size, size:].T
+    curvature[size:, size:] = np.kron(products[size:, size:], np.eye(3))
+    gradient = np.empty(count)
+    gradient[:size] = ((through.T @ residual) * of_neuron).sum(axis=1)
+    gradient[size:] = (weighted.T @ residual).reshape(-1)
     return gradient, curvature

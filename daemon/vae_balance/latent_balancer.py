@@ -33,6 +33,8 @@ class LatentBalancerConfig:
         fine: channels of the path that moves the latents.
         fine_blocks: residual blocks of that path.
         dropout: of the context, in training.
+        second_opinions: whether it was trained on classically corrected photos too, so that a look
+            may ask it about those as well.
     """
 
     latent_channels: int = 4
@@ -46,6 +48,7 @@ class LatentBalancerConfig:
     fine: int = 80
     fine_blocks: int = 4
     dropout: float = 0.1
+    second_opinions: bool = True
 
 
 class ContextBlock(nn.Module):
