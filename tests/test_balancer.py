@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
 from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
+from pictures import picture
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 

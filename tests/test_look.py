@@ -14,6 +14,7 @@ from vae_balance.classical import per_channel_stretch, shades_of_grey
 from vae_balance.errors import OptionError
 from vae_balance.latent_balancer import LatentBalancer
 from vae_balance.look import LookOptions, compose, learn_look
+from vae_balance.lut import Lut3D
 from vae_balance.models.registry import Model
 
 
@@ -114,54 +115,80 @@ def test_a_proxy_of_another_shape_is_refused(model: Model) -> None:
 
 
 @pytest.fixture
-def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let second opinions count in full, however little the balancer moves."""
-    monkeypatch.setattr(look, "DOUBT", (-2.0, -1.0))
+def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every photo pass for damaged, however little the balancer moves it."""
+    monkeypatch.setattr(look, "FAULT", (-2.0, -1.0))
 
 
-def balanced_by_hand(proxies: list[NDArray[np.float32]], model: Model) -> torch.Tensor:
+def answers(proxies: list[NDArray[np.float32]], model: Model) -> torch.Tensor:
     pixels = torch.from_numpy(np.stack(proxies)).permute(0, 3, 1, 2)
     with torch.inference_mode():
         return model.latent_balancer(model.vae.encode(pixels))
 
 
-@pytest.mark.usefixtures("doubtful")
-def test_three_opinions_are_averaged_where_much_is_to_be_moved(model: Model) -> None:
+def three_answers(own: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
+    given = answers([own, shades_of_grey(own), per_channel_stretch(own)], model).numpy()
+    assert np.ptp(given, axis=0).max() > 0.01
+    return given.mean(axis=0)
+
+
+@pytest.mark.usefixtures("faulty")
+def test_the_balancer_is_asked_three_times_and_the_answers_are_averaged(model: Model) -> None:
     proxies = [proxy(0), proxy(1)]
     learned = learn_look(proxies, model).rounds[0]
-    for i, own in enumerate(proxies):
-        opinions = balanced_by_hand([own, shades_of_grey(own), per_channel_stretch(own)], model)
-        expected = opinions[:, :4].mean(dim=0).numpy()
-        np.testing.assert_allclose(learned.balanced[i, :4], expected, atol=1e-4)
-        np.testing.assert_allclose(learned.balanced[i, 4:], opinions[0, 4:].numpy(), atol=1e-4)
-        assert np.abs(expected - opinions[0, :4].numpy()).max() > 0.01
+    for balanced, own in zip(learned.balanced, proxies, strict=True):
+        np.testing.assert_allclose(balanced, three_answers(own, model), atol=1e-4)
 
 
-@pytest.mark.usefixtures("doubtful")
-def test_what_is_fixed_is_decoded_from_all_opinions(model: Model) -> None:
+@pytest.mark.usefixtures("faulty")
+def test_what_is_fixed_is_decoded_from_all_answers(model: Model) -> None:
     learned = learn_look([proxy()], model).rounds[0]
     with torch.inference_mode():
         expected = model.vae.decode(torch.from_numpy(learned.balanced[:, :4])).clamp(0.0, 1.0)
     np.testing.assert_allclose(learned.fixed, expected.permute(0, 2, 3, 1).numpy(), atol=1e-4)
 
 
-def test_the_first_opinion_stands_where_little_is_to_be_moved(
+@pytest.mark.usefixtures("faulty")
+def test_the_second_round_goes_half_the_way(model: Model) -> None:
+    second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds[1]
+    whole = three_answers(second.proxies[0], model)[:4]
+    given = second.moments[0, :4]
+    np.testing.assert_allclose(second.balanced[0, :4], (given + whole) / 2.0, atol=1e-4)
+
+
+def test_a_photo_that_would_hardly_be_moved_is_left_alone(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look, "DOUBT", (2.0, 3.0))
-    learned = learn_look([proxy()], model).rounds[0]
-    expected = balanced_by_hand([proxy()], model).numpy()
-    np.testing.assert_allclose(learned.balanced, expected, atol=1e-4)
+    monkeypatch.setattr(look, "FAULT", (2.0, 3.0))
+    learned = learn_look([proxy()], model, LookOptions(iterations=2))
+    for each in learned.rounds:
+        np.testing.assert_array_equal(each.fixed, each.distorted)
+    np.testing.assert_allclose(learned.lut.table, Lut3D.identity(33).table, atol=1e-6)
 
 
-@pytest.mark.usefixtures("doubtful")
+def test_half_a_fault_is_corrected_by_half(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = proxy()
+    answer = answers([own], model)[:, :4]
+    monkeypatch.setattr(look, "FAULT", (0.0, 4.0))
+    learned = learn_look([own], model).rounds[0]
+    with torch.inference_mode():
+        own_fixed = model.vae.decode(answer).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
+    share = np.abs(own_fixed - learned.distorted).mean() / 4.0
+    assert share > 0.001
+    given, whole = learned.moments[0, :4], three_answers(own, model)[:4]
+    np.testing.assert_allclose(
+        learned.balanced[0, :4], given + share * (whole - given), atol=1e-4
+    )
+
+
 def test_a_balancer_that_knows_no_second_opinions_is_asked_once(model: Model) -> None:
     config = replace(model.latent_balancer.config, second_opinions=False)
     balancer = LatentBalancer(config).eval()
     balancer.load_state_dict(model.latent_balancer.state_dict())
-    learned = learn_look([proxy()], replace(model, latent_balancer=balancer)).rounds[0]
-    expected = balanced_by_hand([proxy()], model).numpy()
-    np.testing.assert_allclose(learned.balanced, expected, atol=1e-4)
+    asked_once = replace(model, latent_balancer=balancer)
+    for learned in learn_look([proxy()], asked_once, LookOptions(iterations=2)).rounds:
+        expected = answers([learned.proxies[0]], model).numpy()
+        np.testing.assert_allclose(learned.balanced, expected, atol=1e-4)
 
 
 def test_of_a_long_roll_all_frames_are_learned_from_and_eight_are_kept(model: Model) -> None:
