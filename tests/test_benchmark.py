@@ -106,7 +106,7 @@ def test_the_table_has_every_line_of_the_readme(
     monkeypatch.setattr(speed, "run_python", lambda arguments: "123456")
     reports: list[tuple[int, int]] = []
     rows = benchmark(model, 0.02, lambda done, total, what: reports.append((done, total)), 1)
-    assert reports == [(done, 6) for done in range(7)]
+    assert reports == [(done, 7) for done in range(8)]
     starts = [
         "learning from",
         "a further iteration",
@@ -115,6 +115,11 @@ def test_the_table_has_every_line_of_the_readme(
         "cold start of vae-balance --help",
         "cold balance",
         "peak memory",
+        "daemon: start",
+        "daemon: 0.02 megapixels of 8-bit RGBA",
+        "daemon: learning a look",
+        "daemon: a 0.00166667-megapixel layer",
+        "daemon: 2 photos",
         "0.02 megapixels, 5 iterations: published algorithm / ours",
     ]
     assert len(rows) == len(starts)

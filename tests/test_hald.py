@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vae_balance.errors import ImageError, LutError, OptionError, OutputExistsError
-from vae_balance.hald import read_hald, write_hald
+from vae_balance.hald import format_hald, parse_hald, read_hald, write_hald
 from vae_balance.lut import Lut3D
 
 
@@ -163,3 +163,30 @@ def test_an_existing_file_is_overwritten_only_when_asked(tmp_path: Path) -> None
     assert path.read_text() == "mine"
     write_hald(path, Lut3D.identity(2), level=2, overwrite=True)
     assert read_hald(path).size == 4
+
+
+def test_bytes_are_those_of_the_file_and_back(tmp_path: Path) -> None:
+    lut = Lut3D.from_function(lambda colors: colors**2, 9)
+    write_hald(tmp_path / "hald.png", lut)
+    content = (tmp_path / "hald.png").read_bytes()
+    assert format_hald(lut) == content
+    expected = read_hald(tmp_path / "hald.png").table
+    assert np.array_equal(parse_hald(content, "a look").table, expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 a JPEG", b"\x89PNG\r\n\x1a\n"])
+def test_bytes_that_are_no_hald_are_refused_by_name(content: bytes) -> None:
+    with pytest.raises(LutError, match=r"^a look: ") as raised:
+        parse_hald(content, "a look")
+    assert "hald.png" not in str(raised.value)
+
+
+def test_a_huge_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """A few bytes can promise gigabytes of pixels."""
+    path = tmp_path / "huge.png"
+    save(path, np.zeros((8, 8, 3), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    path.write_bytes(content)
+    with pytest.raises(LutError, match=r"huge\.png: 30000 x 30000 pixels; a Hald is square"):
+        read_hald(path)

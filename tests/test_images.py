@@ -23,7 +23,7 @@ from PIL import Image, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from vae_balance.containers import tiff
-from vae_balance.errors import ImageError, OptionError, OutputExistsError
+from vae_balance.errors import BalanceError, ImageError, OptionError, OutputExistsError
 from vae_balance.images import Photo, read_photo, write_photo
 
 Pixels = npt.NDArray[Any]
@@ -807,6 +807,28 @@ def test_a_failure_leaves_nothing_behind(
     assert not leftovers(tmp_path)
 
 
+@pytest.fixture
+def small_disk() -> Iterator[int]:
+    """Let no file grow beyond so many bytes; to whoever writes, that is like a full disk."""
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = 50_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    yield size
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_photo_that_does_not_fit_on_the_disk_is_an_error_of_one_line(
+    tmp_path: Path, suffix: str, small_disk: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    with pytest.raises(BalanceError, match=rf"^.*a\{suffix}: cannot be written: .*$") as caught:
+        write_photo(Photo(noise), tmp_path / f"a{suffix}")
+    assert not isinstance(caught.value, ImageError)
+    assert not leftovers(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "pixels", "quality", "problem"),
     [
@@ -819,7 +841,7 @@ def test_a_failure_leaves_nothing_behind(
         ("a", picture(), 95, "cannot be written as a file without suffix"),
         ("a.jpg", picture(channels=4), 95, "a.jpg: JPEG cannot hold transparency"),
         ("a.webp", np.zeros((2, 20000, 3), np.uint8), 95, "WEBP holds at most 16383 a side"),
-        ("a.jpg", np.zeros((70000, 1, 3), np.uint8), 95, "JPEG holds at most 65535 a side"),
+        ("a.jpg", np.zeros((70000, 1, 3), np.uint8), 95, "JPEG holds at most 65500 a side"),
         ("a.jpg", picture(), 0, "quality 0: it must be in 1..100"),
     ],
 )

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from vae_balance.color_profile import from_srgb
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.images import Photo
-from vae_balance.proxy import make_proxy
+from vae_balance.proxy import GrowingProxy, make_proxy
 
 DEPTHS = [np.uint8, np.uint16, np.float16, np.float32]
 
@@ -159,6 +159,29 @@ def test_a_photo_of_another_profile_has_the_proxy_of_its_srgb_version() -> None:
 def test_colors_outside_of_srgb_are_clipped() -> None:
     photo = Photo(np.array([[[0, 255, 0]]], np.uint8), icc_profile(DISPLAY_P3, SRGB_CURVE))
     assert make_proxy(photo)[0, 0] == pytest.approx([0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100])
+@pytest.mark.parametrize("kind", ["centre", "frame"])
+@pytest.mark.parametrize("size", [(300, 421), (500, 230), (100, 90), (3, 400)])
+def test_strips_make_the_same_proxy(size: tuple[int, int], kind: str, rows: int) -> None:
+    pixels = noise(*size, np.float32, channels=4)
+    pixels[..., 3] = pixels[..., 3] > 0.3
+    pixels[0, 0, 1] = np.nan
+    growing = GrowingProxy(pixels.shape, pixels.dtype, kind)
+    for top in range(0, len(pixels), rows):
+        growing.add(pixels[top : top + rows])
+    assert np.abs(growing.finish() - make_proxy(pixels, kind)).max() < 1e-6
+
+
+def test_a_very_wide_picture_takes_little_memory() -> None:
+    strip = np.zeros((1, 400_000, 3), np.uint8)
+    tracemalloc.start()
+    growing = GrowingProxy((3, *strip.shape[1:]), strip.dtype, "frame")
+    growing.add(strip)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # rows of the proxy as wide as the picture have a gigabyte
 
 
 def test_memory_does_not_grow_with_the_picture() -> None:

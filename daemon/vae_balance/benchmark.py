@@ -7,13 +7,9 @@ maps every pixel of the full-size picture by it.
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from vae_balance.benchmark_daemon import measure_daemon
+from vae_balance.benchmark_tools import Photo8, medians, run_python, sample_photo, seconds_of
 from vae_balance.color_map import fit_color_map
 from vae_balance.cube import write_cube
-from vae_balance.errors import BalanceError, OptionError
+from vae_balance.errors import OptionError
 from vae_balance.images import Photo, write_photo
 from vae_balance.look import LookOptions, learn_look
 from vae_balance.lut import Lut3D, apply_lut
@@ -35,7 +33,6 @@ from vae_balance.targets import Target
 from vae_balance.training.published_color_map import fit_published_color_map
 from vae_balance.vae import latents_of
 
-Photo8 = NDArray[np.uint8]
 BenchmarkRow = Target
 # Called with the number of measurements done and of all, and with the one that begins.
 Report = Callable[[int, int, str], None]
@@ -47,7 +44,6 @@ JPEG_SIZE = 2.0
 DEEP_SIZE = 100.0
 ITERATIONS = 5
 
-_SAMPLE = Path(__file__).parent / "samples" / "astronaut.jpg"
 # The published code maps all pixels in one call. In strips scikit-learn is two to four times as
 # fast and needs no 7 GB for 24 megapixels: the reference is rather too good than too bad.
 _STRIP = 1 << 18
@@ -88,6 +84,7 @@ def benchmark(
         ("applying", lambda: [measure_applying(model, megapixels, repeats)]),
         ("cold start", lambda: measure_cold_start(model, JPEG_SIZE * scale, repeats)),
         ("memory", lambda: [measure_memory(model, DEEP_SIZE * scale)]),
+        ("daemon", lambda: measure_daemon(model, scale, repeats)),
         ("published algorithm", lambda: [measure_published(model, megapixels, repeats)]),
     ]
     rows: list[BenchmarkRow] = []
@@ -98,17 +95,6 @@ def benchmark(
     return rows
 
 
-def sample_photo(megapixels: float) -> Photo8:
-    """Return the bundled portrait with a cast, enlarged: (H, W, 3), 3:2, sRGB-encoded."""
-    width = max(3, round((megapixels * 1e6 * 1.5) ** 0.5))
-    with Image.open(_SAMPLE) as image:
-        portrait = image.convert("RGB").crop((0, 0, 512, 341))
-    cast = [0.9 * np.arange(256) + 20, 0.85 * np.arange(256), 0.6 * np.arange(256) + 30]
-    portrait = portrait.point([round(value) for table in cast for value in table])
-    size = (width, max(2, round(width / 1.5)))
-    return np.array(portrait.resize(size, Image.Resampling.BICUBIC))
-
-
 def measure_published(model: Model, megapixels: float, repeats: int) -> BenchmarkRow:
     """Compare a picture in memory balanced by the published algorithm and by ours."""
     photo = sample_photo(megapixels)
@@ -117,8 +103,8 @@ def measure_published(model: Model, megapixels: float, repeats: int) -> Benchmar
         look = learn_look([make_proxy(photo)], model, LookOptions(iterations=ITERATIONS))
         apply_lut(look.lut, photo)
 
-    (our_time,) = _medians([ours], repeats)
-    their_time = _seconds(lambda: balance_as_published(photo, model, ITERATIONS))
+    (our_time,) = medians([ours], repeats)
+    their_time = seconds_of(lambda: balance_as_published(photo, model, ITERATIONS))
     return Target(
         f"{megapixels:g} megapixels, {ITERATIONS} iterations: published algorithm / ours",
         their_time / our_time,
@@ -167,7 +153,7 @@ def measure_learning(model: Model, scale: float, repeats: int) -> list[Benchmark
     proxies = [make_proxy(sample_photo(size)) for size in sizes]
     works = [partial(learn_look, [proxy], model) for proxy in proxies]
     works.append(partial(learn_look, [proxies[1]], model, LookOptions(iterations=ITERATIONS)))
-    *once, often = _medians(works, repeats)
+    *once, often = medians(works, repeats)
     names = " / ".join(f"{size:g}" for size in sizes)
     return [
         Target(
@@ -183,7 +169,7 @@ def measure_learning(model: Model, scale: float, repeats: int) -> list[Benchmark
 def measure_color_map(model: Model, repeats: int) -> BenchmarkRow:
     """Fit one color map to the subimages of a photo."""
     learned = learn_look([make_proxy(sample_photo(0.5))], model).rounds[0]
-    (seconds,) = _medians([lambda: fit_color_map(learned.distorted, learned.fixed)], repeats)
+    (seconds,) = medians([lambda: fit_color_map(learned.distorted, learned.fixed)], repeats)
     return Target("fitting the color map", seconds, 0.1, "s")
 
 
@@ -193,7 +179,7 @@ def measure_applying(model: Model, megapixels: float, repeats: int) -> Benchmark
     lut = learn_look([make_proxy(photo)], model).lut
     scratch = photo.copy()
     bare = _bare_opencolorio(lut, scratch)
-    ours, theirs = _medians([lambda: apply_lut(lut, photo), bare], repeats)
+    ours, theirs = medians([lambda: apply_lut(lut, photo), bare], repeats)
     return Target(
         f"applying to {megapixels:g} megapixels at 8 bits / a bare OpenColorIO pass",
         ours / theirs,
@@ -234,7 +220,7 @@ def measure_cold_start(model: Model, megapixels: float, repeats: int) -> list[Be
             ["-m", "vae_balance", *balance],
         ]
         works = [partial(run_python, command) for command in commands]
-        nothing, help_time, torch_time, balance_time = _medians(works, repeats)
+        nothing, help_time, torch_time, balance_time = medians(works, repeats)
     return [
         Target(
             "cold start of vae-balance --help",
@@ -274,36 +260,5 @@ def measure_memory(model: Model, megapixels: float) -> BenchmarkRow:
     return Target(name, (bytes_used - nbytes) / 1e6, 300.0, "MB", detail=detail)
 
 
-def run_python(arguments: Sequence[str]) -> str:
-    """Run this Python with the arguments, able to import this package; return what it prints.
-
-    Raises:
-        BalanceError: it failed.
-    """
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    done = subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BalanceError(f"python {' '.join(arguments[:3])}...: failed: {reason}")
-    return done.stdout
-
-
 def _model_options(model: Model) -> list[str]:
     return ["--model", str(model.info.folder), "--device", str(model.device)]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def _medians(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the median time of each work in seconds; they take turns, after one warm-up."""
-    for work in works:
-        work()
-    times = [[_seconds(work) for work in works] for _ in range(repeats)]
-    return [statistics.median(column) for column in zip(*times, strict=True)]

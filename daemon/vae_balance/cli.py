@@ -7,12 +7,16 @@ import click
 from vae_balance import __version__
 from vae_balance.commands.apply import apply
 from vae_balance.commands.balance import balance
+from vae_balance.commands.batch import batch
 from vae_balance.commands.benchmark import benchmark
 from vae_balance.commands.console import INTERRUPTED, exit_code
 from vae_balance.commands.demo import demo
 from vae_balance.commands.evaluate import evaluate
 from vae_balance.commands.learn import learn
 from vae_balance.commands.models import models
+from vae_balance.commands.serve import serve
+from vae_balance.commands.status import status
+from vae_balance.commands.stop import stop
 from vae_balance.commands.train import train
 from vae_balance.errors import BalanceError
 
@@ -54,5 +58,18 @@ def main() -> None:
     """
 
 
-for command in (balance, learn, apply, models, train, evaluate, benchmark, demo):
+for command in (
+    balance,
+    batch,
+    learn,
+    apply,
+    models,
+    serve,
+    status,
+    stop,
+    train,
+    evaluate,
+    benchmark,
+    demo,
+):
     main.add_command(command)

@@ -156,7 +156,7 @@ def from_srgb(colors: npt.ArrayLike, icc_profile: bytes | None) -> npt.NDArray[n
     return (profile.from_srgb(given) if profile else given).astype(np.float32)
 
 
-@lru_cache(maxsize=2)  # a roll has one look and mostly one profile
+@lru_cache(maxsize=8)  # a roll has one look and mostly one profile; a daemon has several clients
 def profile_lut(lut: Lut3D, icc_profile: bytes | None) -> Lut3D:
     """Return the LUT that does to colors of a profile what `lut` does to those of sRGB.
 
@@ -210,7 +210,7 @@ def _converted(lut: Lut3D, profile: _Profile) -> Lut3D:
     return replace(Lut3D.from_function(look, size), title=lut.title, comments=lut.comments)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _shaped_lut(lut: Lut3D, profile: _Profile) -> Lut3D:
     """Return the LUT for the profile's primaries with the curve of sRGB."""
     return _converted(lut, replace(profile, curves=(_SRGB_CURVE,) * 3))

@@ -8,17 +8,21 @@ Steenberg, http://www.quelsolaar.com/technology/clut.html).
 from __future__ import annotations
 
 import os
+import struct
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from vae_balance.errors import LutError, OptionError
+from vae_balance.errors import BalanceError, ImageError, LutError, OptionError
 from vae_balance.images import Photo, read_photo, write_photo
 from vae_balance.lut import MAX_SIZE, Lut3D
 
 LEVELS = range(2, 13)  # 12, of the large collections of film looks, is 1728 pixels wide
 DEFAULT_LEVEL = 8  # as in ImageMagick and G'MIC: 512 pixels, a 64-cube
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_hald(path: str | os.PathLike[str]) -> Lut3D:
@@ -30,17 +34,11 @@ def read_hald(path: str | os.PathLike[str]) -> Lut3D:
         LutError: The picture is not a PNG, or not as wide and high as a Hald.
         ImageError: The picture cannot be read.
     """
+    _check_side(path)
     photo = read_photo(path)
     if photo.file_format != "png":
         raise LutError(f"{path}: is a {photo.file_format.upper()} file; a Hald must be a PNG")
-    height, width, _ = photo.pixels.shape
-    levels = [level for level in LEVELS if height == width == level**3]
-    if not levels:
-        sides = ", ".join(str(level**3) for level in LEVELS)
-        raise LutError(
-            f"{path}: {width} x {height} pixels; a Hald is square with a side of {sides}"
-        )
-    size = levels[0] ** 2
+    size = round(len(photo.pixels) ** (2 / 3))
     colors = photo.pixels[..., :3].astype(np.float32) / np.iinfo(photo.pixels.dtype).max
     table = colors.reshape(size, size, size, 3).transpose(2, 1, 0, 3)
     return Lut3D(table if size <= MAX_SIZE else _reduced(table, MAX_SIZE))
@@ -71,6 +69,56 @@ def write_hald(
     colors = lut(np.stack([red, green, blue], axis=-1)).clip(0, 1)
     pixels = np.rint(colors * 65535).astype(np.uint16).reshape(level**3, level**3, 3)
     write_photo(Photo(pixels), path, overwrite)
+
+
+def parse_hald(content: bytes, name: str) -> Lut3D:
+    """Return the LUT that the bytes of a Hald PNG hold, as `read_hald` does; `name` is for errors.
+
+    Raises:
+        LutError: The picture is not a PNG, is damaged, or is not as wide and high as a Hald.
+        BalanceError: There is no room for temporary files.
+    """
+    if not content.startswith(_PNG):
+        raise LutError(f"{name}: is not a PNG file; a Hald must be one")
+    with tempfile.TemporaryDirectory(prefix="vae-balance-") as folder:
+        path = Path(folder) / "hald.png"
+        try:
+            path.write_bytes(content)
+            return read_hald(path)
+        except OSError as error:
+            raise BalanceError(f"{folder}: cannot be written: {error.strerror}") from error
+        except (LutError, ImageError) as error:
+            raise LutError(str(error).replace(str(path), name)) from error
+
+
+def format_hald(lut: Lut3D) -> bytes:
+    """Return the bytes of the file that `write_hald` writes.
+
+    Raises:
+        BalanceError: There is no room for temporary files.
+    """
+    with tempfile.TemporaryDirectory(prefix="vae-balance-") as folder:
+        path = Path(folder) / "hald.png"
+        write_hald(path, lut)
+        return path.read_bytes()
+
+
+def _check_side(path: str | os.PathLike[str]) -> None:
+    """Check the width and height of a PNG, before all its pixels are read into memory.
+
+    Raises:
+        LutError: They are not those of a Hald.
+    """
+    with suppress(OSError), Path(path).open("rb") as file:  # which `read_photo` reports
+        head = file.read(24)
+        if not head.startswith(_PNG) or len(head) < 24:
+            return
+        width, height = struct.unpack(">II", head[16:])
+        if not any(height == width == level**3 for level in LEVELS):
+            sides = ", ".join(str(level**3) for level in LEVELS)
+            raise LutError(
+                f"{path}: {width} x {height} pixels; a Hald is square with a side of {sides}"
+            )
 
 
 def _reduced(table: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:

@@ -5,11 +5,13 @@ photo, against pyvips and tifffile + imagecodecs. Read TIFF (LZW) 1.0 / 0.7 / 1.
 0.9 / 1.1 s; write TIFF (LZW) 2.8 / 2.8 / 2.1 s; memory beyond the picture 10 / 15 / 190 MB; import
 0.03 s each. It is the only one that writes float16 TIFF, and one package of 8 MB (the third: two,
 28 MB) that finds every truncation of ours. None of the three carries EXIF unchanged from file to
-file, hence `containers`. Pillow, needed anyway, writes WebP: it takes all metadata as bytes.
+file, hence `containers`. Pillow, needed anyway, writes WebP, because it takes all metadata as
+bytes, and JPEG, because OpenImageIO's libjpeg ends the whole process when the disk is full.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ import numpy.typing as npt
 
 from vae_balance.containers import Metadata, jpeg, png, tiff, webp
 from vae_balance.containers.metadata import fitting
-from vae_balance.errors import ImageError, OptionError
+from vae_balance.errors import BalanceError, ImageError, OptionError
 from vae_balance.files import atomic_write
 
 Pixels = npt.NDArray[Any]
@@ -40,7 +42,7 @@ _FORMATS = {
     ".webp": "webp",
 }
 SUFFIXES = frozenset(_FORMATS)  # in lower case, of the files that can be read and written
-_MAX_SIDE = {"jpeg": 65535, "png": 2**31 - 1, "tiff": 2**31 - 1, "webp": 16383}
+_MAX_SIDE = {"jpeg": 65500, "png": 2**31 - 1, "tiff": 2**31 - 1, "webp": 16383}
 _DTYPES: dict[str, np.dtype[Any]] = {  # by the names in OpenImageIO
     "uint8": np.dtype(np.uint8),
     "uint16": np.dtype(np.uint16),
@@ -147,7 +149,7 @@ def write_photo(
         try:
             _write(photo, temporary, file_format, quality)
         except ImageError as error:
-            raise ImageError(f"{path}: {error}") from error
+            raise BalanceError(f"{path}: cannot be written: {error}; is the disk full?") from error
 
 
 def _sniff(path: Path) -> str:
@@ -311,12 +313,15 @@ def _metadata_for(file_format: str, photo: Photo) -> Metadata:
 
 
 def _write_jpeg(photo: Photo, metadata: Metadata, path: Path, quality: int) -> None:
+    from PIL import Image
+
     exif = fitting("EXIF", metadata.exif, jpeg.MAX_EXIF)
     metadata = replace(metadata, exif=exif or tiff.with_orientation(None, photo.orientation))
-    attributes = {"Compression": f"jpeg:{quality}", "jpeg:subsampling": "4:4:4"}
-    with _beside(path) as encoded:
-        _encode(photo, encoded, "jpeg", np.dtype(np.uint8), attributes)
-        jpeg.embed(encoded, path, metadata, photo.icc_profile)
+    encoded = io.BytesIO()
+    pixels = _converted(photo.pixels, np.dtype(np.uint8))
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=quality, subsampling="4:4:4")
+    encoded.seek(0)
+    jpeg.embed(encoded, path, metadata, photo.icc_profile)
 
 
 def _write_png(photo: Photo, metadata: Metadata, path: Path) -> None:
@@ -368,7 +373,7 @@ def _encode(
         spec.attribute(name, value)
     file = OpenImageIO.ImageOutput.create(file_format)
     if file is None:
-        raise ImageError(f"cannot be written: {_one_line(OpenImageIO.geterror())}")
+        raise ImageError(_one_line(OpenImageIO.geterror()))
     done = file.open(str(path), spec)
     top = 0
     for strip in _strips(photo.pixels):
@@ -378,7 +383,7 @@ def _encode(
         done = done and file.write_scanlines(top, top + len(strip), 0, strip)
         top += len(strip)
     if not (file.close() and done):
-        raise ImageError(f"cannot be written: {_one_line(file.geterror())}; is the disk full?")
+        raise ImageError(_one_line(file.geterror()))
 
 
 @contextmanager

@@ -244,7 +244,7 @@ def _run(lut: Lut3D, pixels: Pixels) -> None:
             )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _processor(lut: Lut3D, dtype: np.dtype[Any]) -> Any:
     """Return OpenColorIO's CPU processor for `lut`, from `dtype` to `dtype`."""
     import PyOpenColorIO

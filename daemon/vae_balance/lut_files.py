@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vae_balance
-from vae_balance.cube import read_cube, write_cube
+from vae_balance.cube import format_cube, parse_cube, read_cube, write_cube
 from vae_balance.errors import OptionError
-from vae_balance.hald import read_hald, write_hald
+from vae_balance.hald import format_hald, parse_hald, read_hald, write_hald
 from vae_balance.lut import Lut3D
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 _READERS = {".cube": read_cube, ".png": read_hald}
 _WRITERS = {".cube": write_cube, ".png": write_hald}
+_FORMATS = {".cube": "cube", ".png": "hald"}
 SUFFIXES = frozenset(_READERS)
+_PARSERS = {"cube": parse_cube, "hald": parse_hald}
+_FORMATTERS = {"cube": format_cube, "hald": format_hald}
 
 
 def read_lut(path: Path) -> Lut3D:
@@ -43,6 +46,20 @@ def write_lut(path: Path, lut: Lut3D, *, overwrite: bool = False) -> None:
     _WRITERS[lut_suffix(path)](path, lut, overwrite=overwrite)
 
 
+def parse_lut(content: bytes, file_format: str, name: str) -> Lut3D:
+    """Return the LUT that the bytes of a "cube" or "hald" file hold; errors call it `name`.
+
+    Raises:
+        LutError: the file is malformed.
+    """
+    return _PARSERS[file_format](content, name)
+
+
+def format_lut(lut: Lut3D, file_format: str) -> bytes:
+    """Return the bytes of a "cube" or "hald" file."""
+    return _FORMATTERS[file_format](lut)
+
+
 def lut_suffix(path: Path) -> str:
     """Return the suffix of a LUT file, in lower case.
 
@@ -55,6 +72,15 @@ def lut_suffix(path: Path) -> str:
     return suffix
 
 
+def lut_format(path: Path) -> str:
+    """Return "cube" or "hald", as the suffix says.
+
+    Raises:
+        OptionError: it is none that can be read or written.
+    """
+    return _FORMATS[lut_suffix(path)]
+
+
 def labeled_lut(look: Look, model: ModelInfo, proxy: str, photos: Sequence[Path]) -> Lut3D:
     """Return the LUT of a look with a title, and comments that tell how to learn it again.
 
@@ -64,6 +90,20 @@ def labeled_lut(look: Look, model: ModelInfo, proxy: str, photos: Sequence[Path]
         proxy: "centre" or "frame".
         photos: what it was learned from.
     """
+    more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""
+    sources = (f"proxy: {proxy}", *(f"learned from: {photo.name}" for photo in photos))
+    return titled_lut(look, model, f"{photos[0].stem}{more}, balanced", sources)
+
+
+def titled_lut(look: Look, model: ModelInfo, title: str, sources: Sequence[str] = ()) -> Lut3D:
+    """Return the LUT of a look with a title, and comments that tell how it was learned.
+
+    Args:
+        look: what was learned.
+        model: what it was learned with.
+        title: a name for people.
+        sources: further comments, about what it was learned from.
+    """
     options = look.options
     seed = "none (means decoded)" if options.seed is None else str(options.seed)
     comments = (
@@ -72,10 +112,8 @@ def labeled_lut(look: Look, model: ModelInfo, proxy: str, photos: Sequence[Path]
         f"iterations: {options.iterations}",
         f"strength: {options.strength:g}",
         f"seed: {seed}",
-        f"proxy: {proxy}",
-        *(f"learned from: {photo.name}" for photo in photos),
+        *sources,
         f"sha256 of the LUT: {look.lut.digest()}",
         "sRGB-encoded colors in and out",
     )
-    more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""
-    return replace(look.lut, title=f"{photos[0].stem}{more}, balanced", comments=comments)
+    return replace(look.lut, title=title, comments=comments)

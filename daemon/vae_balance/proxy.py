@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 PROXY_SIZE = 224
 KINDS = ("centre", "frame")
+_BLOCK_BYTES = 16 << 20  # of rows of the proxy that are still as wide as the picture
 
 
 def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = "centre") -> Floats:
@@ -37,34 +38,80 @@ def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = "centre") -> Float
         OptionError: There is no such kind.
         ImageError: The array has another shape or type, or no pixels.
     """
-    if kind not in KINDS:
-        raise OptionError(f"proxy {kind!r}: it must be one of {', '.join(KINDS)}")
     photo = picture if isinstance(picture, Photo) else Photo(picture)
     pixels = photo.pixels[..., :3] if photo.alpha == "unspecified" else photo.pixels
-    if kind == "centre":
-        height, width = pixels.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        pixels = pixels[top : top + side, left : left + side]
-    averages = upright(_resized(pixels), photo.orientation)
-    return np.ascontiguousarray(to_srgb(averages, photo.icc_profile).clip(0.0, 1.0))
+    proxy = GrowingProxy(pixels.shape, pixels.dtype, kind, photo.icc_profile)
+    proxy.add(pixels)
+    return np.ascontiguousarray(upright(proxy.finish(), photo.orientation))
 
 
-def _resized(pixels: npt.NDArray[Any]) -> Floats:
-    """Return area averages, (224, 224, 3), 0..1, of what counts among pixels (H, W, 3 or 4)."""
-    weighted = _needs_weights(pixels)
-    width = pixels.shape[1]
-    channels = 4 if weighted else 3
-    rows = np.empty((PROXY_SIZE, width, channels), np.float32)
-    for row, (start, weights) in zip(rows, _windows(len(pixels)), strict=True):
-        strip = pixels[start : start + len(weights)]
-        values = _values_and_weights(strip) if weighted else strip[..., :3].astype(np.float32)
-        np.matmul(weights, values.reshape(len(weights), -1), out=row.reshape(-1))
-    sums = np.empty((PROXY_SIZE, PROXY_SIZE, channels), np.float32)
-    for column, (start, weights) in enumerate(_windows(width)):
-        np.matmul(weights, rows[:, start : start + len(weights)], out=sums[:, column])
-    sums /= _full_scale(pixels.dtype)
-    return _filled(sums) if weighted else sums
+class GrowingProxy:
+    """The proxy, as `make_proxy` makes it, of a picture that comes in strips, top to bottom.
+
+    How the picture is cut has no influence beyond rounding.
+
+    Args:
+        shape: (H, W, 3) or (H, W, 4), of the whole picture.
+        dtype: Of the strips, as `Photo.pixels`.
+        kind: As in `make_proxy`.
+        icc_profile: How the colors are encoded; None is sRGB.
+
+    Raises:
+        OptionError: There is no such kind.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        kind: str = "centre",
+        icc_profile: bytes | None = None,
+    ) -> None:
+        if kind not in KINDS:
+            raise OptionError(f"proxy {kind!r}: it must be one of {', '.join(KINDS)}")
+        height, width, channels = shape
+        self._height, self._width = (min(shape[:2]),) * 2 if kind == "centre" else (height, width)
+        self._left = (width - self._width) // 2
+        self._next_row = -((height - self._height) // 2)  # 0 is the first row that is looked at
+        self._dtype = np.dtype(dtype)
+        self._icc_profile = icc_profile
+        self._weighted = channels == 4 or self._dtype.kind == "f"
+        self._columns = list(_windows(self._width))
+        self._rows = list(_windows(self._height))
+        self._sums = np.zeros((PROXY_SIZE, PROXY_SIZE, 4 if self._weighted else 3), np.float32)
+
+    def add(self, strip: npt.NDArray[Any]) -> None:
+        """Take in the next rows, (rows, W, 3) or (rows, W, 4), of the picture."""
+        first, self._next_row = self._next_row, self._next_row + len(strip)
+        seen = strip[:, self._left : self._left + self._width]
+        shares = []  # of the strip in rows of the proxy: which, from where in the strip, weights
+        for index, (start, weights) in enumerate(self._rows):
+            low, high = max(start, first), min(start + len(weights), self._next_row)
+            if low < high:
+                shares.append((index, low - first, weights[low - start : high - start]))
+        row_bytes = self._width * self._sums[0, 0].nbytes
+        step = max(1, _BLOCK_BYTES // row_bytes)
+        for begin in range(0, len(shares), step):
+            self._add_shares(seen, shares[begin : begin + step])
+
+    def finish(self) -> Floats:
+        """Return the proxy, (224, 224, 3) sRGB-encoded, 0..1, when all strips were added."""
+        sums = self._sums / np.float32(_full_scale(self._dtype))
+        averages = _filled(sums) if self._weighted else sums
+        return to_srgb(averages, self._icc_profile).clip(0.0, 1.0)
+
+    def _add_shares(
+        self, strip: npt.NDArray[Any], shares: Sequence[tuple[int, int, Floats]]
+    ) -> None:
+        """Add what a strip has to consecutive rows of the proxy."""
+        rows = np.empty((len(shares), self._width, self._sums.shape[2]), np.float32)
+        for row, (_, start, weights) in zip(rows, shares, strict=True):
+            part = strip[start : start + len(weights)]
+            values = _values_and_weights(part) if self._weighted else part.astype(np.float32)
+            np.matmul(weights, values.reshape(len(weights), -1), out=row.reshape(-1))
+        sums = self._sums[shares[0][0] : shares[-1][0] + 1]
+        for column, (start, weights) in enumerate(self._columns):
+            sums[:, column] += np.matmul(weights, rows[:, start : start + len(weights)])
 
 
 def _windows(length: int) -> Iterator[tuple[int, Floats]]:
@@ -89,10 +136,6 @@ def _windows(length: int) -> Iterator[tuple[int, Floats]]:
 
 def _full_scale(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
-
-
-def _needs_weights(pixels: npt.NDArray[Any]) -> bool:
-    return pixels.shape[2] == 4 or pixels.dtype.kind == "f"
 
 
 def _values_and_weights(strip: npt.NDArray[Any]) -> Floats:

@@ -156,15 +156,8 @@ def _balance_photo(
 
 def _explain(look: Look, photo: Photo, proxy: str, sheet: Path, force: bool) -> None:
     """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
-    import numpy as np
-
-    from vae_balance.color_profile import to_srgb
     from vae_balance.explain import explain_sheet
-    from vae_balance.proxy import upright
+    from vae_balance.preview import preview
 
-    step = -(-max(photo.pixels.shape) // _PREVIEW_SIDE)
-    few = photo.pixels[::step, ::step, :3]
-    full_scale = np.iinfo(few.dtype).max if few.dtype.kind == "u" else 1.0
-    colors = to_srgb(few / full_scale, photo.icc_profile).clip(0.0, 1.0)
-    before = upright(colors, photo.orientation)
+    before = preview(photo, _PREVIEW_SIDE)
     explain_sheet(look, before, look.lut(before), sheet, overwrite=force, proxy=proxy)

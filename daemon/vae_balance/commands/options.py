@@ -53,13 +53,18 @@ out_dir = click.option(
 
 
 def learning(command: F) -> F:
-    """Add the options of learning a look, in the order of the help."""
-    for option in reversed(_LEARNING):
+    """Add the options of learning a look in this process, in the order of the help."""
+    return look(device(command))
+
+
+def look(command: F) -> F:
+    """Add the options of learning a look wherever that happens, in the order of the help."""
+    for option in reversed(_LOOK):
         command = option(command)
     return command
 
 
-_LEARNING: tuple[Callable[[Any], Any], ...] = (
+_LOOK: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--iterations",
         type=click.IntRange(1, 10),
@@ -91,5 +96,4 @@ _LEARNING: tuple[Callable[[Any], Any], ...] = (
         help="What the network looks at: the centre square, or the whole frame squeezed.",
     ),
     model,
-    device,
 )

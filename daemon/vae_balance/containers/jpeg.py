@@ -63,7 +63,7 @@ def inspect(path: Path) -> tuple[Metadata, bytes | None]:
     return Metadata(exif, xmp, resolution, tuple(own)), profile or None
 
 
-def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | None) -> None:
+def embed(pixels: BinaryIO, target: Path, metadata: Metadata, icc_profile: bytes | None) -> None:
     """Copy a JPEG file with other metadata in place of all that it has."""
     segments = []
     if metadata.exif:
@@ -75,7 +75,7 @@ def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | N
         for number, start in enumerate(starts, 1):
             part = bytes((number, len(starts))) + profile[start : start + _MAX_PROFILE_PART]
             segments.append(_Segment(_APP2, _ICC + part))
-    with source.open("rb") as pixels, target.open("wb") as out:
+    with target.open("wb") as out:
         out.write(pixels.read(2))
         while (segment := _read_segment(pixels)).marker == _APP0:
             out.write(_bytes_of(_with_resolution(segment, metadata.resolution)))

@@ -93,7 +93,11 @@ def find_model(name: str) -> ModelInfo:
         ModelError: there is none.
     """
     for folder in (Path(name), user_models_folder() / name):
-        if (folder / DESCRIPTION_NAME).is_file():
+        try:
+            found = (folder / DESCRIPTION_NAME).is_file()
+        except (OSError, ValueError) as error:  # not a name that a file can have, or no access
+            raise ModelError(f"model {name[:100]!r}: cannot be looked for: {error}") from error
+        if found:
             return read_info(folder)
     if name == EMBEDDED:
         return read_info(_embedded_folder())

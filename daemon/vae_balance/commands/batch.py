@@ -1,0 +1,364 @@
+"""`vae-balance batch`: a folder of photos, by the daemon, resumable."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vae_balance.commands import options
+from vae_balance.commands.console import INTERRUPTED, Console
+from vae_balance.commands.outputs import make_folder
+from vae_balance.errors import (
+    BalanceError,
+    ImageError,
+    LutError,
+    ModelError,
+    OptionError,
+    OutputExistsError,
+)
+
+if TYPE_CHECKING:
+    from vae_balance.batch_plan import Folders, Planned, Request
+    from vae_balance.batch_report import Line, Report
+    from vae_balance.models.registry import ModelInfo
+    from vae_balance_protocol.client import Client
+
+_SHEET_NAME = "contact-sheet.jpg"
+_ERRORS: dict[str, type[BalanceError]] = {  # by the codes of PROTOCOL.md
+    "image": ImageError,
+    "lut": LutError,
+    "malformed": OptionError,
+    "model": ModelError,
+    "option": OptionError,
+    "output-exists": OutputExistsError,
+}
+
+
+@click.command()
+@click.argument("in_dir", type=options.PATH)
+@click.argument("out_dir", type=options.PATH)
+@click.option("--recursive", "-r", is_flag=True, help="Look into the folders of IN_DIR, too.")
+@click.option(
+    "--roll", is_flag=True, help="Learn one look from all photos: a roll shares its fault."
+)
+@options.look
+@click.option(
+    "--cube-dir",
+    type=options.PATH,
+    metavar="DIR",
+    help="Folder for looks: scan.tif.cube of scan.tif, or roll.cube with --roll.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(0, 64),
+    default=0,
+    metavar="N",
+    help="Photos in work, and in memory, at a time.  [default: by cores and memory]",
+)
+@click.option(
+    "--report",
+    type=options.PATH,
+    metavar="FILE.jsonl",
+    help="What became of each photo, one JSON line each; a later run goes on from it.  "
+    "[default: vae-balance-report.jsonl in OUT_DIR]",
+)
+@click.option(
+    "--contact-sheet",
+    type=options.PATH,
+    metavar="FILE",
+    help=f"All photos before and after, .jpg or .png.  [default: {_SHEET_NAME} in OUT_DIR]",
+)
+@click.option("--no-contact-sheet", is_flag=True, help="Make none.")
+@options.force
+@options.as_json
+@options.quiet
+def batch(
+    in_dir: Path,
+    out_dir: Path,
+    recursive: bool,
+    roll: bool,
+    iterations: int,
+    strength: float,
+    seed: int | None,
+    size: int,
+    proxy: str,
+    model: str,
+    cube_dir: Path | None,
+    jobs: int,
+    report: Path | None,
+    contact_sheet: Path | None,
+    no_contact_sheet: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Balance all photos of IN_DIR; they keep their names in OUT_DIR.
+
+    The daemon does the work, and is started if there is none. The same command again, after
+    Ctrl-C for instance, does what is new or changed and skips the rest.
+
+    \b
+    vae-balance batch scans balanced --recursive
+    vae-balance batch roll-12 balanced --roll --cube-dir looks
+    """
+    from vae_balance.batch_plan import (
+        Folders,
+        check_targets,
+        find_photos,
+        plan_photos,
+        plan_requests,
+        settings_of,
+    )
+    from vae_balance.batch_report import REPORT_NAME, Report
+    from vae_balance.models.registry import find_model
+    from vae_balance_protocol.messages import PROXIES
+
+    if no_contact_sheet and contact_sheet is not None:
+        raise click.UsageError("give either --contact-sheet FILE or --no-contact-sheet")
+    folders = Folders(in_dir.resolve(), out_dir.resolve(), cube_dir and cube_dir.resolve())
+    if folders.targets == folders.sources:
+        raise OptionError(f"{out_dir}: is the folder of the photos: choose another one")
+    found = find_photos(folders.sources, recursive, folders.targets)
+    check_targets(found.photos)
+    sheet = None
+    if not no_contact_sheet:
+        sheet = (contact_sheet or out_dir / _SHEET_NAME).resolve()
+        _check_sheet(sheet, folders, found.photos, force)
+    info = find_model(model)
+    look = {"iterations": iterations, "strength": strength, "seed": seed, "size": size}
+    together = [folders.sources / photo for photo in found.photos] if roll else []
+    settings = settings_of(look, proxy, info, together)
+    make_folder(folders.targets)
+    journal = Report((report or out_dir / REPORT_NAME).resolve())
+    planned = plan_photos(found.photos, folders, roll, settings, journal)
+    requests = plan_requests(planned, roll, force)
+
+    console = Console(quiet)
+    if found.others:
+        console.note(f"files in {in_dir} that are no photos: {found.others}")
+    if len(together) > PROXIES:
+        console.note(f"the look of the roll is learned from {PROXIES} photos, evenly picked")
+    results = _Results(planned, force, console)
+    if requests:
+        fields = {**look, "proxy": proxy, "roll": roll, "jobs": jobs}
+        fields["model"] = _for_daemon(model, info)
+        _ask_for(requests, fields, settings, journal, results, console)
+    pages: list[Path] = []
+    if sheet is not None:
+        with console.going_on(sheet):
+            pages = _make_sheet(results, sheet, folders, force, console)
+    if as_json:
+        document = {
+            "photos": results.to_json(),
+            "report": str(journal.path),
+            "contact_sheet": [str(page) for page in pages],
+        }
+        click.echo(json.dumps(document, indent=2))
+    console.note(f"{results} -> {out_dir}")
+    console.end()
+
+
+def _ask_for(
+    requests: Sequence[Request],
+    fields: dict[str, Any],
+    settings: dict[str, Any],
+    journal: Report,
+    results: _Results,
+    console: Console,
+) -> None:
+    """Have photos done by the daemon, and keep what becomes of them.
+
+    Raises:
+        BalanceError: the daemon cannot be started, refuses or is lost.
+        click.exceptions.Exit: Ctrl-C was pressed.
+    """
+    from vae_balance.batch_plan import outputs_of
+    from vae_balance.batch_run import run_request
+
+    with (
+        _daemon(console) as client,
+        _interruption() as interrupted,
+        console.bar("balancing") as move,
+        journal.begun(outputs_of(requests)),
+    ):
+        for request in requests:
+            move(results.count(), results.total())
+            ask = run_request(client, request, fields, settings, journal, interrupted.is_set)
+            for photo, line in ask:
+                results.add(photo, line)
+                move(results.count(), results.total())
+            if interrupted.is_set():
+                text = f"interrupted: {results}; the same command goes on"
+                click.echo(f"\nvae-balance: {text}", err=True)
+                raise click.exceptions.Exit(INTERRUPTED)
+
+
+class _Results:
+    """What became of the photos of a batch; tells people of those that failed.
+
+    Args:
+        planned: all photos; what is done, or may not be done, has a result at once.
+        force: overwrite what is in the place of outputs.
+        console: where failures are told.
+    """
+
+    def __init__(self, planned: Sequence[Planned], force: bool, console: Console) -> None:
+        from vae_balance.batch_plan import State
+
+        self._console = console
+        self._planned = planned
+        self._by_source: dict[Path, dict[str, Any]] = {}
+        for photo in planned:
+            if photo.state is State.DONE:
+                self._by_source[photo.source] = {"outcome": "skipped"}
+            elif photo.state is State.NAMELESS:
+                self._fail(photo, ImageError(f"{photo.source}: its path is not Unicode: rename it"))
+            elif photo.state is State.TAKEN and not force:
+                advice = "is not of this batch, or was changed since; give --force to overwrite it"
+                self._fail(photo, OutputExistsError(f"{photo.taken}: {advice}"))
+
+    def __str__(self) -> str:
+        """Count the photos by what became of them."""
+        outcomes = Counter(result["outcome"] for result in self._by_source.values())
+        words = {"done": "done", "skipped": "done before", "failed": "failed"}
+        counts = [f"{outcomes[o]} {word}" for o, word in words.items() if outcomes[o]]
+        rest = self.total() - self.count()
+        return ", ".join(counts + [f"{rest} to do"] * bool(rest))
+
+    def count(self) -> int:
+        """Return how many photos have a result."""
+        return len(self._by_source)
+
+    def total(self) -> int:
+        """Return how many photos there are."""
+        return len(self._planned)
+
+    def add(self, photo: Planned, line: Line) -> None:
+        """Add what the daemon told of a photo."""
+        if line.outcome == "failed":
+            self._fail(photo, _error(line.code, line.message))
+            return
+        result = {"outcome": "done", "lut_sha256": line.look, "device": line.device}
+        self._by_source[photo.source] = {**result, "seconds": line.seconds}
+
+    def any_new(self) -> bool:
+        """Tell whether a photo was done in this run."""
+        return "done" in {result["outcome"] for result in self._by_source.values()}
+
+    def balanced(self) -> list[Planned]:
+        """Return the photos whose results are there."""
+        failed = {"outcome": "failed"}
+        return [
+            photo
+            for photo in self._planned
+            if self._by_source.get(photo.source, failed)["outcome"] != "failed"
+        ]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the results in the order of the photos."""
+        return [
+            {"photo": str(p.source), "output": str(p.target), **self._by_source[p.source]}
+            for p in self._planned
+        ]
+
+    def _fail(self, photo: Planned, error: BalanceError) -> None:
+        result: dict[str, Any] = {"outcome": "failed"}
+        with self._console.going_on(photo.source, result):
+            raise error
+        self._by_source[photo.source] = result
+
+
+def _check_sheet(sheet: Path, folders: Folders, photos: Sequence[Path], force: bool) -> None:
+    """Check, before any work, that the contact sheet can be where it is wanted.
+
+    Raises:
+        OptionError: it would be taken for a photo, or replace one, or has another suffix.
+        OutputExistsError: something else is there, without `force`.
+    """
+    from vae_balance.contact_sheet import check_replaceable, sheet_pages
+
+    pages = sheet_pages(sheet, len(photos))
+    targets = {folders.targets / photo for photo in photos}
+    for page in pages:
+        among = folders.sources in page.parents and folders.targets not in page.parents
+        if among or page in targets:
+            raise OptionError(
+                f"{page}: a contact sheet here would be taken for a photo or replace one: "
+                "give another place with --contact-sheet"
+            )
+        if not force:
+            check_replaceable(page)
+
+
+def _make_sheet(
+    results: _Results, sheet: Path, folders: Folders, force: bool, console: Console
+) -> list[Path]:
+    """Write the contact sheet of all photos that are done, now or before."""
+    from vae_balance.contact_sheet import Pair, sheet_pages, write_sheet
+
+    pairs = [
+        Pair(photo.source.relative_to(folders.sources).as_posix(), photo.source, photo.target)
+        for photo in results.balanced()
+    ]
+    pages = sheet_pages(sheet, len(pairs)) if pairs else []
+    if not results.any_new() and all(page.exists() for page in pages):
+        return pages
+    title = f"{folders.sources.name} ({len(pairs)})"
+    with console.bar("contact sheet") as move:
+        return write_sheet(pairs, sheet, title, overwrite=force, progress=move)
+
+
+def _for_daemon(model: str, info: ModelInfo) -> str:
+    """Return the model as the daemon finds it, which runs in another folder than this process."""
+    return str(info.folder.resolve()) if Path(model) == info.folder else model
+
+
+@contextmanager
+def _daemon(console: Console) -> Iterator[Client]:
+    """Connect to the daemon, which is started if there is none.
+
+    Raises:
+        BalanceError: it cannot be started, refuses or is lost.
+    """
+    from vae_balance_protocol import ConnectionLost, DaemonError
+    from vae_balance_protocol.client import Client
+    from vae_balance_protocol.messages import CANCELLED, STOPPING
+
+    try:
+        with Client.connect("vae-balance batch", waiting=console.line) as client:
+            yield client
+    except ConnectionLost as error:
+        raise BalanceError(f"{error.message}; the same command goes on") from error
+    except DaemonError as error:
+        if error.code in (CANCELLED, STOPPING):
+            raise BalanceError("the daemon was stopped; the same command goes on") from error
+        raise _error(error.code, error.message) from error
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """Yield what is set by Ctrl-C; pressed again, it interrupts at once, as usual."""
+    asked = threading.Event()
+
+    def remember(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+
+    usual = signal.signal(signal.SIGINT, remember)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _error(code: str, message: str) -> BalanceError:
+    """Return the error that the daemon means."""
+    return _ERRORS.get(code, BalanceError)(message)

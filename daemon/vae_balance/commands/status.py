@@ -1,0 +1,52 @@
+"""`vae-balance status`: what the daemon does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from vae_balance.commands import options
+from vae_balance.commands.console import FAILED
+
+_RUNNING_COLUMNS = "{verb}, {stage}: {done} of {total}, {seconds:.1f} s"
+
+
+@click.command()
+@options.as_json
+def status(as_json: bool) -> None:
+    """Tell what the daemon does; exit code 1 if none runs.
+
+    None is started.
+    """
+    from vae_balance.errors import BalanceError
+    from vae_balance_protocol.client import Client
+    from vae_balance_protocol.errors import DaemonError, NotStarted
+
+    try:
+        with Client.connect("vae-balance status", start=False) as client:
+            answer = client.status()
+    except NotStarted:
+        click.echo(json.dumps({"running": False}) if as_json else "no daemon runs")
+        raise click.exceptions.Exit(FAILED) from None
+    except DaemonError as error:
+        raise BalanceError(str(error)) from error
+    values = {name: value for name, value in answer.items() if name not in ("v", "type")}
+    click.echo(json.dumps(values, indent=2) if as_json else _lines(values))
+
+
+def _lines(values: dict[str, Any]) -> str:
+    minutes, seconds = divmod(round(values["uptime"]), 60)
+    lines = [
+        f"daemon {values['version']}, pid {values['pid']}, up {minutes} min {seconds:02d} s",
+        f"device:  {values['device']}",
+        f"models:  {', '.join(values['models']) or 'none loaded'}",
+        f"looks:   {values['looks']}",
+        f"clients: {values['clients']}",
+        f"queued:  {values['queued']}",
+        f"memory:  {values['memory_bytes'] / 1e6:.0f} MB",
+        f"log:     {values['log']}",
+    ]
+    lines += [f"running: {_RUNNING_COLUMNS.format(**job)}" for job in values["running"]]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The daemon: keeps models and looks in memory and serves clients (PROTOCOL.md)."""

@@ -1,0 +1,208 @@
+"""A request while it is unfinished, and the fair queue that it waits in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+QUEUED = "queued"
+
+
+class CancelledError(Exception):
+    """The client, or the end of the daemon, has ended a job."""
+
+
+class Stages:
+    """What is being done, and how long what came before it took.
+
+    Attributes:
+        current: the stage that has begun last.
+        seconds: by stage, of those that are over.
+    """
+
+    def __init__(self, first: str) -> None:
+        self.current = first
+        self.seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    def enter(self, stage: str) -> None:
+        """End the current stage and begin another."""
+        now = time.monotonic()
+        self.seconds[self.current] = self.seconds.get(self.current, 0.0) + now - self._began
+        self.current, self._began = stage, now
+
+
+@dataclass(eq=False)
+class Job:
+    """What one request asks for, and how far it is.
+
+    Attributes:
+        client: the connection that it came by.
+        request: the id that the client gave it.
+        frames: the data frames.
+        size: their bytes.
+        tell: passes the fields of a progress message to the client; for any thread.
+        verb: "" until the header has been read.
+        fields: of the header, checked, with defaults.
+        cancelled: nobody wants the result any more.
+        done: rounds, photos or strips done.
+        total: of so many.
+        began: when the work began, None while it waits; by time.monotonic.
+        told: when the client last heard of it.
+        stages: what is being done.
+        facts: for the log.
+    """
+
+    client: bytes
+    request: bytes
+    frames: list[Any]
+    size: int
+    tell: Callable[[Job, dict[str, Any]], None]
+    verb: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    cancelled: bool = False
+    done: int = 0
+    total: int = 1
+    began: float | None = None
+    told: float = field(default_factory=time.monotonic)
+    stages: Stages = field(default_factory=lambda: Stages(QUEUED))
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def progress(self, stage: str, done: int, total: int, **more: Any) -> None:
+        """Tell the client that a stage begins, with `done` of `total` behind it.
+
+        Raises:
+            CancelledError: nobody wants to know.
+        """
+        self.check()
+        if stage != self.stages.current:
+            self.stages.enter(stage)
+        self.done, self.total = done, total
+        self.tell(self, {**self.state(), **more})
+
+    def state(self) -> dict[str, Any]:
+        """Return the fields of a progress message: how far the job is."""
+        return {"stage": self.stages.current, "done": self.done, "total": self.total}
+
+    def check(self) -> None:
+        """Raise CancelledError if nobody wants the result any more."""
+        if self.cancelled:
+            raise CancelledError
+
+
+@dataclass(eq=False)
+class Task:
+    """Work that waits for a thread.
+
+    Attributes:
+        job: for which it is done.
+        run: does it; must not raise.
+        drop: is called instead of `run`, by another thread, when it is not to be done any more.
+        strand: tasks of the same strand are done one after the other, in their order.
+    """
+
+    job: Job
+    run: Callable[[], None]
+    drop: Callable[[], None]
+    strand: object = None
+
+
+class FairQueue:
+    """Tasks that threads take in turn from each client, from each in its order."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: OrderedDict[bytes, deque[Task]] = OrderedDict()  # next client first
+        self._busy_strands: set[object] = set()
+        self._held: set[bytes] = set()
+        self._closed = False
+
+    def put(self, task: Task) -> None:
+        """Add a task; it is dropped at once if the queue was closed."""
+        with self._changed:
+            if not self._closed:
+                self._waiting.setdefault(task.job.client, deque()).append(task)
+                self._changed.notify()
+                return
+        task.drop()
+
+    def take(self, timeout: float | None = None) -> Task | None:
+        """Return the next task, or None after `timeout` seconds and when the queue is closed.
+
+        `finished` must be called with the task when it was done.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while not self._closed:
+                task = self._next()
+                if task is not None:
+                    if task.strand is not None:
+                        self._busy_strands.add(task.strand)
+                    return task
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self._changed.wait(left)
+        return None
+
+    def finished(self, task: Task) -> None:
+        """Let the next task of its strand be taken."""
+        if task.strand is not None:
+            with self._changed:
+                self._busy_strands.discard(task.strand)
+                self._changed.notify()
+
+    def discard(self, job: Job) -> bool:
+        """Drop the tasks of a job that still wait; return whether there were any."""
+        with self._changed:
+            waiting = self._waiting.get(job.client, deque())
+            dropped = [task for task in waiting if task.job is job]
+            for task in dropped:
+                waiting.remove(task)
+            if not waiting:
+                self._waiting.pop(job.client, None)
+        for task in dropped:
+            task.drop()
+        return bool(dropped)
+
+    def hold(self, client: bytes, held: bool) -> None:
+        """Take no more tasks of a client, or take them again."""
+        with self._changed:
+            if held:
+                self._held.add(client)
+            else:
+                self._held.discard(client)
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let `take` return None, for all threads and for ever."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def __len__(self) -> int:
+        with self._changed:
+            return sum(len(waiting) for waiting in self._waiting.values())
+
+    def _next(self) -> Task | None:
+        for client, waiting in self._waiting.items():
+            if client in self._held:
+                continue
+            for place, task in enumerate(waiting):
+                if task.strand is None or task.strand not in self._busy_strands:
+                    del waiting[place]
+                    if waiting:
+                        self._waiting.move_to_end(client)
+                    else:
+                        del self._waiting[client]
+                    return task
+        return None

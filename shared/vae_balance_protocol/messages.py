@@ -1,0 +1,567 @@
+"""The messages of PROTOCOL.md as data: verbs, fields, their types and bounds; for both sides."""
+
+from __future__ import absolute_import, unicode_literals
+
+import os.path
+
+from .compat import INTEGERS, PYTHON_2, TEXT
+from .errors import DaemonError
+
+MYPY = False
+if MYPY:
+    from typing import Any, Dict, List, Sequence, Tuple
+
+PROTOCOL = 1
+USER = "vae-balance"
+
+FRAME_BYTES = 16 * 1024 * 1024
+HEADER_BYTES = 4 * 1024 * 1024
+HEADER_NESTING = 4
+REQUEST_ID_BYTES = 32
+REQUESTS = 64
+WINDOW_BYTES = 64 * 1024 * 1024
+PROXIES = 400
+PROXY_SIZE = 224
+PROFILE_BYTES = 1024 * 1024
+PICTURES = 4
+PHOTOS = 10000
+# A file longer than a frame comes in several: the largest .cube there is has 129 nodes an edge.
+FILE_FRAMES = 4
+SIDE = 1000000
+
+# Codes of errors, see PROTOCOL.md.
+VERSION = "version"
+MALFORMED = "malformed"
+UNKNOWN_LOOK = "unknown-look"
+OPTION = "option"
+IMAGE = "image"
+LUT = "lut"
+MODEL = "model"
+OUTPUT_EXISTS = "output-exists"
+FAILED = "failed"
+BUSY = "busy"
+MEMORY = "memory"
+CANCELLED = "cancelled"
+STOPPING = "stopping"
+INTERNAL = "internal"
+CODES = (
+    VERSION, MALFORMED, UNKNOWN_LOOK, OPTION, IMAGE, LUT, MODEL, OUTPUT_EXISTS, FAILED, BUSY,
+    MEMORY, CANCELLED, STOPPING, INTERNAL,
+)  # fmt: skip
+
+PROGRESS = "progress"
+RESULT = "result"
+ERROR = "error"
+
+# Bytes of a value of each type of pixels.
+ITEM_BYTES = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
+
+
+class Malformed(DaemonError):
+    """A message is not as PROTOCOL.md has it; `code` is "malformed" or "version"."""
+
+
+class Rule(object):
+    """What a value must be."""
+
+    def check(self, value):
+        # type: (Any) -> Any
+        """Return the value in the rule's one type; ValueError says what it must be."""
+        raise NotImplementedError
+
+
+class Text(Rule):
+    """A string of at most `limit` characters."""
+
+    def __init__(self, limit):
+        # type: (int) -> None
+        self.limit = limit
+
+    def check(self, value):
+        # type: (Any) -> str
+        """Return the string; Python 2's native strings are taken for UTF-8."""
+        if PYTHON_2 and isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, TEXT):
+            raise ValueError("a string")
+        if len(value) > self.limit:
+            raise ValueError("at most %d characters" % self.limit)
+        return value
+
+
+class Choice(Rule):
+    """One of a few strings."""
+
+    def __init__(self, *choices):
+        # type: (*str) -> None
+        self.choices = choices
+
+    def check(self, value):
+        # type: (Any) -> str
+        """Return the string."""
+        if isinstance(value, (bytes, TEXT)):
+            text = Text(100).check(value)
+            if text in self.choices:
+                return text
+        raise ValueError("one of %s" % ", ".join(self.choices))
+
+
+class Hexadecimal(Rule):
+    """A string of `length` lower-case hexadecimal digits, such as a look's name."""
+
+    def __init__(self, length):
+        # type: (int) -> None
+        self.length = length
+
+    def check(self, value):
+        # type: (Any) -> str
+        """Return the string."""
+        expected = "%d hexadecimal digits" % self.length
+        try:
+            text = Text(self.length).check(value)
+        except ValueError:
+            raise ValueError(expected)
+        if len(text) != self.length or text.strip("0123456789abcdef"):
+            raise ValueError(expected)
+        return text
+
+
+class Integer(Rule):
+    """An integer, `low` to `high`."""
+
+    def __init__(self, low, high=2**63 - 1):
+        # type: (int, int) -> None
+        self.low = low
+        self.high = high
+
+    def check(self, value):
+        # type: (Any) -> int
+        """Return the integer; a boolean is none."""
+        is_integer = isinstance(value, INTEGERS) and not isinstance(value, bool)
+        if not is_integer or not self.low <= value <= self.high:
+            raise ValueError("an integer, %d to %d" % (self.low, self.high))
+        return int(value)
+
+
+class OneOf(Rule):
+    """One of a few integers."""
+
+    def __init__(self, *choices):
+        # type: (*int) -> None
+        self.choices = choices
+
+    def check(self, value):
+        # type: (Any) -> int
+        """Return the integer."""
+        if not isinstance(value, INTEGERS) or value not in self.choices:
+            raise ValueError(" or ".join(str(choice) for choice in self.choices))
+        return int(value)
+
+
+class Number(Rule):
+    """An integer or a float, `low` to `high`."""
+
+    def __init__(self, low, high):
+        # type: (float, float) -> None
+        self.low = low
+        self.high = high
+
+    def check(self, value):
+        # type: (Any) -> float
+        """Return the number as a float; NaN is in no range."""
+        is_number = isinstance(value, INTEGERS + (float,)) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high:
+            raise ValueError("a number, %g to %g" % (self.low, self.high))
+        return float(value)
+
+
+class Boolean(Rule):
+    """True or false."""
+
+    def check(self, value):
+        # type: (Any) -> bool
+        """Return the boolean."""
+        if not isinstance(value, bool):
+            raise ValueError("a boolean")
+        return value
+
+
+class Binary(Rule):
+    """Bytes, `low` to `high` of them."""
+
+    def __init__(self, low, high):
+        # type: (int, int) -> None
+        self.low = low
+        self.high = high
+
+    def check(self, value):
+        # type: (Any) -> bytes
+        """Return the bytes."""
+        if not isinstance(value, (bytes, bytearray)) or not self.low <= len(value) <= self.high:
+            raise ValueError("binary, %d to %d bytes" % (self.low, self.high))
+        return bytes(value)
+
+
+class OrNil(Rule):
+    """Nil, or what another rule wants."""
+
+    def __init__(self, rule):
+        # type: (Rule) -> None
+        self.rule = rule
+
+    def check(self, value):
+        # type: (Any) -> Any
+        """Return None or the value."""
+        if value is None:
+            return None
+        try:
+            return self.rule.check(value)
+        except ValueError as error:
+            raise ValueError("nil or %s" % error)
+
+
+class Items(Rule):
+    """An array of `low` to `high` values that one rule holds for."""
+
+    def __init__(self, rule, low, high):
+        # type: (Rule, int, int) -> None
+        self.rule = rule
+        self.low = low
+        self.high = high
+
+    def check(self, value):
+        # type: (Any) -> List[Any]
+        """Return the values as a list."""
+        if not isinstance(value, (list, tuple)) or not self.low <= len(value) <= self.high:
+            raise ValueError("an array of %d to %d values" % (self.low, self.high))
+        checked = []
+        for index, item in enumerate(value):
+            try:
+                checked.append(self.rule.check(item))
+            except ValueError as error:
+                raise ValueError("an array whose value %d is %s" % (index, error))
+        return checked
+
+
+class Row(Rule):
+    """An array of fixed length, with a rule for each place."""
+
+    def __init__(self, *rules):
+        # type: (*Rule) -> None
+        self.rules = rules
+
+    def check(self, value):
+        # type: (Any) -> List[Any]
+        """Return the values as a list."""
+        if not isinstance(value, (list, tuple)) or len(value) != len(self.rules):
+            raise ValueError("an array of %d values" % len(self.rules))
+        return [rule.check(item) for rule, item in zip(self.rules, value)]
+
+
+class AbsolutePath(Rule):
+    """An absolute path on this machine."""
+
+    def check(self, value):
+        # type: (Any) -> str
+        """Return the path."""
+        text = Text(32767).check(value)  # the longest path that any of the systems knows
+        if not os.path.isabs(text) or "\0" in text:
+            raise ValueError("an absolute path")
+        return text
+
+
+class Map(Rule):
+    """A map with the given fields, others ignored."""
+
+    def __init__(self, *fields):
+        # type: (*Field) -> None
+        self.fields = fields
+
+    def check(self, value):
+        # type: (Any) -> Dict[str, Any]
+        """Return the fields, absent ones with their defaults."""
+        if not isinstance(value, dict):
+            raise ValueError("a map")
+        try:
+            return _checked(self.fields, value)
+        except DaemonError as error:
+            raise ValueError("a map in which %s" % error.message)
+
+
+class Seconds(Rule):
+    """A map of names of stages to the seconds that they took."""
+
+    def check(self, value):
+        # type: (Any) -> Dict[str, float]
+        """Return the map."""
+        if not isinstance(value, dict):
+            raise ValueError("a map of names to seconds")
+        seconds = Number(0.0, 1e9)
+        return {Text(100).check(name): seconds.check(value[name]) for name in value}
+
+
+REQUIRED = object()
+
+
+class Field(object):
+    """A field of a header: its name, its rule, and its default if it may be left out."""
+
+    def __init__(self, name, rule, default=REQUIRED):
+        # type: (str, Rule, Any) -> None
+        self.name = name
+        self.rule = rule
+        self.default = default
+
+
+_LOOK = Field("look", Hexadecimal(64))
+_LUT_FORMAT = Field("format", Choice("cube", "hald"))
+_MODEL = Text(1000)
+_WIDTH = Field("width", Integer(1, SIDE))
+_ROWS = Field("rows", Integer(1, SIDE))
+_CHANNELS = Field("channels", OneOf(3, 4))
+_DTYPE = Field("dtype", Choice("u8", "u16", "f16", "f32"))
+_PROFILE = Field("profile", OrNil(Binary(1, PROFILE_BYTES)), None)
+_PROXY_KIND = Choice("centre", "frame")
+_STRENGTH = Field("strength", Number(0.0, 1.5), 1.0)
+_LOOK_OPTIONS = (
+    Field("model", _MODEL, "embedded"),
+    Field("iterations", Integer(1, 10), 1),
+    _STRENGTH,
+    Field("seed", OrNil(Integer(0)), None),
+    Field("size", Integer(2, 129), 33),
+    Field("title", Text(200), ""),
+)
+_PHOTO = Row(AbsolutePath(), AbsolutePath(), OrNil(AbsolutePath()))
+
+REQUESTS_BY_VERB = {
+    "hello": (Field("client", Text(100)),),
+    "shrink": (
+        Field("picture", Text(64)),
+        _WIDTH,
+        Field("height", Integer(1, SIDE)),
+        _CHANNELS,
+        _DTYPE,
+        _PROFILE,
+        Field("first_row", Integer(0, SIDE - 1)),
+        _ROWS,
+        Field("kind", _PROXY_KIND),
+    ),
+    "learn": _LOOK_OPTIONS + (Field("dtype", Choice("u8", "f32"), "f32"),),
+    "import": (_LUT_FORMAT, Field("name", Text(200))),
+    "export": (_LOOK, _LUT_FORMAT),
+    "apply": (_LOOK, _WIDTH, _ROWS, _CHANNELS, _DTYPE, _PROFILE, _STRENGTH),
+    "batch": _LOOK_OPTIONS
+    + (
+        Field("photos", Items(_PHOTO, 1, PHOTOS)),
+        Field("roll", Boolean(), False),
+        Field("overwrite", Boolean(), False),
+        Field("proxy", _PROXY_KIND, "centre"),
+        Field("jobs", Integer(0, 64), 0),
+    ),
+    "cancel": (Field("request", Binary(1, REQUEST_ID_BYTES)),),
+    "status": (),
+    "shutdown": (),
+}  # type: Dict[str, Tuple[Field, ...]]
+
+_COUNT = Integer(0)
+_NAME = Text(1000)
+_NAMES = Items(_NAME, 0, 1000)
+_DONE = Field("done", _COUNT)
+_TOTAL = Field("total", _COUNT)
+_STAGE = Field("stage", _NAME)
+_DEVICE = Field("device", _NAME)
+_SIZE = Field("size", Integer(2, 1000))
+_SECONDS = Field("seconds", Seconds())
+_VERSION = Field("version", _NAME)
+_PID = Field("pid", _COUNT)
+_MODELS = Field("models", _NAMES)
+
+RESULTS_BY_VERB = {
+    "hello": (
+        _VERSION,
+        Field("protocol", _COUNT),
+        _PID,
+        _DEVICE,
+        Field(
+            "limits",
+            Map(
+                Field("frame_bytes", Integer(1)),
+                Field("header_bytes", Integer(1)),
+                Field("requests", Integer(1)),
+                Field("window_bytes", Integer(1)),
+                Field("proxies", Integer(1)),
+            ),
+        ),
+        _MODELS,
+    ),
+    "shrink": (Field("first_row", _COUNT), Field("rows", _COUNT)),
+    "learn": (
+        _LOOK,
+        _SIZE,
+        Field("model", _NAME),
+        Field("model_version", _NAME),
+        _DEVICE,
+        _SECONDS,
+    ),
+    "import": (_LOOK, _SIZE),
+    "export": (_LOOK,),
+    "apply": (_LOOK,),
+    "batch": (_DONE, Field("failed", _COUNT)),
+    "cancel": (Field("cancelled", Boolean()),),
+    "status": (
+        _VERSION,
+        _PID,
+        Field("uptime", Number(0.0, 1e12)),
+        _DEVICE,
+        _MODELS,
+        Field("looks", _COUNT),
+        Field("clients", _COUNT),
+        Field("queued", _COUNT),
+        Field(
+            "running",
+            Items(
+                Map(
+                    Field("verb", _NAME),
+                    _STAGE,
+                    _DONE,
+                    _TOTAL,
+                    Field("seconds", Number(0.0, 1e12)),
+                ),
+                0,
+                1000,
+            ),
+        ),
+        Field("memory_bytes", _COUNT),
+        Field("log", Text(32767)),
+    ),
+    "shutdown": (),
+}  # type: Dict[str, Tuple[Field, ...]]
+
+_PROGRESS_FIELDS = (_STAGE, _DONE, _TOTAL)
+_ERROR_FIELDS = (Field("code", Text(100)), Field("message", Text(100000)))
+
+
+def check(verb, header):
+    # type: (Any, Dict[str, Any]) -> Dict[str, Any]
+    """Check the header of a request.
+
+    Args:
+        verb: the header's field of that name, whatever it holds.
+        header: the unpacked map.
+
+    Returns:
+        The fields of the verb in their Python types, absent ones with their defaults; nothing else.
+
+    Raises:
+        Malformed: code "version", or "malformed" with a message that names the field.
+    """
+    version = header.get("v")
+    if not isinstance(version, INTEGERS) or isinstance(version, bool):
+        raise Malformed(MALFORMED, "v must be the number of the protocol's version")
+    if version != PROTOCOL:
+        raise Malformed(
+            VERSION, "protocol version %d is not spoken here, only %d" % (version, PROTOCOL)
+        )
+    if not isinstance(verb, TEXT) or verb not in REQUESTS_BY_VERB:
+        raise Malformed(MALFORMED, "verb must be one of %s" % ", ".join(sorted(REQUESTS_BY_VERB)))
+    try:
+        fields = _checked(REQUESTS_BY_VERB[verb], header)
+    except Malformed as error:
+        raise Malformed(error.code, "%s: %s" % (verb, error.message))
+    if verb == "shrink" and fields["first_row"] + fields["rows"] > fields["height"]:
+        raise Malformed(MALFORMED, "shrink: rows must end within height")
+    return fields
+
+
+def check_frames(verb, fields, lengths):
+    # type: (str, Dict[str, Any], Sequence[int]) -> None
+    """Check that a request has as many data frames, in bytes of `lengths`, as its fields say.
+
+    Args:
+        verb: a verb.
+        fields: its checked fields.
+        lengths: bytes of every data frame.
+
+    Raises:
+        Malformed: what there should be, and what there is.
+    """
+    if verb == "learn":
+        proxy_bytes = pixel_bytes(PROXY_SIZE, PROXY_SIZE, 3, fields["dtype"])
+        if not 1 <= len(lengths) <= PROXIES:
+            expected = "1 to %d data frames, one a proxy" % PROXIES
+            raise Malformed(MALFORMED, "learn: %d data frames: needs %s" % (len(lengths), expected))
+        for index, length in enumerate(lengths):
+            if length != proxy_bytes:
+                raise Malformed(
+                    MALFORMED,
+                    "learn: proxy %d has %d bytes: needs %d" % (index, length, proxy_bytes),
+                )
+        return
+    if verb == "import":
+        if not 1 <= len(lengths) <= FILE_FRAMES:
+            raise Malformed(
+                MALFORMED, "import: %d data frames: needs 1 to %d" % (len(lengths), FILE_FRAMES)
+            )
+        return
+    wanted = 1 if verb in ("shrink", "apply") else 0
+    if len(lengths) != wanted:
+        raise Malformed(MALFORMED, "%s: %d data frames: needs %d" % (verb, len(lengths), wanted))
+    if verb in ("shrink", "apply"):
+        expected_bytes = pixel_bytes(
+            fields["width"], fields["rows"], fields["channels"], fields["dtype"]
+        )
+        if lengths[0] != expected_bytes:
+            raise Malformed(
+                MALFORMED,
+                "%s: the data frame has %d bytes: needs %d" % (verb, lengths[0], expected_bytes),
+            )
+
+
+def check_answer(verb, header):
+    # type: (str, Dict[str, Any]) -> Dict[str, Any]
+    """Check the header of an answer, with what it has beyond this version's fields left in.
+
+    Raises:
+        Malformed: code "version", or "malformed" with a message that names the field.
+    """
+    version = header.get("v")
+    if version != PROTOCOL:
+        raise Malformed(
+            VERSION,
+            "the daemon speaks another version of the protocol (%.20r) than this client (%d)"
+            % (version, PROTOCOL),
+        )
+    kind = header.get("type")
+    if kind == PROGRESS:
+        fields = _PROGRESS_FIELDS  # type: Tuple[Field, ...]
+    elif kind == ERROR:
+        fields = _ERROR_FIELDS
+    elif kind == RESULT:
+        fields = RESULTS_BY_VERB[verb]
+    else:
+        raise Malformed(MALFORMED, "type must be progress, result or error")
+    answer = dict(header)
+    answer.update(_checked(fields, header))
+    return answer
+
+
+def pixel_bytes(width, rows, channels, dtype):
+    # type: (int, int, int, str) -> int
+    """Return the bytes of `rows` rows of pixels."""
+    return width * rows * channels * ITEM_BYTES[dtype]
+
+
+def _checked(fields, header):
+    # type: (Sequence[Field], Dict[str, Any]) -> Dict[str, Any]
+    checked = {}  # type: Dict[str, Any]
+    for field in fields:
+        if field.name not in header:
+            if field.default is REQUIRED:
+                raise Malformed(MALFORMED, "%s is missing" % field.name)
+            checked[field.name] = field.default
+            continue
+        try:
+            checked[field.name] = field.rule.check(header[field.name])
+        except ValueError as error:
+            raise Malformed(MALFORMED, "%s must be %s" % (field.name, error))
+    return checked

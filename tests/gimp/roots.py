@@ -1,0 +1,231 @@
+"""Roots: folders with a Debian of another suite, in which a real GIMP of that suite runs.
+
+    python3 tests/gimp/roots.py build trixie /var/tmp/gimp-3.0
+    python3 tests/gimp/roots.py run /var/tmp/gimp-3.0 --io /var/tmp/io -- gimp-console --version
+
+Tests take `cached(SUITE, PACKAGES)`. Needs root rights, debootstrap and apt's configuration of a
+Debian, of which the mirror is read. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# What GIMP 3 needs: trixie has 3.0, sid 3.2.
+GIMP_3 = ("gimp",)
+# What a window without a screen needs, and the tools to drive it.
+WINDOW = ("xvfb", "xdotool", "scrot", "fonts-dejavu-core", "adwaita-icon-theme", "locales")
+
+_APT = """\
+Acquire::Languages "none";
+APT::Install-Recommends "false";
+// A mirror of a rolling suite may be older than its Valid-Until.
+Acquire::Check-Valid-Until "false";
+"""
+# A root that a power cut has spoiled is built again.
+_DPKG = "force-unsafe-io\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/doc/*\n"
+
+# What stays mounted after a command would be in the way of removing the root: the mounts are
+# private to the command. $1 is the root, $2 the folder that becomes /io.
+_ENTER = """
+root=$1 io=$2; shift 2
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount --bind "$io" "$root/io"
+exec chroot "$root" "$@"
+"""
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "NO_AT_BRIDGE": "1",
+    "GTK_A11Y": "none",
+}
+
+
+class RootError(Exception):
+    """A root cannot be built here; the message says why."""
+
+
+def check_host() -> None:
+    """Check that this machine can build roots, and install debootstrap if that is all it lacks.
+
+    Raises:
+        RootError: it cannot.
+    """
+    if not sys.platform.startswith("linux"):
+        raise RootError("GIMP of a Debian runs on Linux only")
+    if os.geteuid() != 0:
+        raise RootError("building a Debian root folder needs root rights")
+    missing = [tool for tool in ("apt-get", "unshare", "chroot") if not shutil.which(tool)]
+    if missing:
+        raise RootError(f"building a Debian root folder needs {', '.join(missing)}")
+    mirror()
+    mounting = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if mounting.returncode:
+        raise RootError(f"a Debian root folder needs mounts: {_last_line(mounting.stderr)}")
+    if not shutil.which("debootstrap"):
+        subprocess.run(["apt-get", "update"], check=False, capture_output=True)
+        command = ["apt-get", "install", "-y", "--no-install-recommends", "debootstrap"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise RootError(f"debootstrap cannot be installed: {_last_line(done.stderr)}")
+
+
+def mirror() -> str:
+    """Return the address of the Debian mirror that apt uses here.
+
+    Raises:
+        RootError: apt knows none.
+    """
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    listed = subprocess.run(command, check=False, capture_output=True, text=True)
+    for address in listed.stdout.split():
+        if address.rstrip("/").endswith("/debian"):
+            return address
+    raise RootError("apt's configuration names no mirror of Debian")
+
+
+def cached(
+    suite: str,
+    packages: Sequence[str],
+    finish: Callable[[Path], None] | None = None,
+    recipe: str = "",
+) -> Path:
+    """Return a root with packages of a suite; the first time it is built, which takes minutes.
+
+    It is kept in the folder $GIMP_TEST_ROOTS, by default below ~/.cache, under a name that holds
+    a checksum of all arguments. Tests that run at the same time wait for each other.
+
+    Args:
+        suite: "trixie", "sid", "bullseye"...
+        packages: names of Debian packages, as GIMP_3 and WINDOW.
+        finish: puts into the root, whose path it gets, what is in no package; `command_inside`
+            runs commands there.
+        recipe: what `finish` does, for the checksum: text of its own source, for instance.
+
+    Raises:
+        RootError: `check_host` or `build` failed.
+    """
+    check_host()
+    whole = repr((suite, sorted(packages), recipe, _APT, _DPKG))
+    folder = Path(os.environ.get("GIMP_TEST_ROOTS") or Path.home() / ".cache/vae-balance-roots")
+    folder.mkdir(parents=True, exist_ok=True)
+    root = folder / f"{suite}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    with root.with_name(f"{root.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            build(suite, root, packages, finish)
+    return root
+
+
+def build(
+    suite: str,
+    root: Path,
+    packages: Sequence[str],
+    finish: Callable[[Path], None] | None = None,
+) -> None:
+    """Build a root with packages of a suite.
+
+    Args:
+        suite: as Debian's mirror calls it.
+        root: the folder, which must not be there; it appears when all is done.
+        packages: as for `cached`.
+        finish: as for `cached`.
+
+    Raises:
+        RootError: it failed; the message has the last line of the log, which lies beside the root.
+    """
+    partial = root.with_name(f"{root.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    log = root.with_name(f"{root.name}.log")
+    with log.open("w") as output:
+        options = ["--variant=minbase", "--include=ca-certificates"]
+        _logged(["debootstrap", *options, suite, str(partial), mirror()], output, log)
+        _configure(partial)
+        install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+        for command in (["apt-get", "update"], install, ["apt-get", "clean"]):
+            _logged(command_inside(partial, partial / "io", command), output, log)
+    if finish is not None:
+        finish(partial)
+    partial.rename(root)
+
+
+def command_inside(root: Path, io: Path, command: Sequence[str], **variables: str) -> list[str]:
+    """Return the command that runs another one in a root.
+
+    Args:
+        root: from `cached` or `build`.
+        io: the folder that the command sees as /io.
+        command: what to run, with paths of the root.
+        variables: for its environment, which is clean otherwise.
+    """
+    settings = [f"{name}={value}" for name, value in {**_ENVIRONMENT, **variables}.items()]
+    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _ENTER, "sh"]
+    return [*enter, str(root), str(io), "/usr/bin/env", "-i", *settings, *command]
+
+
+def _configure(root: Path) -> None:
+    (root / "io").mkdir()
+    (root / "etc/apt/apt.conf.d/99lean").write_text(_APT)
+    (root / "etc/dpkg/dpkg.cfg.d/lean").write_text(_DPKG)
+    # No service may start in a root.
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+
+
+def _logged(command: Sequence[str], output: object, log: Path) -> None:
+    done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+    if done.returncode:
+        raise RootError(f"{command[0]} failed: {_last_line(log.read_text())}; see {log}")
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    tasks = parser.add_subparsers(dest="task", required=True)
+    builder = tasks.add_parser("build", help="build a root")
+    builder.add_argument("suite", help="trixie for GIMP 3.0, sid for GIMP 3.2")
+    builder.add_argument("root", type=Path)
+    builder.add_argument("packages", nargs="*", default=[*GIMP_3, *WINDOW])
+    runner = tasks.add_parser("run", help="run a command in a root")
+    runner.add_argument("root", type=Path)
+    runner.add_argument("--io", type=Path, required=True, help="the folder that becomes /io")
+    runner.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    runner.add_argument("command", nargs="+")
+    given = parser.parse_args(arguments)
+    if given.task == "run":
+        variables = dict(pair.split("=", 1) for pair in given.set)
+        inside = command_inside(given.root, given.io, given.command, **variables)
+        return subprocess.run(inside, check=False).returncode
+    try:
+        check_host()
+        build(given.suite, given.root, given.packages)
+    except RootError as error:
+        print(f"roots.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
