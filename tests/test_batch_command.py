@@ -393,6 +393,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(batches: Batches) ->
     assert "Traceback" not in errors
     done = {Path(line["target"]).name for line in batches.report()}
     assert 2 <= len(done) < len(MANY)
+    assert done == {name for name in batches.written() if name in MANY}
     stamps = {name: (batches.folder / "out" / name).stat().st_mtime_ns for name in done}
     assert [name for name in batches.written() if ".vae-balance-" in name] == [f".{REPORT}.begun"]
 
@@ -444,3 +445,4 @@ def test_a_killed_daemon_is_told_and_the_next_run_goes_on(
     end_daemon(state)
     assert {name for name, outcome in result.items() if outcome == "skipped"} == done
     assert set(result.values()) == {"skipped", "done"}
+    assert batches.written() == sorted([*MANY, "contact-sheet.jpg", REPORT])

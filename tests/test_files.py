@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from vae_balance.errors import BalanceError, OutputExistsError
-from vae_balance.files import atomic_write
+from vae_balance.files import atomic_write, remove_leftovers
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="permission bits and links of POSIX")
 
@@ -265,3 +268,56 @@ def test_the_data_is_on_disk_before_the_name_is(
     write(path)
     assert steps[:2] == ["data", "name"]
     assert os.name == "nt" or steps == ["data", "name", "folder"]
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from vae_balance.files import atomic_write
+with atomic_write(sys.argv[1]) as temporary:
+    temporary.write_text("half of")
+    temporary.with_name(temporary.name + ".pixels").write_text("what a writer puts beside it")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@needs_posix
+def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("a.png", "b"):
+        command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / name)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 4
+    others = [".vae-balance-report.jsonl.begun", ".vae-balance-0123456789abcdeg.png", "photo.png"]
+    for name in others:
+        write(tmp_path / name, "mine")
+    with atomic_write(tmp_path / "c.png") as temporary:
+        temporary.write_text("new")
+        remove_leftovers(tmp_path)
+        assert names(tmp_path) == sorted([*others, temporary.name])
+    assert names(tmp_path) == sorted([*others, "c.png"])
+
+
+def test_there_may_be_no_folder_to_clear(tmp_path: Path) -> None:
+    remove_leftovers(tmp_path / "missing")
+
+
+@needs_posix
+def test_a_file_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    flock = fcntl.flock
+    calls = []
+
+    def late(descriptor: int, operation: int) -> None:
+        calls.append(operation)
+        if len(calls) == 1:
+            remove_leftovers(tmp_path)
+            assert names(tmp_path) == []
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write(tmp_path / "photo.png")
+    assert names(tmp_path) == ["photo.png"]
+    assert len(calls) == 3

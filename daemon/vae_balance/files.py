@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vae_balance.errors import BalanceError, OutputExistsError
 
+if sys.platform != "win32":
+    import fcntl
+
+_PREFIX = ".vae-balance-"
+_TEMPORARY = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{16}(\.[^.]*)?")
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another drive",
     errno.EDQUOT: "free some space or choose another drive",
@@ -39,19 +46,19 @@ def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Itera
             folder or a device, the disk is full.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.parent / f".vae-balance-{secrets.token_hex(8)}{target.suffix}"
+    temporary = target.parent / f"{_PREFIX}{secrets.token_hex(8)}{target.suffix}"
     try:
         old_mode = _check_target(target, path, overwrite)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        if old_mode is not None:
-            temporary.chmod(old_mode)
-        if overwrite:
-            temporary.replace(target)
-        else:
-            _move_without_replacing(temporary, target)
+        with _made_and_locked(temporary):
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            if old_mode is not None:
+                temporary.chmod(old_mode)
+            if overwrite:
+                temporary.replace(target)
+            else:
+                _move_without_replacing(temporary, target)
         _flush_folder(target.parent)
     except OSError as error:
         ours = error.filename is None or str(error.filename) in (str(temporary), str(target))
@@ -65,6 +72,43 @@ def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Itera
     finally:
         with suppress(OSError):  # the error that brought us here matters more
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `atomic_write` that killed processes have left in a folder.
+
+    Those that are being written are locked, and stay. Not on Windows, whose locks forbid renaming.
+    """
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):  # no such folder, or none that may be read
+        paths = list(folder.iterdir())
+        for left in [path for path in paths if _TEMPORARY.fullmatch(path.name)]:
+            with suppress(OSError), left.open("rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for path in paths:  # a writer may have put another file beside it
+                    if path.name.startswith(left.name):
+                        path.unlink()
+
+
+@contextmanager
+def _made_and_locked(temporary: Path) -> Iterator[None]:
+    """Make a file, and lock it for the block where the system can: the lock ends with us."""
+    while True:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        if sys.platform == "win32":
+            os.close(descriptor)
+            yield
+            return
+        with suppress(OSError):  # some network drives have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():
+            break
+        os.close(descriptor)  # `remove_leftovers` was faster than the lock
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _check_target(target: Path, path: str | os.PathLike[str], overwrite: bool) -> int | None:

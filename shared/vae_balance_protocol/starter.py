@@ -250,11 +250,13 @@ def _environment(command, environ):
     passed = dict(environ)
     if passed.get("VAE_BALANCE_STATE"):
         passed["VAE_BALANCE_STATE"] = places.state_folder(environ)
-    if passed.get("PYTHONPATH"):
+    if command[0] != sys.executable:
+        # Those of the Python that a program such as GIMP brings, with its own modules.
+        passed.pop("PYTHONHOME", None)
+        passed.pop("PYTHONPATH", None)
+    elif passed.get("PYTHONPATH"):
         folders = passed["PYTHONPATH"].split(os.pathsep)
         passed["PYTHONPATH"] = os.pathsep.join(os.path.abspath(folder) for folder in folders)
-    if command[0] != sys.executable:
-        passed.pop("PYTHONHOME", None)  # that of the Python which a program such as GIMP brings
     return passed
 
 

@@ -178,11 +178,17 @@ def test_relative_paths_mean_the_same_to_the_daemon(
     monkeypatch.chdir(HERE.parents[1])
     environ["PYTHONPATH"] = os.pathsep.join(["shared", "tests/protocol"])
     environ["VAE_BALANCE_STATE"] = os.path.relpath(tmp_path / "state")
-    environ["PYTHONHOME"] = "/of/another/python"
-    command = ["env", f"PATH={os.environ['PATH']}", *COMMAND]
-    with Client.connect("tests", command, environ=environ) as client:
+    with Client.connect("tests", COMMAND, environ=environ) as client:
         client.shutdown()
     assert f"in {tmp_path / 'state'}" in (tmp_path / "state" / "daemon.log").read_text()
+
+
+def test_another_python_does_not_get_what_gimp_sets_for_its_own(environ: dict[str, str]) -> None:
+    gimp = {"PYTHONHOME": "/of/another/python", "PYTHONPATH": str(HERE / "of another python")}
+    script = 'test -z "$PYTHONHOME$PYTHONPATH" && PYTHONPATH=$0 exec "$@"'
+    command = ["sh", "-c", script, environ["PYTHONPATH"], *COMMAND]
+    with Client.connect("tests", command, environ={**environ, **gimp}) as client:
+        client.shutdown()
 
 
 # Which command

@@ -17,7 +17,7 @@ import vae_balance.look
 from vae_balance.cube import format_cube
 from vae_balance.look import Look, LookOptions
 from vae_balance.lut import Lut3D
-from vae_balance.service import verbs
+from vae_balance.service import batch, verbs
 from vae_balance.service.jobs import CancelledError
 
 Floats = NDArray[np.float32]
@@ -202,3 +202,34 @@ def test_a_cancelled_batch_leaves_whole_files_only(
     for name in written:
         assert name[0] != "."
         Image.open(tmp_path / "out" / name).load()
+
+
+def test_a_photo_that_was_being_written_is_told_of(
+    own_peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, finish = threading.Event(), threading.Event()
+    write_photo = batch.write_photo
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        begun.set()
+        assert finish.wait(TIMEOUT)
+        write_photo(*arguments, **options)
+
+    def learn(proxies: Any, model: Any, options: LookOptions, progress: Any) -> Look:
+        return Look(Lut3D.identity(2), options, ())
+
+    monkeypatch.setattr(batch, "write_photo", slow)
+    monkeypatch.setattr(vae_balance.look, "learn_look", learn)
+    Image.new("RGB", (9, 9), "orange").save(tmp_path / "a.png")
+    photos = [[str(tmp_path / "a.png"), str(tmp_path / f"{i}.png"), None] for i in range(3)]
+    request = own_peer.send("batch", photos=photos, jobs=1)
+    assert begun.wait(TIMEOUT)
+    assert own_peer.ask("cancel", request=request).header["cancelled"] is True
+    finish.set()
+    told = []
+    while (answer := own_peer.receive()) is not None and answer.header.get("code") != "cancelled":
+        if answer.header.get("stage") == "photo":
+            told.append((answer.header["photo"], answer.header["outcome"]))
+    assert told == [(0, "done")]
+    assert (tmp_path / "0.png").exists()
+    assert not (tmp_path / "1.png").exists()

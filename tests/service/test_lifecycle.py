@@ -381,3 +381,18 @@ def test_a_connection_file_that_is_not_its_own_is_left_alone(start_daemon: START
     file.write_text(other)
     assert daemon.end() == 0
     assert file.read_text() == other
+
+
+def test_the_log_is_put_aside_when_it_is_long(start_daemon: START) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    assert daemon.end() == 0
+    (daemon.state / "daemon.log").write_text("an old line\n" * 200_000)
+    for number in range(1, 4):
+        (daemon.state / f"daemon.log.{number}").write_text(f"older {number}\n")
+    daemon.start()
+    daemon.wait_for(lambda: f"pid={daemon.process.pid}" in daemon.log())
+    assert "an old line" not in daemon.log()
+    assert (daemon.state / "daemon.log.1").read_text().startswith("an old line\n")
+    kept = sorted(path.name for path in daemon.state.glob("daemon.log*"))
+    assert kept == ["daemon.log", "daemon.log.1", "daemon.log.2", "daemon.log.3"]
+    assert (daemon.state / "daemon.log.3").read_text() == "older 2\n"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 from daemon_process import TIMEOUT, Daemon, Peer, ServiceThread, header, wait_for
 from numpy.typing import NDArray
 
@@ -198,6 +199,20 @@ def test_a_client_that_is_gone_is_forgotten_with_its_pictures(
     assert witness.ask("status").header["clients"] == 2
     peer.close()
     wait_for(lambda: witness.ask("status").header["clients"] == 1)
+
+
+def test_who_leaves_before_being_heard_is_not_remembered(
+    connect: Callable[..., Peer], service: ServiceThread
+) -> None:
+    witness, passing = connect(), connect(immediate=1)
+    assert passing.socket.poll(1000 * TIMEOUT, zmq.POLLOUT)  # it has been let in
+    gone = threading.Event()
+    service.service._router.mailbox.post(lambda: gone.wait(TIMEOUT) and None)
+    passing.socket.send_multipart([b"", header("status")])  # nobody can answer that
+    passing.socket.close(linger=1000)
+    passing.close()
+    gone.set()
+    assert witness.ask("status").header["clients"] == 1
 
 
 def slow_peer(connect: Callable[..., Peer]) -> Peer:

@@ -245,3 +245,21 @@ def test_an_error_of_the_options_is_no_fault_of_cuda(
     with pytest.raises(OptionError):
         shelf.use(str(random_model), refuse)
     assert loaded == ["cuda"]
+
+
+def test_cuda_that_is_beyond_repair_is_left_all_the_same(
+    random_model: Path, loaded: list[str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    shelf = ModelShelf("cuda", 300.0, clock)
+    shelf.use(str(random_model), device_of)
+    monkeypatch.setattr(torch.cuda, "empty_cache", fail)
+    assert shelf.use(str(random_model), failing(1, error))[0] == "cpu"
+    clock.now += 300.0
+    shelf.tidy()
+    assert shelf.names == ()

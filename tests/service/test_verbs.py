@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -286,8 +287,29 @@ def test_each_job_has_a_line_in_the_log(peer: Peer, look: str, daemon: Daemon) -
     assert " s.apply=0.0" in applied
     assert " peak_mb=" in applied
     learned = next(line for line in reversed(lines) if " learn " in line)
-    assert " model=random device=cpu " in learned
-    assert " s.encode=0." in learned
+    assert " proxies=1 iterations=1 size=33 model=random device=cpu s.queued=" in learned
+    for stage in STEPS:
+        assert f" s.{stage.replace(' ', '-')}=" in learned
+
+
+def test_a_batch_has_a_line_with_what_all_photos_took(
+    peer: Peer, daemon: Daemon, random_model: Path, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    photos = [
+        [str(source), str(tmp_path / "out" / source.name), None]
+        for source in (photo("a.png"), photo("b.png"), tmp_path / "missing.png")
+    ]
+    told = peer.ask("batch", photos=photos, model=str(random_model)).header
+    assert (told["done"], told["failed"]) == (2, 1)
+    daemon.wait_for(lambda: " photos=3 " in daemon.log())
+    (line,) = (line for line in daemon.log().splitlines() if " photos=3 " in line)
+    assert " batch client='' photos=3 roll=False iterations=1 model=random " in line
+    for fact in ("device=cpu", "done=2", "failed=1"):
+        assert f" {fact} " in line
+    for stage in ("read", "shrink", "encode", "apply", "write"):
+        assert f" all.{stage}=" in line
+    assert " s.photo=" in line
+    assert line.endswith(" done")
 
 
 def test_the_result_does_not_depend_on_where_a_frame_lies_in_memory(

@@ -23,7 +23,7 @@ import numpy as np
 from vae_balance.color_profile import apply_in_profile
 from vae_balance.commands.outputs import check_new, make_folder
 from vae_balance.errors import ImageError, ModelError
-from vae_balance.files import atomic_write
+from vae_balance.files import atomic_write, remove_leftovers
 from vae_balance.images import Photo, read_photo, write_photo
 from vae_balance.look import Look
 from vae_balance.lut_files import format_lut, labeled_lut, lut_format, write_lut
@@ -106,7 +106,8 @@ def run_batch(
 
     A photo that cannot be read, learned from or written is reported, and the others go on. Every
     file is written whole or not at all; a cube appears together with its photo, the cube of a roll
-    before the first photo. Folders of targets and cubes are made.
+    before the first photo. Folders of targets and cubes are made, and cleared of what a killed
+    process has left in the middle of writing.
 
     Args:
         photos: what to balance.
@@ -128,6 +129,9 @@ def run_batch(
         BalanceError: the one look of a roll cannot be learned or written.
     """
     counts = {DONE: 0, FAILED: 0}
+    outputs = [output for photo in photos for output in (photo.target, photo.cube) if output]
+    for folder in {output.parent for output in outputs}:
+        remove_leftovers(folder)
     batch = _Batch(photos, proxy, overwrite, learn, keep_going)
     with ThreadPoolExecutor(jobs or sensible_jobs(), thread_name_prefix="batch") as pool:
         try:

@@ -76,9 +76,13 @@ class Job:
         """Tell the client that a stage begins, with `done` of `total` behind it.
 
         Raises:
-            CancelledError: nobody wants to know.
+            CancelledError: nobody wants the result any more.
         """
         self.check()
+        self.report(stage, done, total, **more)
+
+    def report(self, stage: str, done: int, total: int, **more: Any) -> None:
+        """Tell the client how far the job is, even if it has cancelled the rest."""
         if stage != self.stages.current:
             self.stages.enter(stage)
         self.done, self.total = done, total

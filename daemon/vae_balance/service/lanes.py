@@ -121,7 +121,7 @@ def _end(job: Job, answer: Answer, kind: str, fields: dict[str, Any], frames: li
     job.stages.enter("")
     facts = {**job.facts, **{f"s.{name}": f"{s:.4f}" for name, s in job.stages.seconds.items()}}
     facts["peak_mb"] = peak_bytes() // 1_000_000
-    text = " ".join(f"{name}={value}" for name, value in facts.items())
+    text = " ".join(f"{name.replace(' ', '-')}={value}" for name, value in facts.items())
     outcome = "done" if kind == messages.RESULT else fields["code"]
     failure = "" if kind == messages.RESULT else f": {fields['message']}"
     _jobs_log.info("%s %s %s%s", job.verb, text, outcome, failure)

@@ -97,7 +97,6 @@ class Learner:
         job.stages.enter("keep")
         kept = self._looks.keep(titled_lut(look, model.info, job.fields["title"]))
         device = str(model.device)
-        job.facts |= {"model": model.info.name, "device": device}
         return {
             "look": kept.name,
             "size": kept.lut.size,
@@ -136,11 +135,13 @@ class Learner:
         options = LookOptions(
             fields["iterations"], fields["strength"], fields["seed"], fields["size"]
         )
-        return self._shelf.use(
+        look, model = self._shelf.use(
             fields["model"],
             lambda model: learn_look(proxies, model, options, follow),
             lambda: follow(0, options.iterations, "load"),
         )
+        job.facts |= {"model": model.info.name, "device": model.device}
+        return look, model
 
 
 def _proxy(frame: Any, dtype: str, index: int) -> Floats:

@@ -23,7 +23,7 @@ import filelock
 
 import vae_balance
 from vae_balance.errors import BalanceError
-from vae_balance.files import atomic_write
+from vae_balance.files import atomic_write, remove_leftovers
 from vae_balance.service.service import Service
 from vae_balance.service.settings import Settings
 from vae_balance_protocol import PROTOCOL, DaemonError, places
@@ -104,6 +104,7 @@ def _serve(settings: Settings, by_client: bool) -> bool:
     sys.setswitchinterval(_SWITCH_SECONDS)
     connection_file = Path(places.connection_file())
     connection_file.unlink(missing_ok=True)  # of a daemon that was killed
+    remove_leftovers(connection_file.parent)
     token = secrets.token_hex(32)
 
     def withdraw() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -153,4 +154,5 @@ class ModelShelf:
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             gc.collect()
-            torch.cuda.empty_cache()
+            with suppress(RuntimeError):  # an error of CUDA's may be the reason that we leave it
+                torch.cuda.empty_cache()

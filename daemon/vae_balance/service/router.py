@@ -19,7 +19,7 @@ from zmq.utils.monitor import recv_monitor_message
 from vae_balance.service import authentication
 from vae_balance.service.clients import Client
 from vae_balance.service.mailbox import Mailbox
-from vae_balance_protocol.messages import FRAME_BYTES, PROXIES
+from vae_balance_protocol.messages import FRAME_BYTES, PROXIES, REQUEST_ID_BYTES
 
 _QUEUED_MESSAGES = 4  # that ZeroMQ keeps for each client, in and out: with large strips 64 MiB
 _HANDSHAKE_MS = 10_000
@@ -46,7 +46,8 @@ class Router:
 
     Args:
         token: the password of clients.
-        receive: called with a client and the frames of a message of its.
+        receive: called with a client and the frames of a message of its, the first of which can be
+            a request id.
         lose: called with a client that is gone.
         hold: called with the identity of a client, and whether it is too slow to be worked for.
     """
@@ -139,6 +140,10 @@ class Router:
             frame = self._socket.recv(copy=False)
             if len(frames) < _FRAMES:
                 frames.append(frame)
+        # What cannot be answered is dropped. And who has sent it may be gone already, unnoticed:
+        # nothing but an answer would find that out.
+        if not frames or not 1 <= len(frames[0]) <= REQUEST_ID_BYTES:
+            return True
         try:
             client = self.clients.get(identity) or self._welcome(identity, frame)
             if client is not None and len(client.unread) < _UNREAD_MESSAGES:

@@ -149,8 +149,6 @@ class Service:
     def _receive(self, client: Client, frames: list[zmq.Frame]) -> None:
         """Take in a message of a client: request id, header, data frames."""
         request = frames[0].bytes
-        if not 1 <= len(request) <= messages.REQUEST_ID_BYTES:
-            return
         data = [frame.buffer for frame in frames[2:]]
         job = Job(client.identity, request, data, sum(map(len, data)), self._tell)
         try:
@@ -240,7 +238,7 @@ class Service:
     def _learn(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
         job.total = job.fields["iterations"]
         job.facts["proxies"] = len(job.frames)
-        _note(job, "iterations", "size")
+        _note(job, "iterations", "size", "model")
         self._told(job, job.state())
         return self._learner.queue, self._task(job, self._learner.answer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -87,13 +88,18 @@ def balance_photos(learn: Callable[[Job, list[Floats]], LearnedLook], job: Job) 
         for source, target, cube in fields["photos"]
     ]
     reported = 0
+    seconds: Counter[str] = Counter()
 
     def report(photo: PhotoReport) -> None:
         nonlocal reported
         reported += 1
+        job.facts[photo.outcome] = job.facts.get(photo.outcome, 0) + 1
+        seconds.update(photo.seconds)
+        job.facts |= {f"all.{stage}": f"{total:.1f}" for stage, total in seconds.items()}
         values = asdict(photo)
         values["photo"] = values.pop("index")
-        job.progress("photo", reported, len(photos), **values)
+        # Of what was being written when the batch was cancelled the client has to know.
+        job.report("photo", reported, len(photos), **values)
 
     done, failed = run_batch(
         photos,
