@@ -14,6 +14,7 @@ from vae_balance.models.registry import (
     EMBEDDED,
     choose_device,
     find_model,
+    find_vae,
     list_models,
     load_model,
     verify_files,
@@ -98,6 +99,28 @@ def test_a_changed_file_is_found_by_its_checksum(random_model: Path) -> None:
 def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ModelError, match=f"no such model; known: .*{EMBEDDED}"):
         find_model("no-such-model")
+
+
+def test_a_vae_is_found_by_its_folder_and_by_the_model_that_has_it(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_balance.models.registry.user_models_folder", lambda: tmp_path)
+    (tmp_path / "mine").symlink_to(random_model, target_is_directory=True)
+    assert find_vae(str(random_model / "vae")) == random_model / "vae"
+    assert find_vae(str(random_model)) == random_model / "vae"
+    assert find_vae("mine") == tmp_path / "mine" / "vae"
+    assert find_vae(EMBEDDED) == find_model(EMBEDDED).folder / "vae"
+    with pytest.raises(ModelError, match="model 'yours': no such model; known: embedded, random"):
+        find_vae("yours")
+
+
+def test_a_model_that_can_be_fetched_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_balance.models.registry.user_models_folder", lambda: tmp_path)
+    for find in (find_model, find_vae):
+        with pytest.raises(ModelError, match="get it: vae-balance models fetch sd-vae-ft-mse"):
+            find("sd-vae-ft-mse")
 
 
 def test_a_model_in_the_users_folder_is_found_by_name(

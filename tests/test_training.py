@@ -13,6 +13,7 @@ from skimage.color import deltaE_ciede94, rgb2lab
 
 from vae_balance.cube import write_cube
 from vae_balance.errors import ModelError
+from vae_balance.hald import write_hald
 from vae_balance.latent_balancer import LatentBalancer
 from vae_balance.lut import Lut3D
 from vae_balance.training.checkpoint import read_log
@@ -160,7 +161,10 @@ def test_training_goes_on_from_another_latent_balancer(
 
 def test_the_users_luts_are_drawn_as_damage(tmp_path: Path) -> None:
     write_cube(tmp_path / "green.cube", Lut3D.from_function(lambda c: c * [0.5, 1.0, 0.5], 5))
+    write_hald(tmp_path / "dark.png", Lut3D.from_function(lambda c: c * 0.5, 5), level=2)
     draw = damage_source(tmp_path)
     rng = np.random.default_rng(0)
-    kinds = [draw(rng).kind for _ in range(200)]
-    assert 20 < kinds.count("own LUT") < 80
+    own = [damage for damage in (draw(rng) for _ in range(200)) if damage.kind == "own LUT"]
+    assert 20 < len(own) < 80
+    white = np.ones((1, 3), np.float32)
+    assert {bool(damage(white)[0, 1] > 0.9) for damage in own} == {True, False}

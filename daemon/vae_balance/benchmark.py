@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vae_balance.benchmark_daemon import measure_daemon
+from vae_balance.benchmark_model import measure_stability
 from vae_balance.benchmark_tools import Photo8, medians, run_python, sample_photo, seconds_of
 from vae_balance.color_map import fit_color_map
 from vae_balance.cube import write_cube
@@ -85,6 +86,7 @@ def benchmark(
         ("cold start", lambda: measure_cold_start(model, JPEG_SIZE * scale, repeats)),
         ("memory", lambda: [measure_memory(model, DEEP_SIZE * scale)]),
         ("daemon", lambda: measure_daemon(model, scale, repeats)),
+        ("sd-vae-ft-mse", lambda: measure_stability(str(model.device))),
         ("published algorithm", lambda: [measure_published(model, megapixels, repeats)]),
     ]
     rows: list[BenchmarkRow] = []

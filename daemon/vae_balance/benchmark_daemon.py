@@ -133,10 +133,11 @@ def _measure_strips(model: Model, client: Client, megapixels: float, repeats: in
 
 def _measure_learning(model: Model, client: Client, repeats: int) -> Target:
     """Compare what a client waits for `learn` with what the daemon says its stages took."""
+    proxy = _proxy().tobytes()
 
     def overhead() -> float:
         began = time.perf_counter()
-        answer = client.learn([_proxy().tobytes()], model=str(model.info.folder))
+        answer = client.learn([proxy], model=str(model.info.folder))
         return time.perf_counter() - began - sum(answer["seconds"].values())
 
     overheads = [overhead() for _ in range(1 + 2 * repeats)]

@@ -10,8 +10,10 @@ from vae_balance.commands.balance import balance
 from vae_balance.commands.batch import batch
 from vae_balance.commands.benchmark import benchmark
 from vae_balance.commands.console import INTERRUPTED, exit_code
+from vae_balance.commands.convert import convert
 from vae_balance.commands.demo import demo
 from vae_balance.commands.evaluate import evaluate
+from vae_balance.commands.identity import identity
 from vae_balance.commands.learn import learn
 from vae_balance.commands.models import models
 from vae_balance.commands.serve import serve
@@ -63,6 +65,8 @@ for command in (
     batch,
     learn,
     apply,
+    identity,
+    convert,
     models,
     serve,
     status,

@@ -8,6 +8,7 @@ its surroundings and that context.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -77,9 +78,14 @@ class ContextBlock(nn.Module):
 
 
 class LatentBalancer(FolderModel):
-    """Moments (B, 8, h, w) to moments; sizes in the comments are for a 224 x 224 proxy."""
+    """Moments (B, 8, h, w) to moments; sizes in the comments are for a 224 x 224 proxy.
+
+    Attributes:
+        pixel_range: what a VAE of Stability's is given for black and white in training.
+    """
 
     config_type = LatentBalancerConfig
+    pixel_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     shift: Tensor
     scale: Tensor
 

@@ -81,7 +81,7 @@ def vae_command(
 @train.command("balancer")
 @_common
 @click.option(
-    "--luts", type=options.PATH, metavar="DIR", help="Your own .cube files, as further damage."
+    "--luts", type=options.PATH, metavar="DIR", help="Your own LUT files, as further damage."
 )
 @click.option(
     "--start",
@@ -91,15 +91,16 @@ def vae_command(
 )
 @click.option(
     "--vae",
-    type=options.PATH,
-    metavar="DIR",
-    help="Folder of the VAE (DIR/vae of `train vae`); the embedded model's when not given.",
+    default="embedded",
+    show_default=True,
+    metavar="NAME",
+    help="A model whose VAE to use, or the folder of a VAE (DIR/vae of `train vae`).",
 )
 def balancer_command(
     photos: Path,
     out: Path,
     batch: int | None,
-    vae: Path | None,
+    vae: str,
     device: str,
     quiet: bool,
     **settings: Any,
@@ -111,18 +112,18 @@ def balancer_command(
     vae-balance balance photo.jpg -o balanced.jpg --model my-model
     """
     _prepare()
-    from vae_balance.models.registry import EMBEDDED, choose_device, find_model
+    from vae_balance.models.registry import choose_device, find_vae
     from vae_balance.training.train_balancer import BalancerTraining, train_balancer
 
-    vae = vae or find_model(EMBEDDED).folder / "vae"
+    vae_folder = find_vae(vae)
     given = _given(views=batch, **settings)
-    config = BalancerTraining(photos, vae, out, device=str(choose_device(device)), **given)
+    config = BalancerTraining(photos, vae_folder, out, device=str(choose_device(device)), **given)
     console = Console(quiet)
     try:
         _watch(lambda report: train_balancer(config, report), out, config.steps, console)
     finally:
         if (out / "latent_balancer").is_dir():
-            _make_model(out, vae, photos)
+            _make_model(out, vae_folder, photos)
 
 
 def _prepare() -> None:

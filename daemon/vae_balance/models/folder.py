@@ -56,11 +56,7 @@ class FolderModel(nn.Module):
 
     @classmethod
     def _read_config(cls, path: Path) -> Any:
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            name = values.pop("_class_name")
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{path}: not a model configuration: {error}") from error
+        name, values = _read_class_and_settings(path)
         if name != cls.__name__:
             raise ModelError(f"{path}: describes a {name}, where a {cls.__name__} is needed")
         known = {field.name for field in fields(cls.config_type)}
@@ -69,3 +65,20 @@ class FolderModel(nn.Module):
             raise ModelError(f"{path}: unknown setting {unknown[0]!r}; known: {sorted(known)}")
         lists = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return cls.config_type(**lists)
+
+
+def class_name_of(folder: Path) -> str:
+    """Return the class that the config.json in `folder` names.
+
+    Raises:
+        ModelError: there is none, or it is no model configuration.
+    """
+    return _read_class_and_settings(folder / CONFIG_NAME)[0]
+
+
+def _read_class_and_settings(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return values.pop("_class_name"), values
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path}: not a model configuration: {error}") from error

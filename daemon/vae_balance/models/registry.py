@@ -10,7 +10,6 @@ A model is a folder:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -20,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from vae_balance.errors import ModelError, OptionError
+from vae_balance.files import atomic_write
+from vae_balance.models.catalog import FETCHABLE, LATENT_BALANCER_FOLDER, VAE_FOLDER
+from vae_balance.models.checksum import sha256_of
 
 if TYPE_CHECKING:
     import torch
 
-    from vae_balance.latent_balancer import LatentBalancer
-    from vae_balance.vae import VAE
+    from vae_balance.models.networks import AnyBalancer, AnyVAE
 
 EMBEDDED = "embedded"
 DESCRIPTION_NAME = "model.json"
@@ -59,8 +60,8 @@ class Model:
     """A VAE and the latent balancer trained for it, on one device, ready for inference."""
 
     info: ModelInfo
-    vae: VAE
-    latent_balancer: LatentBalancer
+    vae: AnyVAE
+    latent_balancer: AnyBalancer
     device: torch.device
 
 
@@ -92,17 +93,44 @@ def find_model(name: str) -> ModelInfo:
     Raises:
         ModelError: there is none.
     """
-    for folder in (Path(name), user_models_folder() / name):
-        try:
-            found = (folder / DESCRIPTION_NAME).is_file()
-        except (OSError, ValueError) as error:  # not a name that a file can have, or no access
-            raise ModelError(f"model {name[:100]!r}: cannot be looked for: {error}") from error
-        if found:
+    for folder in _folders_of(name):
+        if _is_file(folder / DESCRIPTION_NAME, name):
             return read_info(folder)
-    if name == EMBEDDED:
-        return read_info(_embedded_folder())
+    raise ModelError(_unknown(name))
+
+
+def find_vae(name: str) -> Path:
+    """Return the folder of a VAE: `name` itself, or the VAE of the model called so.
+
+    A model that was fetched in part, without a latent balancer, has a VAE, too.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for folder in (Path(name), *(folder / VAE_FOLDER for folder in _folders_of(name))):
+        if _is_file(folder / "config.json", name):
+            return folder
+    raise ModelError(_unknown(name))
+
+
+def _folders_of(name: str) -> tuple[Path, ...]:
+    """Return where the model called `name` may lie."""
+    folders = (Path(name), user_models_folder() / name)
+    return (*folders, _embedded_folder()) if name == EMBEDDED else folders
+
+
+def _is_file(path: Path, name: str) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:  # not a name that a file can have, or no access
+        raise ModelError(f"model {name[:100]!r}: cannot be looked for: {error}") from error
+
+
+def _unknown(name: str) -> str:
+    if name in FETCHABLE:
+        return f"model {name!r}: not on this computer yet; get it: vae-balance models fetch {name}"
     known = ", ".join(info.name for info in list_models())
-    raise ModelError(
+    return (
         f"model {name!r}: no such model; known: {known}; or give the path of a folder "
         f"with a {DESCRIPTION_NAME}"
     )
@@ -133,7 +161,7 @@ def verify_files(info: ModelInfo) -> None:
     for name, expected in info.sha256.items():
         path = info.folder / name
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = sha256_of(path)
         except OSError as error:
             raise ModelError(f"{path}: cannot be read ({error.strerror}); install again") from error
         if digest != expected:
@@ -154,19 +182,27 @@ def load_model(name: str = EMBEDDED, device: str = "auto") -> Model:
         ModelError: no such model, or its files are damaged.
         OptionError: no such device.
     """
-    import torch
-
-    from vae_balance.latent_balancer import LatentBalancer
-    from vae_balance.vae import VAE
+    from vae_balance.models.networks import load_latent_balancer, load_vae
 
     info = find_model(name)
     verify_files(info)
     place = choose_device(device)
-    vae = VAE.load_folder(info.folder / "vae").to(place)
-    latent_balancer = LatentBalancer.load_folder(info.folder / "latent_balancer").to(place)
-    for network in (vae, latent_balancer):  # a quarter faster to decode on the CPU
+    latent_balancer = load_latent_balancer(info.folder / LATENT_BALANCER_FOLDER)
+    vae = load_vae(info.folder / VAE_FOLDER, latent_balancer.pixel_range)
+    return place_networks(info, vae, latent_balancer, place)
+
+
+def place_networks(
+    info: ModelInfo, vae: AnyVAE, latent_balancer: AnyBalancer, device: torch.device
+) -> Model:
+    """Return a model of networks that are moved to a device, ready for inference."""
+    import torch
+
+    for network in (vae, latent_balancer):
+        network.to(device)
+        # A quarter faster to decode on the CPU.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(info, vae, latent_balancer, place)
+    return Model(info, vae, latent_balancer, device)
 
 
 def choose_device(device: str) -> torch.device:
@@ -193,7 +229,7 @@ def write_info(folder: Path, name: str, version: str, license_name: str, source:
     """Describe the model in `folder`: hash every file of its networks into `model.json`."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors"))
     digests = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256_of(path)
         for path in files
         if path.name != DESCRIPTION_NAME
     }
@@ -205,7 +241,8 @@ def write_info(folder: Path, name: str, version: str, license_name: str, source:
         "sha256": digests,
     }
     text = json.dumps(values, indent=2) + "\n"
-    (folder / DESCRIPTION_NAME).write_text(text, encoding="utf-8")
+    with atomic_write(folder / DESCRIPTION_NAME, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _embedded_folder() -> Path:

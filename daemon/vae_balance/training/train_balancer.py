@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vae_balance.latent_balancer import LatentBalancer, LatentBalancerConfig
 from vae_balance.look import SECOND_OPINIONS, LookOptions, learn_look
+from vae_balance.models.networks import AnyVAE, load_vae
 from vae_balance.models.registry import Model, ModelInfo
 from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.cases import to_8_bits
@@ -30,7 +31,6 @@ from vae_balance.training.photos import (
     read_split,
 )
 from vae_balance.training.train_vae import cosine_rate, to_tensor
-from vae_balance.vae import VAE
 
 # The VAE halves the side three times: a latent stands for 8 x 8 pixels.
 REDUCTION = 8
@@ -46,7 +46,7 @@ class BalancerTraining:
         photos: folder of photographs, see `photos.read_split`.
         vae: folder of the VAE whose moments are balanced.
         out: folder of the checkpoint, the log and the result (`out/latent_balancer`).
-        luts: .cube files of the user, drawn as further damage.
+        luts: .cube files and Hald pictures of the user, drawn as further damage.
         start: folder of a latent balancer for the same VAE, to begin with in place of chance.
         steps: optimizer steps in all.
         views: undamaged views a step.
@@ -178,7 +178,7 @@ def smooth_map(colors: Tensor, targets: Tensor, ridge: float = 1e-3) -> Tensor:
 def balancer_loss(
     balancer: LatentBalancer,
     thumbnail: Thumbnail,
-    vae: VAE,
+    vae: AnyVAE,
     batch: Batch,
     config: BalancerTraining,
 ) -> tuple[Tensor, dict[str, float]]:
@@ -244,7 +244,7 @@ def watched_cases(paths: tuple[Path, ...], count: int, seed: int = 11) -> list[W
 
 
 def score_balancer(
-    balancer: LatentBalancer, vae: VAE, cases: list[WatchedCase], device: str
+    balancer: LatentBalancer, vae: AnyVAE, cases: list[WatchedCase], device: str
 ) -> dict[str, float]:
     """Return the mean CIE94 error of whole looks, on damaged and on undamaged cases."""
     info = ModelInfo("watched", Path(), "", "", "", {})
@@ -261,7 +261,9 @@ def score_balancer(
     return {"watch_damaged": damaged, "watch_undamaged": harmless}
 
 
-def latent_statistics(vae: VAE, pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def latent_statistics(
+    vae: AnyVAE, pixels: Tensor
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of each latent channel over pixels (B, 3, S, S)."""
     with torch.no_grad():
         mean = vae.encode(pixels).chunk(2, dim=1)[0]
@@ -285,7 +287,7 @@ def train_balancer(
     pool = PhotoPool(split.training)
     cases = watched_cases(split.watch, config.watch_cases)
     draw = damage_source(config.luts)
-    vae = VAE.load_folder(config.vae).to(config.device).requires_grad_(False)
+    vae = load_vae(config.vae).to(config.device).requires_grad_(False)
 
     def next_batch(rng: np.random.Generator) -> Batch:
         return make_batch(pool, config, draw, rng)
@@ -346,13 +348,13 @@ def damage_source(luts: Path | None) -> Callable[[np.random.Generator], Damage]:
     """Return what draws a damage: our own kinds, a quarter of the time one of the user's LUTs.
 
     Raises:
-        LutError: a .cube file of the folder is malformed.
+        LutError: a LUT file of the folder is malformed.
     """
     if luts is None:
         return random_damage
-    from vae_balance.cube import read_cube
+    from vae_balance.lut_files import SUFFIXES, read_lut
 
-    own = [read_cube(path) for path in sorted(luts.rglob("*.cube"))]
+    own = [read_lut(path) for path in sorted(luts.rglob("*")) if path.suffix.lower() in SUFFIXES]
 
     def draw(rng: np.random.Generator) -> Damage:
         if not own or rng.uniform() > 0.25:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae_balance.models.networks import AnyVAE
 from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import random_damage
@@ -90,7 +91,7 @@ def vae_loss(
 
 
 @torch.no_grad()
-def score_vae(vae: VAE, proxies: Tensor) -> dict[str, float]:
+def score_vae(vae: AnyVAE, proxies: Tensor) -> dict[str, float]:
     """Return mean PSNR in dB and mean CIE76 at 1/8 scale over proxies (N, 3, 224, 224)."""
     psnr, color = [], []
     for pixels in proxies.split(4):

@@ -1,0 +1,28 @@
+"""`vae-balance identity`: the LUT that changes nothing, to be edited in GIMP like a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vae_balance.commands import options
+
+
+@click.command()
+@click.argument("output", type=options.PATH, metavar="FILE")
+@options.force
+def identity(output: Path, force: bool) -> None:
+    """Write a LUT that changes nothing: .png for a Hald picture, or .cube.
+
+    Edit the Hald picture in GIMP (colors only: curves, color balance, filters without blur),
+    export it as a PNG of 16 bits, and it is the LUT of what you did.
+
+    \b
+    vae-balance identity hald.png
+    vae-balance convert edited-hald.png faded.cube
+    """
+    from vae_balance.lut import Lut3D
+    from vae_balance.lut_files import write_lut
+
+    write_lut(output, Lut3D.identity(), overwrite=force)
