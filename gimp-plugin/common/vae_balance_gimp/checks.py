@@ -1,0 +1,88 @@
+"""Which layers can be balanced; what a layer is, `balancing` says."""
+
+from __future__ import absolute_import, unicode_literals
+
+from .settings import NEW_LAYER, REPLACE
+from .texts import UserError, _
+
+
+def check_layers(image, layers, output):
+    """Check that what is selected can be balanced.
+
+    Args:
+        image: see `balancing`.
+        layers: what is selected in it, see `balancing`.
+        output: REPLACE, NEW_LAYER or LUT_ONLY.
+
+    Raises:
+        UserError: it cannot; the message says what to do.
+    """
+    if not layers:
+        raise UserError(_("No layer is selected: select the layer to work on."))
+    if not image.has_colors:
+        raise UserError(
+            _("The image is grayscale or indexed: convert it first, Image > Mode > RGB.")
+        )
+    for layer in layers:
+        _check_kind(layer)
+        if output == REPLACE:
+            _check_replaceable(layer)
+        elif output == NEW_LAYER and layer.is_floating:
+            raise UserError(_("No layer can be put above a floating selection: anchor it first."))
+    if not any(layer.selected_area() for layer in layers):
+        raise UserError(_("The selection does not touch the layer: nothing would change."))
+
+
+def changed_error():
+    """Return the error for what GIMP's user, who can go on working meanwhile, has changed."""
+    return UserError(
+        _(
+            "The layer or the selection was changed while VAE Balance was at work, "
+            "so nothing was done. Try again."
+        )
+    )
+
+
+def is_inside(area, other):
+    """Tell whether an area, (x, y, width, height), has no pixel outside of another one."""
+    x, y, width, height = area
+    left, top, across, down = other
+    return left <= x and x + width <= left + across and top <= y and y + height <= top + down
+
+
+def _check_kind(layer):
+    if layer.is_mask:
+        raise UserError(
+            _("A layer mask is selected, which has no colors: select the layer itself.")
+        )
+    if layer.is_channel:
+        raise UserError(
+            _("\u201c{name}\u201d is a channel, which has no colors: select a layer.").format(
+                name=layer.name
+            )
+        )
+
+
+def _check_replaceable(layer):
+    if layer.is_group:
+        raise UserError(
+            _(
+                "\u201c{name}\u201d is a layer group: select the layers in it, or choose the "
+                "output \u201cNew layer above\u201d."
+            ).format(name=layer.name)
+        )
+    if layer.is_drawn_by_gimp:
+        raise UserError(
+            _(
+                "GIMP draws the pixels of \u201c{name}\u201d itself (a text, link or vector "
+                "layer): rasterize it first, or choose the output \u201cNew layer above\u201d."
+            ).format(name=layer.name)
+        )
+    locked = layer.locked_item()
+    if locked is not None:
+        raise UserError(
+            _(
+                "The pixels of \u201c{name}\u201d are locked: unlock them in the Layers "
+                "dialog, or choose the output \u201cNew layer above\u201d."
+            ).format(name=locked)
+        )

@@ -1,0 +1,125 @@
+"""What the user chose, checked."""
+
+from __future__ import absolute_import, unicode_literals
+
+import os
+
+from .texts import UserError, _
+
+REPLACE, NEW_LAYER, LUT_ONLY = "replace", "new-layer", "lut"
+LAYER, SELECTION = "layer", "selection"
+ITERATIONS = (1, 10)
+STRENGTHS = (0.0, 1.5)
+LUT_SIZES = (2, 129)
+
+
+class Settings(object):
+    """How a look is learned, and where it goes.
+
+    Attributes:
+        model: a model's name, or the path of its folder.
+        iterations: 1 to 10.
+        strength: 0.0 to 1.5.
+        learn_from: LAYER or SELECTION.
+        output: REPLACE, NEW_LAYER or LUT_ONLY.
+        lut_file: path of the .cube file to write, or None.
+        lut_size: nodes along each edge of the LUT, 2 to 129.
+    """
+
+    def __init__(
+        self,
+        model="embedded",
+        iterations=1,
+        strength=1.0,
+        learn_from=LAYER,
+        output=REPLACE,
+        lut_file=None,
+        lut_size=33,
+    ):
+        self.model = model.strip() or "embedded"
+        self.iterations = iterations
+        self.strength = strength
+        self.learn_from = learn_from
+        self.output = output
+        self.lut_file = lut_file
+        self.lut_size = lut_size
+
+    def check(self, layers, has_selection):
+        """Check the settings against each other and against what is selected.
+
+        Args:
+            layers: how many layers are selected.
+            has_selection: whether the image has a selection.
+
+        Raises:
+            UserError: they do not go together.
+        """
+        self.check_source(has_selection)
+        if self.output == LUT_ONLY and not self.lut_file:
+            raise UserError(_("Choose the LUT file to write."))
+        if self.lut_file:
+            check_lut_path(self.lut_file, writing=True)
+            if layers > 1:
+                raise UserError(
+                    _(
+                        "A LUT file holds the look of one layer, but several layers are "
+                        "selected: select one, or choose no LUT file."
+                    )
+                )
+
+    def check_source(self, has_selection):
+        """Check that there is something to learn from.
+
+        Raises:
+            UserError: it is the selection, and there is none.
+        """
+        if self.learn_from == SELECTION and not has_selection:
+            raise UserError(
+                _(
+                    "There is no selection to learn from: select a part of the picture, "
+                    "or learn from the whole layer."
+                )
+            )
+
+    def learn_fields(self, title):
+        """Return the fields of the protocol's request `learn`."""
+        return {
+            "model": self.model,
+            "iterations": int(self.iterations),
+            "strength": float(self.strength),
+            "size": int(self.lut_size),
+            "title": title[:200],
+        }
+
+
+def lut_format(path):
+    """Return what the protocol calls the form of a LUT file: by its name.
+
+    Raises:
+        UserError: it is neither a .cube file nor a Hald picture.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    known = {".cube": "cube", ".png": "hald"}
+    if suffix not in known:
+        raise UserError(
+            _(
+                "\u201c{name}\u201d is not the name of a LUT file: it must end in .cube, "
+                "or in .png for a Hald picture."
+            ).format(name=os.path.basename(path))
+        )
+    return known[suffix]
+
+
+def check_lut_path(path, writing=False):
+    """Check the path of a LUT file before any work begins.
+
+    Raises:
+        UserError: the name is of no LUT, or there is no such folder or file.
+    """
+    lut_format(path)
+    if writing and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise UserError(
+            _("The folder of the LUT file \u201c{path}\u201d does not exist.").format(path=path)
+        )
+    if not writing and not os.path.isfile(path):
+        raise UserError(_("There is no LUT file \u201c{path}\u201d.").format(path=path))

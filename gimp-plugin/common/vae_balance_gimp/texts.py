@@ -1,0 +1,78 @@
+"""Sentences for people, in their language."""
+
+from __future__ import absolute_import, unicode_literals
+
+import gettext
+import os
+
+# Native strings: Python 2 cannot join text to a path of bytes that are not ASCII.
+DOMAIN = str("vae-balance")
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), str("locale"))
+
+_catalog = [gettext.NullTranslations()]
+
+
+class UserError(Exception):
+    """Something that its user can act on; the message is one sentence, translated."""
+
+    def __init__(self, message):
+        # type: (str) -> None
+        super(UserError, self).__init__(message)
+        self.message = message
+
+
+def use_languages(languages=None):
+    """Take the first catalog there is among languages, most wanted first.
+
+    Args:
+        languages: such as ["de_AT.UTF-8", "de"]; None asks the environment.
+    """
+    found = gettext.translation(DOMAIN, FOLDER, languages=languages, fallback=True)
+    _catalog[0] = found
+
+
+def _(message):
+    """Return a text in the user's language."""
+    catalog = _catalog[0]
+    translate = getattr(catalog, "ugettext", None) or catalog.gettext
+    return translate(message)
+
+
+def N_(message):  # noqa: N802 - gettext's name for a text that is translated later
+    """Mark a text for translation, unchanged."""
+    return message
+
+
+# What the daemon's codes mean to somebody who works in GIMP. {message} is the daemon's own line.
+_SENTENCES = {
+    "lost": N_("The balance daemon stopped answering: {message}. Try again; it is started anew."),
+    "not-started": N_("The balance daemon could not be started: {message}"),
+    "version": N_(
+        "The balance daemon and this plug-in are of different versions: {message}. "
+        "Install VAE Balance again, and stop the daemon with \u201cvae-balance stop\u201d."
+    ),
+    "unknown-look": N_("The balance daemon no longer knows this look. Try again."),
+    "model": N_("The model cannot be used: {message}"),
+    "lut": N_("The LUT cannot be used: {message}"),
+    "memory": N_(
+        "There is not enough memory: {message}. Close other programs or images and try again."
+    ),
+    "busy": N_("The balance daemon has too much to do: {message}. Try again in a moment."),
+    "cancelled": N_("The work was cancelled."),
+    "stopping": N_("The balance daemon is just ending. Try again in a moment."),
+    "internal": N_("VAE Balance has a defect: {message}. The daemon\u2019s log says more: {log}"),
+}
+
+
+def sentence(code, message, log=""):
+    """Return what to tell the user about an error of the daemon.
+
+    Args:
+        code: as PROTOCOL.md lists it.
+        message: the daemon's own line, in English.
+        log: where its log lies.
+    """
+    pattern = _SENTENCES.get(code)
+    if pattern is None:
+        return message
+    return _(pattern).format(message=message.rstrip("."), log=log)

@@ -1,0 +1,233 @@
+"""Looks learned and applied through the daemon, for a picture that comes in strips.
+
+A picture is any object with `width`, `height`, `channels`, `dtype` and `profile`, as PROTOCOL.md
+means them, and with `strips()`, which yields (first row, rows, bytes) from top to bottom.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+
+from vae_balance_protocol import DaemonError
+from vae_balance_protocol.client import Client
+from vae_balance_protocol.compat import as_text
+from vae_balance_protocol.places import log_file
+
+from .texts import N_, UserError, _, sentence
+
+# What the protocol calls the stages of learning.
+_STAGES = {
+    "queued": N_("Waiting for the balance daemon..."),
+    "load": N_("Loading the model..."),
+}
+
+
+class Look(object):
+    """A look that the daemon knows.
+
+    Attributes:
+        name: the sha256 of its LUT, 64 hex digits.
+        origin: what tells where it comes from, for the parasite.
+    """
+
+    def __init__(self, name, origin):
+        self.name = name
+        self.origin = origin
+
+    def description(self):
+        """Return what the look is, in a few words."""
+        if "lut_file" in self.origin:
+            return _("{lut_file}, a LUT of {lut_size} nodes").format(**self.origin)
+        return _("Learned with {model} {model_version} on {device}").format(**self.origin)
+
+
+def connect(progress):
+    """Return a client of the daemon, which is started if none runs.
+
+    Args:
+        progress: called with a sentence and a fraction, 0..1.
+    """
+
+    def waiting(_text):
+        progress(_("Starting the balance daemon..."), 0.0)
+
+    return Client.connect("GIMP", waiting=waiting)
+
+
+@contextmanager
+def plain_errors():
+    """Turn what the daemon or the disk refuses into a UserError."""
+    try:
+        yield
+    except DaemonError as error:
+        raise UserError(sentence(error.code, error.message, as_text(log_file())))
+    except (IOError, OSError) as error:
+        place = ": {}".format(as_text(error.filename)) if error.filename else ""
+        reason = as_text(error.strerror or error)
+        raise UserError(
+            _("A file cannot be read or written: {reason}").format(reason=reason + place)
+        )
+
+
+def shrink(client, picture, kind, progress):
+    """Return the proxy of a picture, 224 x 224 RGB as float bytes.
+
+    Args:
+        client: from `connect`.
+        picture: see above.
+        kind: "centre", the square in the middle, or "frame", the whole picture.
+        progress: called with a sentence and a fraction, 0..1.
+    """
+    text = _("Looking at the layer...")
+
+    def watched():
+        for first, rows, pixels in picture.strips():
+            progress(text, first / picture.height)
+            yield first, rows, pixels
+
+    progress(text, 0.0)
+    return client.make_proxy(
+        watched(),
+        picture.width,
+        picture.height,
+        picture.channels,
+        picture.dtype,
+        profile=picture.profile,
+        kind=kind,
+    )
+
+
+def learn(client, proxy, settings, title, progress):
+    """Learn the look of a proxy.
+
+    Args:
+        client: from `connect`.
+        proxy: from `shrink`.
+        settings: a `Settings`.
+        title: of the LUT file.
+        progress: called with a sentence and a fraction, 0..1.
+    """
+
+    def follow(message):
+        stage, done, total = message["stage"], message["done"], message["total"]
+        if stage in _STAGES:
+            text = _(_STAGES[stage])
+        else:
+            text = _("Learning, round {round} of {rounds}...").format(
+                round=min(done + 1, total), rounds=total
+            )
+        progress(text, done / max(total, 1))
+
+    answer = client.learn([proxy], on_progress=follow, **settings.learn_fields(title))
+    origin = {
+        "lut_sha256": answer["look"],
+        "lut_size": answer["size"],
+        "model": answer["model"],
+        "model_version": answer["model_version"],
+        "device": answer["device"],
+        "iterations": int(settings.iterations),
+        "strength": float(settings.strength),
+        "learned_from": settings.learn_from,
+        "version": client.daemon["version"],
+    }
+    return Look(answer["look"], origin)
+
+
+def load(client, path, strength):
+    """Give the daemon a LUT file.
+
+    Args:
+        client: from `connect`.
+        path: of a .cube file, or of a Hald picture (.png).
+        strength: that it will be applied with, for its origin.
+    """
+    from .settings import check_lut_path, lut_format
+
+    check_lut_path(path)
+    with open(path, "rb") as file:
+        content = file.read()
+    name = os.path.basename(path)
+    answer = client.import_lut(content, lut_format(path), name)
+    origin = {
+        "lut_sha256": answer["look"],
+        "lut_size": answer["size"],
+        "lut_file": name,
+        "strength": float(strength),
+        "version": client.daemon["version"],
+    }
+    return Look(answer["look"], origin)
+
+
+def apply(client, look, picture, strength, progress):
+    """Yield (first row, rows, bytes) of the picture with the look applied, in order.
+
+    Args:
+        client: from `connect`.
+        look: from `learn` or `load`.
+        picture: see above.
+        strength: 1.0 for a look that was learned with its strength.
+        progress: called with a sentence and a fraction, 0..1.
+    """
+    text = _("Applying the look...")
+    progress(text, 0.0)
+    strips = client.apply_strips(
+        look.name,
+        picture.strips(),
+        picture.width,
+        picture.channels,
+        picture.dtype,
+        profile=picture.profile,
+        strength=strength,
+    )
+    for first, rows, pixels in strips:
+        yield first, rows, pixels
+        progress(text, (first + rows) / picture.height)
+
+
+def parasite_bytes(look):
+    """Return what is attached to a layer, JSON: where its pixels come from."""
+    return json.dumps(look.origin, sort_keys=True).encode("ascii")
+
+
+def write_file(path, content):
+    """Write a file, wholly or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = None
+    try:
+        number, temporary = tempfile.mkstemp(prefix=".vae-balance-", dir=folder)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        _replace(temporary, path)
+    except (IOError, OSError) as error:
+        if temporary and os.path.exists(temporary):
+            os.remove(temporary)
+        raise UserError(
+            _("\u201c{path}\u201d cannot be written: {reason}").format(
+                path=path, reason=as_text(error.strerror or error)
+            )
+        )
+
+
+def _umask():
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _replace(source, target):
+    if hasattr(os, "replace"):
+        os.replace(source, target)
+        return
+    if os.name == "nt" and os.path.exists(target):  # where Python 2 does not rename onto a file
+        os.remove(target)
+    os.rename(source, target)

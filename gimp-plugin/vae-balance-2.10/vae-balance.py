@@ -1,0 +1,224 @@
+#!/usr/bin/env python2
+"""VAE Balance for GIMP 2.10: gives photographs their colors back.
+
+Two entries of the menu Filters > Color: "VAE Balance..." learns a look from a layer and applies
+it, "Apply LUT (.cube)..." applies a look that is there already. The work is done by a daemon of
+VAE Balance on this computer, which is started when it is needed.
+"""
+
+from __future__ import absolute_import
+
+import os
+import sys
+import traceback
+
+import gimp
+import gimpenums
+import gimpfu
+
+from layers import Image, Layer, as_native, as_unicode
+from vae_balance_gimp import balancing, texts
+from vae_balance_gimp.settings import (
+    ITERATIONS,
+    LAYER,
+    LUT_ONLY,
+    LUT_SIZES,
+    NEW_LAYER,
+    REPLACE,
+    SELECTION,
+    STRENGTHS,
+    Settings,
+)
+from vae_balance_gimp.texts import N_, UserError, _
+
+BALANCE = "plug-in-vae-balance"
+APPLY = "plug-in-vae-balance-apply-lut"
+_FILE, _LAST = "file", "last"
+_OUTPUTS = ((N_(u"Replace the layer\u2019s pixels"), REPLACE), (N_("New layer above"), NEW_LAYER))
+_BALANCE_OUTPUTS = _OUTPUTS + ((N_("LUT file only"), LUT_ONLY),)
+_SOURCES = ((N_("Whole layer"), LAYER), (N_("Selection"), SELECTION))
+_LOOKS = ((N_("LUT file"), _FILE), (N_("Look learned last"), _LAST))
+
+
+def register_all():
+    """Tell GIMP of both procedures."""
+    texts.use_languages()
+    _register(
+        BALANCE,
+        N_("VAE _Balance..."),
+        N_("Give a photo its colors back"),
+        [
+            _number(gimpfu.PF_SPINNER, "iterations", _("_Iterations"), 1, ITERATIONS, 1),
+            _number(gimpfu.PF_SLIDER, "strength", _("Stren_gth"), 1.0, STRENGTHS, 0.05),
+            _value(gimpfu.PF_STRING, "model", _("_Model"), "embedded"),
+            _choice("learn-from", _("Learn _from"), LAYER, _SOURCES),
+            _choice("output", _("O_utput"), REPLACE, _BALANCE_OUTPUTS),
+            _value(gimpfu.PF_FILENAME, "lut-file", _("LUT fil_e"), ""),
+            _number(gimpfu.PF_SPINNER, "lut-size", _("LUT si_ze"), 33, LUT_SIZES, 1),
+        ],
+        balance,
+    )
+    _register(
+        APPLY,
+        N_("Apply _LUT (.cube)..."),
+        N_("Apply a .cube LUT, or the look learned last"),
+        [
+            _choice("source", _("Loo_k"), _FILE, _LOOKS),
+            _value(gimpfu.PF_FILE, "lut-file", _("LUT fil_e"), ""),
+            _number(gimpfu.PF_SLIDER, "strength", _("Stren_gth"), 1.0, STRENGTHS, 0.05),
+            _choice("output", _("O_utput"), REPLACE, _OUTPUTS),
+        ],
+        apply_lut,
+    )
+
+
+def balance(image, drawable, iterations, strength, model, learn_from, output, lut_file, lut_size):
+    """Learn a look from a layer and apply it, or write it as a LUT file.
+
+    Args:
+        image: a `gimp.Image`.
+        drawable: the selected layer.
+        iterations: 1 to 10.
+        strength: 0.0 to 1.5.
+        model: a model's name or folder.
+        learn_from: "layer" or "selection".
+        output: "replace", "new-layer" or "lut".
+        lut_file: path of a LUT file to write, "" for none.
+        lut_size: nodes along each edge of the LUT, 2 to 129.
+
+    Raises:
+        UserError: it could not be done, and the image is as it was.
+    """
+    settings = Settings(
+        model=as_unicode(model),
+        iterations=iterations,
+        strength=strength,
+        learn_from=_chosen("learn-from", learn_from, _SOURCES),
+        output=_chosen("output", output, _BALANCE_OUTPUTS),
+        lut_file=as_unicode(lut_file) or None,
+        lut_size=lut_size,
+    )
+    progress = _Progress(_("VAE Balance..."))
+    balancing.balance(Image(image), [Layer(drawable)], settings, _last_look(), progress)
+    gimp.displays_flush()
+
+
+def apply_lut(image, drawable, source, lut_file, strength, output):
+    """Apply a LUT file, or the look learned last, to a layer.
+
+    Args:
+        image: a `gimp.Image`.
+        drawable: the selected layer.
+        source: "file" or "last".
+        lut_file: path of a .cube file or a Hald picture; not looked at if `source` is "last".
+        strength: 0.0 to 1.5.
+        output: "replace" or "new-layer".
+
+    Raises:
+        UserError: it could not be done, and the image is as it was.
+    """
+    if _chosen("source", source, _LOOKS) == _LAST:
+        path = _last_look()
+        if not os.path.exists(path):
+            raise UserError(_("No look has been learned yet: choose a LUT file."))
+    else:
+        path = as_unicode(lut_file)
+        if not path:
+            raise UserError(_("Choose the LUT file to apply."))
+    output = _chosen("output", output, _OUTPUTS)
+    progress = _Progress(_("Apply LUT..."))
+    balancing.apply_lut(Image(image), [Layer(drawable)], path, strength, output, progress)
+    gimp.displays_flush()
+
+
+def run(name, params):
+    """Do what GIMP asks for; `gimpfu` shows the dialog.
+
+    Args:
+        name: of the procedure.
+        params: run mode, image, drawable and, unless the run mode is interactive, the rest.
+    """
+    if params[0] == gimpenums.RUN_WITH_LAST_VALS:
+        # gimpfu fails on these when there was no interactive run before.
+        last = gimpfu._get_defaults(name)
+        params = (gimpenums.RUN_NONINTERACTIVE,) + tuple(params[1:3]) + tuple(last[2:])
+    # A traceback on stderr is all that GIMP makes of an exception; `_guarded` has said more.
+    sys.excepthook = lambda *_error: None
+    return gimpfu._run(name, params)
+
+
+def _register(name, label, blurb, params, function):
+    domain = (texts.DOMAIN, texts.FOLDER)  # in which GIMP finds the label and gimpfu the blurb
+    layer = [
+        (gimpfu.PF_IMAGE, "image", "Image", None),
+        (gimpfu.PF_DRAWABLE, "drawable", "Layer", None),
+    ]
+    gimpfu.register(
+        name, as_native(blurb), as_native(blurb), "VAE Balance",
+        "VAE Balance, MIT License", "2026", as_native(label), "RGB*",
+        layer + params, [], _guarded(function), menu="<Image>/Filters/Color", domain=domain,
+    )  # fmt: skip
+
+
+def _value(kind, name, label, default):
+    return (kind, name, as_native(label), as_native(default))
+
+
+def _number(kind, name, label, default, bounds, step):
+    return (kind, name, as_native(label), default, bounds + (step,))
+
+
+def _choice(name, label, default, choices):
+    shown = tuple((as_native(_(text)), as_native(value)) for text, value in choices)
+    return (gimpfu.PF_RADIO, name, as_native(label), as_native(default), shown)
+
+
+def _chosen(name, value, choices):
+    """Return one of a few values; scripts may give any."""
+    known = [known for _text, known in choices]
+    if as_unicode(value) not in known:
+        message = u"{} is \u201c{}\u201d: it must be one of {}"
+        raise UserError(message.format(name, as_unicode(value), ", ".join(known)))
+    return as_unicode(value)
+
+
+def _guarded(function):
+    """Return a procedure's function that says in a sentence what went wrong, and then fails."""
+
+    def guarded(*arguments):
+        try:
+            function(*arguments)
+            return
+        except UserError as error:
+            message = error.message
+        except Exception as error:
+            traceback.print_exc()
+            text = _("VAE Balance has a defect: {message}. The image is as it was.")
+            message = text.format(message=u"{}: {!r}".format(type(error).__name__, error))
+        gimp.message(as_native(message))
+        # Which ends gimpfu's dialog; to a script it is a failure as any other exception.
+        raise gimpfu.CancelError
+
+    return guarded
+
+
+def _last_look():
+    return balancing.last_look_path(as_unicode(gimp.directory))
+
+
+class _Progress(object):
+    """GIMP's progress bar."""
+
+    def __init__(self, title):
+        gimp.progress_init(as_native(title))
+        self._text = title
+
+    def __call__(self, text, fraction):
+        if text != self._text:
+            gimp.pdb.gimp_progress_set_text(as_native(text))
+            self._text = text
+        gimp.progress_update(fraction)
+
+
+register_all()
+gimp.main(None, None, gimpfu._query, run)

@@ -1,0 +1,319 @@
+"""Which layers can be balanced, their pixels in strips, and where the result goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import gi
+
+gi.require_version("Babl", "0.1")
+gi.require_version("Gegl", "0.4")
+gi.require_version("Gimp", "3.0")
+from gi.repository import Babl, Gegl, Gimp
+
+from vae_balance_gimp.settings import NEW_LAYER, REPLACE
+from vae_balance_gimp.strips import ITEM_BYTES, cut, keep_selected
+from vae_balance_gimp.texts import UserError, _
+
+PARASITE = "vae-balance"
+# GIMP stores these as the protocol sends them; all others travel as floats.
+_DTYPES = {
+    Gimp.Precision.U8_NON_LINEAR: "u8",
+    Gimp.Precision.U16_NON_LINEAR: "u16",
+    Gimp.Precision.HALF_NON_LINEAR: "f16",
+}
+# GIMP merges in single floats, which would round the alpha of these.
+_FINER_THAN_FLOAT = (
+    Gimp.Precision.U32_LINEAR,
+    Gimp.Precision.U32_NON_LINEAR,
+    Gimp.Precision.U32_PERCEPTUAL,
+)
+_BABL_TYPES = {"u8": "u8", "u16": "u16", "f16": "half", "f32": "float"}
+
+
+def check_layers(image: Gimp.Image, drawables: list[Gimp.Drawable], output: str) -> None:
+    """Check that what is selected can be balanced.
+
+    Raises:
+        UserError: it cannot; the message says what to do.
+    """
+    if not drawables:
+        raise UserError(_("No layer is selected: select the layer to work on."))
+    if image.get_base_type() != Gimp.ImageBaseType.RGB:
+        raise UserError(
+            _("The image is grayscale or indexed: convert it first, Image > Mode > RGB.")
+        )
+    for drawable in drawables:
+        _check_kind(drawable)
+        if output == REPLACE:
+            _check_replaceable(drawable)
+        elif output == NEW_LAYER and drawable.is_floating_sel():
+            raise UserError(_("No layer can be put above a floating selection: anchor it first."))
+    if not any(selected_area(drawable) for drawable in drawables):
+        raise UserError(_("The selection does not touch the layer: nothing would change."))
+
+
+def _check_kind(drawable: Gimp.Drawable) -> None:
+    name = drawable.get_name()
+    if drawable.is_layer_mask():
+        raise UserError(
+            _("A layer mask is selected, which has no colors: select the layer itself.")
+        )
+    if not drawable.is_layer():
+        raise UserError(
+            _("\u201c{name}\u201d is a channel, which has no colors: select a layer.").format(
+                name=name
+            )
+        )
+
+
+def _check_replaceable(layer: Gimp.Layer) -> None:
+    name = layer.get_name()
+    if layer.is_group():
+        raise UserError(
+            _(
+                "\u201c{name}\u201d is a layer group: select the layers in it, or choose the "
+                "output \u201cNew layer above\u201d."
+            ).format(name=name)
+        )
+    if _is_drawn_by_gimp(layer):
+        raise UserError(
+            _(
+                "GIMP draws the pixels of \u201c{name}\u201d itself (a text, link or vector "
+                "layer): rasterize it first, or choose the output \u201cNew layer above\u201d."
+            ).format(name=name)
+        )
+    item: Gimp.Item | None = layer
+    while item is not None:
+        if item.get_lock_content():
+            raise UserError(
+                _(
+                    "The pixels of \u201c{name}\u201d are locked: unlock them in the Layers "
+                    "dialog, or choose the output \u201cNew layer above\u201d."
+                ).format(name=item.get_name())
+            )
+        item = item.get_parent()
+
+
+def _is_drawn_by_gimp(layer: Gimp.Layer) -> bool:
+    # Link and vector layers, and rasterizing without a loss, came with GIMP 3.2.
+    kinds = [
+        getattr(Gimp, kind)
+        for kind in ("TextLayer", "LinkLayer", "VectorLayer")
+        if hasattr(Gimp, kind)
+    ]
+    if not isinstance(layer, tuple(kinds)):
+        return False
+    rasterized = getattr(layer, "is_rasterized", None)
+    return not (rasterized and rasterized())
+
+
+def selected_area(layer: Gimp.Layer) -> tuple[int, int, int, int] | None:
+    """Return x, y, width, height, in the layer, of what is selected of it.
+
+    It is None where nothing of the layer is selected, and for a layer that is gone.
+    """
+    if not layer.is_valid():
+        return None
+    top = layer
+    while top.get_parent() is not None:
+        top = top.get_parent()
+    # GIMP would show an error of its own for a layer that is only kept to undo something.
+    if top not in layer.get_image().get_layers():
+        return None
+    hit, *area = layer.mask_intersect()
+    return tuple(area) if hit else None
+
+
+def changed_error() -> UserError:
+    """Return the error for what GIMP's user, who can go on working meanwhile, has changed."""
+    return UserError(
+        _(
+            "The layer or the selection was changed while VAE Balance was at work, "
+            "so nothing was done. Try again."
+        )
+    )
+
+
+class LayerPixels:
+    """The pixels of a layer, or of a part of it, as `vae_balance_gimp.work` wants a picture.
+
+    Colors stay in the image's own space, with its own tone curve.
+
+    Attributes:
+        width: pixels in a row.
+        height: rows.
+        channels: 3, or 4 with alpha.
+        dtype: of the values, as the protocol names it.
+        profile: ICC profile of the colors, None for sRGB.
+    """
+
+    def __init__(
+        self,
+        layer: Gimp.Layer,
+        area: tuple[int, int, int, int] | None = None,
+        selected_only: bool = False,
+    ) -> None:
+        """Take a layer.
+
+        Args:
+            layer: one of an RGB image.
+            area: x, y, width, height in the layer; None is all of it.
+            selected_only: whether pixels that are not selected get an alpha of 0.
+        """
+        image = layer.get_image()
+        whole = (0, 0, layer.get_width(), layer.get_height())
+        self._layer = layer
+        self._x, self._y, self.width, self.height = area or whole
+        self._selection = image.get_selection() if selected_only else None
+        self.channels = 4 if layer.has_alpha() or selected_only else 3
+        self.dtype = _DTYPES.get(image.get_precision(), "f32")
+        self.profile = _profile(image)
+        letters = "R'G'B'A" if self.channels == 4 else "R'G'B'"
+        encoding = f"{letters} {_BABL_TYPES[self.dtype]}"
+        space = Babl.format_get_space(layer.get_format())
+        self._format = Babl.get_name(Babl.format_with_space(encoding, space))
+
+    def strips(self) -> Iterator[tuple[int, int, Any]]:
+        """Yield (first row, rows, bytes) from top to bottom.
+
+        Raises:
+            UserError: the layer is gone.
+        """
+        source = self._layer.get_buffer()
+        if source is None:
+            raise changed_error()
+        for first, rows in cut(self.width, self.height, self.channels * ITEM_BYTES[self.dtype]):
+            area = self._rectangle(first, rows)
+            pixels = source.get(area, 1.0, self._format, Gegl.AbyssPolicy.NONE)
+            if self._selection is not None:
+                pixels = keep_selected(pixels, self._selected(area), self.dtype)
+            yield first, rows, pixels
+
+    def write(self, buffer: Gegl.Buffer, strips: Iterable[tuple[int, int, Any]]) -> None:
+        """Write strips of these pixels' form to another buffer, at the same place."""
+        for first, rows, pixels in strips:
+            buffer.set(self._rectangle(first, rows), self._format, bytes(pixels))
+        buffer.flush()
+
+    def _rectangle(self, first: int, rows: int) -> Gegl.Rectangle:
+        return Gegl.Rectangle.new(self._x, self._y + first, self.width, rows)
+
+    def _selected(self, area: Gegl.Rectangle) -> bytes:
+        _ok, left, top = self._layer.get_offsets()
+        place = Gegl.Rectangle.new(area.x + left, area.y + top, area.width, area.height)
+        return self._selection.get_buffer().get(place, 1.0, "Y u8", Gegl.AbyssPolicy.NONE)
+
+
+def _profile(image: Gimp.Image) -> bytes | None:
+    profile = image.get_color_profile()
+    return bytes(profile.get_icc_profile()) if profile else None
+
+
+class Result:
+    """A layer's new pixels, which wait in a shadow until `commit`.
+
+    Attributes:
+        pixels: those that they are made from.
+    """
+
+    def __init__(
+        self, layer: Gimp.Layer, area: tuple[int, int, int, int], new_layer: bool
+    ) -> None:
+        """Prepare the place for the new pixels.
+
+        Args:
+            layer: the layer that they are made from.
+            area: the part of it that is made new: x, y, width, height.
+            new_layer: whether they go to a copy above it, or into itself.
+        """
+        self.pixels = LayerPixels(layer, area)
+        self._source, self._area, self._form = layer, area, _form(layer)
+        self._layer = _copy(layer) if new_layer else layer
+
+    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
+        """Keep the new pixels, strips as `pixels` has them."""
+        self.pixels.write(self._layer.get_shadow_buffer(), strips)
+
+    def check_unchanged(self) -> None:
+        """Check that the new pixels still fit into the image.
+
+        Raises:
+            UserError: the layer is gone or of another form, or pixels are selected that have not
+                been made new.
+        """
+        now = selected_area(self._source)
+        if now is None or _form(self._source) != self._form or not _is_inside(now, self._area):
+            raise changed_error()
+
+    def commit(self, origin: bytes) -> None:
+        """Put the new pixels into the image, within an open undo group.
+
+        Args:
+            origin: what to attach to the layer.
+
+        Raises:
+            UserError: GIMP refused.
+        """
+        layer, source = self._layer, self._source
+        if layer is not source:
+            image = source.get_image()
+            image.insert_layer(layer, source.get_parent(), image.get_item_position(source))
+        if not _merge(layer):
+            raise UserError(
+                _("GIMP refused to change \u201c{name}\u201d: it may be locked.").format(
+                    name=layer.get_name()
+                )
+            )
+        layer.update(*self._area)
+        flags = Gimp.PARASITE_PERSISTENT | Gimp.PARASITE_UNDOABLE
+        layer.attach_parasite(Gimp.Parasite.new(PARASITE, flags, origin))
+
+    def discard(self) -> None:
+        """Give back what the new pixels took."""
+        if self._layer.is_valid():
+            self._layer.free_shadow()
+            if self._layer is not self._source:
+                self._layer.delete()
+
+
+def _is_inside(area: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    x, y, width, height = area
+    left, top, across, down = other
+    return left <= x and x + width <= left + across and top <= y and y + height <= top + down
+
+
+def _form(layer: Gimp.Layer) -> tuple[int, int, str]:
+    return layer.get_width(), layer.get_height(), Babl.get_name(layer.get_format())
+
+
+def _merge(layer: Gimp.Layer) -> bool:
+    """Merge the shadow within the selection; return whether GIMP did it."""
+    lock = layer.get_image().get_precision() in _FINER_THAN_FLOAT and not layer.get_lock_alpha()
+    if lock:
+        layer.set_lock_alpha(True)
+    merged = layer.merge_shadow(True)
+    if lock:
+        layer.set_lock_alpha(False)
+    return merged
+
+
+def _copy(layer: Gimp.Layer) -> Gimp.Layer:
+    """Return a layer of its own with the pixels of another one, not yet in the image."""
+    name = _("{name}, balanced").format(name=layer.get_name())
+    if layer.is_group() or _is_drawn_by_gimp(layer):
+        copy = Gimp.Layer.new(
+            layer.get_image(), name, layer.get_width(), layer.get_height(),
+            layer.type_with_alpha(), layer.get_opacity(), layer.get_mode(),
+        )  # fmt: skip
+        _ok, x, y = layer.get_offsets()
+        copy.set_offsets(x, y)
+        pixels = LayerPixels(layer)
+        pixels.write(copy.get_buffer(), pixels.strips())
+        return copy
+    copy = layer.copy()
+    copy.set_name(name)
+    copy.set_lock_content(False)
+    return copy
+

@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+"""VAE Balance for GIMP 3: gives photographs their colors back.
+
+Two entries of the menu Filters > Color: "VAE Balance..." learns a look from a layer and applies
+it, "Apply LUT (.cube)..." applies a look that is there already. The work is done by a daemon of
+VAE Balance on this computer, which is started when it is needed.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, Gio, GLib, GObject
+
+from vae_balance_gimp.settings import (
+    ITERATIONS,
+    LAYER,
+    LUT_ONLY,
+    LUT_SIZES,
+    NEW_LAYER,
+    REPLACE,
+    SELECTION,
+    STRENGTHS,
+    Settings,
+)
+from vae_balance_gimp.texts import UserError, _, use_languages
+
+BALANCE = "plug-in-vae-balance"
+APPLY = "plug-in-vae-balance-apply-lut"
+_HERE = Path(__file__).resolve().parent
+_ICON = _HERE / "icons" / "vae-balance.png"
+_FILE, _LAST = "file", "last"
+_BOTH = GObject.ParamFlags.READWRITE
+
+
+class VaeBalance(Gimp.PlugIn):
+    """The plug-in: what GIMP asks it."""
+
+    def do_set_i18n(self, _name: str) -> bool:
+        """Tell GIMP that the plug-in translates its texts itself."""
+        return False
+
+    def do_query_procedures(self) -> list[str]:
+        """Return the names of the procedures."""
+        self.set_help_domain("vae-balance", Gio.File.new_for_path(str(_HERE / "help")))
+        return [BALANCE, APPLY]
+
+    def do_create_procedure(self, name: str) -> Gimp.Procedure:
+        """Return a procedure with its arguments and its place in the menu."""
+        use_languages(GLib.get_language_names())
+        return _balance_procedure(self) if name == BALANCE else _apply_procedure(self)
+
+
+def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
+    procedure = _procedure(plug_in, BALANCE, _("VAE _Balance..."), _run_balance)
+    procedure.set_documentation(
+        _("Give a photo its colors back"),
+        _(
+            "A small network looks at a thumbnail of the layer and says what its colors should "
+            "be. From that, one smooth function from color to color is learned, a look, and "
+            "applied to the layer at its full size and precision. Everything happens on this "
+            "computer. The arguments output and lut-file keep the look as a LUT file, too."
+        ),
+        BALANCE,
+    )
+    procedure.add_int_argument(
+        "iterations", _("_Iterations"),
+        _("How often the picture is looked at again; more rounds correct stronger faults"),
+        *ITERATIONS, 1, _BOTH,
+    )  # fmt: skip
+    procedure.add_double_argument(
+        "strength", _("Stren_gth"),
+        _("0 leaves the picture as it is, 1 corrects it, more goes beyond"),
+        *STRENGTHS, 1.0, _BOTH,
+    )  # fmt: skip
+    procedure.add_string_argument(
+        "model", _("_Model"),
+        _("The networks that look at the picture: \u201cembedded\u201d comes with the program; "
+          "else another model\u2019s name or folder"),
+        "embedded", _BOTH,
+    )  # fmt: skip
+    sources = Gimp.Choice.new()
+    sources.add(LAYER, 0, _("Whole layer"), "")
+    sources.add(SELECTION, 1, _("Selection"), "")
+    procedure.add_choice_argument(
+        "learn-from", _("Learn _from"),
+        _("What the networks look at; it is always the selected pixels that change"),
+        sources, LAYER, _BOTH,
+    )  # fmt: skip
+    outputs = _outputs()
+    outputs.add(LUT_ONLY, 2, _("LUT file only"), "")
+    procedure.add_choice_argument(
+        "output", _("O_utput"), _("Where the result goes"), outputs, REPLACE, _BOTH
+    )
+    procedure.add_file_argument(
+        "lut-file", _("LUT fil_e"),
+        _("The look as a LUT for other programs: .cube, or .png for a Hald picture. "
+          "Leave it empty for none; an existing file is overwritten"),
+        Gimp.FileChooserAction.SAVE, True, None, _BOTH,
+    )  # fmt: skip
+    procedure.add_int_argument(
+        "lut-size", _("LUT si_ze"),
+        _("Nodes along each edge of the LUT; 33 is what most programs expect"),
+        *LUT_SIZES, 33, _BOTH,
+    )  # fmt: skip
+    return procedure
+
+
+def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
+    procedure = _procedure(plug_in, APPLY, _("Apply _LUT (.cube)..."), _run_apply)
+    procedure.set_documentation(
+        _("Apply a .cube LUT, or the look learned last"),
+        _(
+            "Applies a LUT of sRGB colors, from a .cube file or a Hald picture of any program or "
+            "from VAE Balance, to the layer at its full precision: the same look on the next scan."
+        ),
+        APPLY,
+    )
+    sources = Gimp.Choice.new()
+    sources.add(_FILE, 0, _("LUT file"), "")
+    sources.add(_LAST, 1, _("Look learned last"), "")
+    procedure.add_choice_argument(
+        "source", _("Loo_k"), _("Which look is applied"), sources, _FILE, _BOTH
+    )
+    procedure.add_file_argument(
+        "lut-file", _("LUT fil_e"), _("A .cube file, or a Hald picture (.png)"),
+        Gimp.FileChooserAction.OPEN, True, None, _BOTH,
+    )  # fmt: skip
+    procedure.add_double_argument(
+        "strength", _("Stren_gth"),
+        _("0 leaves the picture as it is, 1 applies the look, more goes beyond"),
+        *STRENGTHS, 1.0, _BOTH,
+    )  # fmt: skip
+    procedure.add_choice_argument(
+        "output", _("O_utput"), _("Where the result goes"), _outputs(), REPLACE, _BOTH
+    )
+    return procedure
+
+
+def _procedure(
+    plug_in: Gimp.PlugIn, name: str, label: str, run: Callable[..., Any]
+) -> Gimp.Procedure:
+    kind = Gimp.PDBProcType.PLUGIN
+    procedure = Gimp.ImageProcedure.new(plug_in, name, kind, _guarded(run), None)
+    procedure.set_image_types("RGB*")
+    procedure.set_sensitivity_mask(
+        Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
+    )
+    procedure.set_menu_label(label)
+    procedure.add_menu_path("<Image>/Filters/Color")
+    procedure.set_attribution("VAE Balance", "VAE Balance, MIT License", "2026")
+    procedure.set_icon_file(Gio.File.new_for_path(str(_ICON)))
+    return procedure
+
+
+def _outputs() -> Gimp.Choice:
+    outputs = Gimp.Choice.new()
+    outputs.add(REPLACE, 0, _("Replace the layer\u2019s pixels"), "")
+    outputs.add(NEW_LAYER, 1, _("New layer above"), "")
+    return outputs
+
+
+def _guarded(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a procedure's function that answers GIMP whatever happens in it."""
+
+    def guarded(procedure: Gimp.Procedure, *arguments: Any) -> Gimp.ValueArray:
+        try:
+            done = run(procedure, *arguments)
+        except UserError as error:
+            return _failed(procedure, error.message)
+        except Exception as error:
+            traceback.print_exc()
+            text = _("VAE Balance has a defect: {message}. The image is as it was.")
+            return _failed(procedure, text.format(message=f"{type(error).__name__}: {error}"))
+        status = Gimp.PDBStatusType.SUCCESS if done else Gimp.PDBStatusType.CANCEL
+        return procedure.new_return_values(status, None)
+
+    return guarded
+
+
+def _failed(procedure: Gimp.Procedure, message: str) -> Gimp.ValueArray:
+    error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), message, 0)
+    return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
+
+
+def _run_balance(
+    procedure: Gimp.Procedure,
+    mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+    _data: Any,
+) -> bool:
+    from balance import balance
+    from layers import check_layers
+
+    if mode == Gimp.RunMode.INTERACTIVE:
+        from dialogs import ask_balance
+
+        check_layers(image, drawables, LUT_ONLY)
+        _begin_dialog()
+        if not ask_balance(procedure, config, drawables[0], _settings):
+            return False
+    _tell(balance(image, drawables, _settings(config), _Progress(_("VAE Balance..."))))
+    return True
+
+
+def _run_apply(
+    procedure: Gimp.Procedure,
+    mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+    _data: Any,
+) -> bool:
+    from balance import apply_lut
+    from layers import check_layers
+
+    if mode == Gimp.RunMode.INTERACTIVE:
+        from dialogs import ask_apply
+
+        check_layers(image, drawables, NEW_LAYER)
+        _begin_dialog()
+        if not ask_apply(procedure, config, drawables[0], _lut_path):
+            return False
+    strength, output = config.get_property("strength"), config.get_property("output")
+    progress = _Progress(_("Apply LUT..."))
+    _tell(apply_lut(image, drawables, _lut_path(config), strength, output, progress))
+    return True
+
+
+def _tell(outside: list[str]) -> None:
+    """Show the result, and say which layers had no part in it."""
+    Gimp.displays_flush()
+    if outside:
+        text = _("Outside of the selection, and left as it was: {names}")
+        Gimp.message(text.format(names=", ".join(outside)))
+
+
+def _begin_dialog() -> None:
+    gi.require_version("GimpUi", "3.0")
+    from gi.repository import GimpUi
+
+    GimpUi.init("vae-balance")
+
+
+def _settings(config: Gimp.ProcedureConfig) -> Settings:
+    return Settings(
+        model=config.get_property("model") or "",
+        iterations=config.get_property("iterations"),
+        strength=config.get_property("strength"),
+        learn_from=config.get_property("learn-from"),
+        output=config.get_property("output"),
+        lut_file=_path(config.get_property("lut-file")),
+        lut_size=config.get_property("lut-size"),
+    )
+
+
+def _lut_path(config: Gimp.ProcedureConfig) -> str:
+    from balance import last_look_path
+
+    if config.get_property("source") == _LAST:
+        path = last_look_path()
+        if not path.exists():
+            raise UserError(_("No look has been learned yet: choose a LUT file."))
+        return str(path)
+    path = _path(config.get_property("lut-file"))
+    if path is None:
+        raise UserError(_("Choose the LUT file to apply."))
+    return path
+
+
+def _path(file: Gio.File | None) -> str | None:
+    if file is None:
+        return None
+    path = file.get_path()
+    if path is None:
+        raise UserError(
+            _("\u201c{uri}\u201d is not on this computer: choose a local file.").format(
+                uri=file.get_uri()
+            )
+        )
+    return path
+
+
+class _Progress:
+    """GIMP's progress bar."""
+
+    def __init__(self, title: str) -> None:
+        Gimp.progress_init(title)
+        self._text = title
+
+    def __call__(self, text: str, fraction: float) -> None:
+        if text != self._text:
+            Gimp.progress_set_text(text)
+            self._text = text
+        Gimp.progress_update(fraction)
+
+
+Gimp.main(VaeBalance.__gtype__, sys.argv)

@@ -1,0 +1,194 @@
+"""The plug-in in a real GIMP 3, with the real daemon; `roots.py` builds the GIMP.
+
+GIMP_TEST_SUITES names the Debian suites to test with: trixie for GIMP 3.0, which is the default,
+and sid for GIMP 3.2; "trixie sid" is both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import roots
+import tifffile
+from daemon_outside import VARIABLES, daemon_on_demand
+from icc import ADOBE_RGB, gamma_curve, icc_profile
+from pictures import picture
+from PIL import Image
+from plugin_folder import install
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+SUITES = os.environ.get("GIMP_TEST_SUITES", "trixie").split()
+CASES = re.findall(r"^def (case_\w+)", (HERE / "cases.py").read_text(encoding="utf-8"), re.M)
+CASES += [
+    f"case_precision_{kind}_{curve}"
+    for kind in ("u8", "u16", "u32", "half", "float", "double")
+    for curve in ("linear", "non_linear", "perceptual")
+]
+# Balanced in GIMP, with its own name behind "gimp-", and by the command line.
+PHOTOS = ("photo.png", "astronaut.png", "deep.png", "adobe.tif", "linear.tif")
+# Makes a file system without room, then runs the rest of the command line.
+FULL_DISK = """
+mkdir -p /io/small && mount -t tmpfs -o size=64k small /io/small
+cat /dev/zero > /io/small/ballast 2>/dev/null || true
+exec "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Gimp:
+    """A GIMP to run.
+
+    Attributes:
+        root: the folder with its Debian.
+        io: the folder that it sees as /io.
+    """
+
+    root: Path
+    io: Path
+
+    def run(self, *command: str, timeout: float = 600) -> str:
+        """Run a command in the root; return what it printed, errors included."""
+        variables = {"GIMP3_DIRECTORY": "/io/profile", **VARIABLES}
+        inside = roots.command_inside(self.root, self.io, command, **variables)
+        done = subprocess.run(
+            inside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+        )
+        return done.stdout
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def gimp(
+    request: pytest.FixtureRequest, debian_host: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gimp]:
+    """Return a GIMP with the plug-in, and with a daemon as soon as that asks for one."""
+    root = roots.cached(request.param, (*roots.GIMP_3, *roots.WINDOW))
+    io = tmp_path_factory.mktemp("io")
+    install("vae-balance", io / "profile" / "plug-ins")
+    write_photos(io)
+    with daemon_on_demand(io):
+        yield Gimp(root, io)
+
+
+def python_in_gimp(gimp: Gimp, script: str, *before: str) -> str:
+    """Run a script of /io in GIMP's Python; return what was printed."""
+    run = f"exec(compile(open('/io/{script}').read(), '{script}', 'exec'))"
+    console = ["gimp-console", "-id", "--batch-interpreter", "python-fu-eval", "-b", run, "--quit"]
+    return gimp.run(*before, *console)
+
+
+@pytest.fixture(scope="module")
+def results(gimp: Gimp) -> dict[str, str]:
+    """Run all cases in one GIMP; return what each raised."""
+    shutil.copy(HERE / "cases.py", gimp.io)
+    output = python_in_gimp(gimp, "cases.py", "sh", "-euc", FULL_DISK, "sh")
+    path = gimp.io / "results.json"
+    assert path.exists(), output
+    found: dict[str, str] = json.loads(path.read_text())
+    assert sorted(found) == sorted(CASES), output
+    return found
+
+
+def write_photos(folder: Path) -> None:
+    """Write photos with a cast, in several kinds of files."""
+    from vae_balance.sample import SAMPLE, cast
+
+    small = in_yellow_light(picture(80, 100) / 255)
+    bytes8, bytes16 = np.uint8(small * 255), np.uint16(small * 65535)
+    Image.fromarray(bytes8).save(folder / "photo.png")
+    with Image.open(SAMPLE) as photo:
+        expired = Image.fromarray(np.uint8(cast(np.asarray(photo) / 255) * 255 + 0.5))
+    expired.save(folder / "tour.png")
+    expired.crop((0, 100, 512, 420)).save(folder / "astronaut.png")
+    write_png16(folder / "deep.png", bytes16)
+    for name, gamma in (("adobe.tif", 2.2), ("linear.tif", 1.0)):
+        profile = icc_profile(ADOBE_RGB, gamma_curve(gamma))
+        tifffile.imwrite(folder / name, bytes16, photometric="rgb", iccprofile=profile)
+
+
+def in_yellow_light(colors: np.ndarray) -> np.ndarray:
+    """Return colors, (H, W, 3), 0..1, with a cast."""
+    return np.stack([colors[..., 0] ** 0.7, colors[..., 1] * 0.9, colors[..., 2] * 0.6], -1)
+
+
+def write_png16(path: Path, pixels: np.ndarray) -> None:
+    """Write (H, W, 3) of 16 bits, which Pillow cannot."""
+    from vae_balance.images import Photo, write_photo
+
+    write_photo(Photo(pixels), path)
+
+
+def read(path: Path) -> np.ndarray:
+    """Return the first three channels of a picture, 0..1."""
+    from vae_balance.images import read_photo
+
+    pixels = read_photo(path).pixels[..., :3]
+    return pixels / np.iinfo(pixels.dtype).max
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_in_gimp(results: dict[str, str], case: str) -> None:
+    assert not results[case], results[case]
+
+
+@pytest.fixture(scope="module")
+def by_command(gimp: Gimp) -> Path:
+    """Return a folder with the photos as the command line balances them."""
+    folder = gimp.io / "by-command"
+    options = ["--iterations", "2", "--strength", "0.9", "--device", "cpu"]
+    photos = [str(gimp.io / name) for name in PHOTOS]
+    command = [sys.executable, "-m", "vae_balance", "balance", *photos, "--out-dir", str(folder)]
+    subprocess.run([*command, *options], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_gimp_and_the_command_line_give_the_same_pixels(
+    gimp: Gimp, results: dict[str, str], by_command: Path, name: str
+) -> None:
+    assert not results["case_photos_of_each_kind_are_balanced_as_the_command_line_does"]
+    wanted, got = read(by_command / name), read(gimp.io / f"gimp-{name}")
+    assert np.abs(wanted - read(gimp.io / name)).max() > 0.05
+    assert np.abs(wanted - got).max() <= 1 / 255 + 1e-9
+
+
+def test_the_examples_of_the_documentation_run(gimp: Gimp) -> None:
+    """They are for files in /home/me, which here is a link to /io."""
+    gimp.run("ln", "-sfn", "/io", "/home/me")
+    text = (PROJECT / "docs/gimp.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```(\w+)\n(.*?)^```", text, re.M | re.S)
+    assert [language for language, _text in examples] == ["python", "python", "scheme", "sh"]
+    for name in ("scan.png", "next.png"):
+        shutil.copy(gimp.io / "photo.png", gimp.io / name)
+    balanced = gimp.io / "balanced.png"
+    for language, text in examples[1:]:
+        (gimp.io / "example").write_text(text)
+        if language == "python":
+            output = python_in_gimp(gimp, "example")
+        elif language == "scheme":
+            scheme = ["--batch-interpreter", "plug-in-script-fu-eval", "-b", text]
+            output = gimp.run("gimp-console", "-id", *scheme, "--quit")
+        else:
+            output = gimp.run("sh", "/io/example")
+        assert balanced.exists(), output
+        assert np.abs(read(balanced) - read(gimp.io / "photo.png")).max() > 0.05
+        balanced.unlink()
+
+
+@pytest.mark.parametrize("language", ["en_US", "de_DE"])
+def test_a_tour_through_the_dialogs(gimp: Gimp, language: str) -> None:
+    """Its screenshots stay in the test's folder, which pytest keeps."""
+    for name in ("window.py", "tour.py"):
+        shutil.copy(HERE / name, gimp.io)
+    output = gimp.run("python3", "/io/tour.py", language)
+    assert "TOUR OK" in output, output

@@ -1,0 +1,168 @@
+"""A tour of the plug-in in a real window; runs inside a root, leaves screenshots in /io/shots.
+
+    python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
+
+Opens a photo, cancels at work, chooses the menu entry again, moves iterations, waits for the
+preview, saves, resets and loads settings, presses OK, undoes, repeats, shows the filter again, and
+applies the look learned last.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from window import Window, until
+
+sys.path.append(f"{os.environ['GIMP3_DIRECTORY']}/plug-ins/vae-balance")
+from vae_balance_protocol import DaemonError
+from vae_balance_protocol.client import Client
+
+SHOTS = "/io/shots"
+# The preview: two pictures and the line below them.
+PREVIEW = 330
+# What GTK or Python says on standard error of the plug-in's own code.
+_DEFECT = re.compile(r"vae-balance\.py:\d+\): \w+-CRITICAL|^Traceback")
+TITLES = {"en_US": ("VAE Balance", "Apply LUT"), "de_DE": ("VAE Balance", "LUT anwenden")}
+
+
+def open_entry(window: Window, number: int, title: str, shot: str = "") -> str:
+    """Choose an entry of Filters > Color, which is the menu's last; return its dialog."""
+    window.focus(window.main)
+    window.key("alt+r", "Up", "Right", *["Down"] * number, pause=0.8)
+    if shot:
+        window.shot(f"{SHOTS}/{shot}.png")
+    window.key("Return")
+    dialog = window.wait_for(f"^{title}$")
+    window.tool("windowmove", dialog, 420, 60)
+    return dialog
+
+
+def press(window: Window, dialog: str, key: str, title: str) -> None:
+    """End a dialog by its button's key."""
+    window.focus(dialog)
+    window.key(key)
+    window.wait_gone(f"^{title}$")
+
+
+def preview(window: Window, dialog: str, old: bytes = b"") -> bytes:
+    """Wait until the dialog shows another preview than the old one; return it."""
+    return window.wait_new_picture(dialog, PREVIEW, lambda: running() == [], old)
+
+
+def running() -> list[str] | None:
+    """Return what the daemon does for its clients; None if it is not there."""
+    try:
+        with Client.connect("tour", start=False) as client:
+            status = client.status()
+    except DaemonError:
+        return None
+    return [job["verb"] for job in status["running"]] + ["queued"] * status["queued"]
+
+
+def tour(window: Window) -> None:
+    """Go through both dialogs."""
+    dialog = open_entry(window, 1, "VAE Balance", "menu")
+    first = preview(window, dialog)
+    window.shot(f"{SHOTS}/dialog.png", dialog)
+    window.focus(dialog)
+    window.key("alt+i", "ctrl+a")
+    window.type("3")
+    window.key("Tab")
+    third = preview(window, dialog, first)
+    window.shot(f"{SHOTS}/iterations.png", dialog)
+    window.key("alt+f", "Down")
+    preview(window, dialog, third)
+    window.shot(f"{SHOTS}/error.png", dialog)
+    window.key("Up")
+    window.wait_picture(dialog, PREVIEW, third)
+    window.key("alt+s")  # save the settings
+    window.key("alt+r", "Down", "Return")  # reset them
+    window.wait_picture(dialog, PREVIEW, first)
+    window.key("alt+l")  # load what was saved
+    window.wait_picture(dialog, PREVIEW, third)
+    assert not window.is_changed(), "the image changed before OK"
+    window.tool("windowmove", dialog, 1130, 60)
+    window.shot(f"{SHOTS}/window.png")
+    press(window, dialog, "alt+b", "VAE Balance")
+    window.wait_changed(True)
+    window.shot(f"{SHOTS}/balanced.png")
+
+    window.focus(window.main)
+    window.key("ctrl+z")
+    window.wait_changed(False)
+    window.key("ctrl+f")  # repeat
+    window.wait_changed(True)
+    window.key("ctrl+z")
+    window.wait_changed(False)
+
+    window.key("ctrl+shift+f")  # show again
+    dialog = window.wait_for("^VAE Balance$")
+    window.tool("windowmove", dialog, 420, 60)
+    window.wait_picture(dialog, PREVIEW, third)  # so the iterations are remembered
+    press(window, dialog, "Escape", "VAE Balance")
+    assert not window.is_changed(), "the image changed in spite of Cancel"
+
+    dialog = open_entry(window, 0, "Apply LUT")
+    none = preview(window, dialog)
+    window.focus(dialog)
+    window.key("alt+k", "Down")
+    preview(window, dialog, none)
+    window.shot(f"{SHOTS}/apply.png", dialog)
+    press(window, dialog, "alt+a", "Apply LUT")
+    window.wait_changed(True)
+
+
+def cancel(window: Window) -> None:
+    """Cancel in the status bar while the daemon learns, which ends the plug-in at once."""
+    dialog = open_entry(window, 1, "VAE Balance")
+    first = preview(window, dialog)
+    window.focus(dialog)
+    window.key("alt+i", "ctrl+a")
+    window.type("10")
+    window.key("Tab")
+    preview(window, dialog, first)
+    press(window, dialog, "alt+b", "VAE Balance")
+    until(lambda: "learn" in (running() or []), 30, "the daemon to learn")
+    window.click_cancel()
+    until(lambda: running() == [], 30, "the daemon to drop it")
+    window.focus(window.main)
+    window.shot(f"{SHOTS}/cancelled.png")
+    assert not window.is_changed(), "the image changed in spite of Cancel"
+
+
+def look(window: Window, language: str) -> None:
+    """Take a picture of the menu and of each dialog in another language."""
+    for number, title in enumerate(reversed(TITLES[language])):
+        dialog = open_entry(window, number, title, f"{language}-menu")
+        preview(window, dialog)
+        window.shot(f"{SHOTS}/{language}-{number}.png", dialog)
+        press(window, dialog, "Escape", title)
+
+
+def main() -> None:
+    """Run the tour, or look around in another language."""
+    language = sys.argv[1] if len(sys.argv) > 1 else "en_US"
+    Path(SHOTS).mkdir(exist_ok=True)
+    window = Window("/io/tour.png", language)
+    try:
+        if language == "en_US":
+            cancel(window)
+            tour(window)
+        else:
+            look(window, language)
+        defects = [line for line in window.errors().splitlines() if _DEFECT.search(line)]
+        assert not defects, defects
+    except BaseException:
+        window.shot(f"{SHOTS}/failed.png")
+        print(window.errors())
+        raise
+    finally:
+        window.close()
+    print("TOUR OK")
+
+
+if __name__ == "__main__":
+    main()

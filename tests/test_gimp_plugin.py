@@ -1,0 +1,315 @@
+"""The GIMP plug-ins' logic, without GIMP."""
+
+from __future__ import annotations
+
+import gettext
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_balance_protocol import DaemonError, messages
+
+PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"
+sys.path += [str(PLUGINS), str(PLUGINS / "common")]
+
+import catalogs  # noqa: E402
+from vae_balance_gimp import strips, texts, work  # noqa: E402
+from vae_balance_gimp.settings import (  # noqa: E402
+    LUT_ONLY,
+    NEW_LAYER,
+    SELECTION,
+    Settings,
+    check_lut_path,
+    lut_format,
+)
+from vae_balance_gimp.texts import UserError  # noqa: E402
+
+LOCALES = PLUGINS / "common" / "locale"
+LANGUAGES = ("de", "es", "fr", "zh_CN")
+NUMPY = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
+
+
+class Daemon:
+    """A client that answers by itself: a look adds 1 to every byte."""
+
+    def __init__(self) -> None:
+        self.daemon = {"version": "0.1.0", "models": ["embedded"]}
+        self.asked: list[dict[str, object]] = []
+
+    def make_proxy(self, strips, width, height, channels, dtype, profile, kind):
+        rows = [rows for _first, rows, _pixels in strips]
+        self.asked.append({"rows": rows, "width": width, "height": height, "kind": kind})
+        return b"proxy"
+
+    def learn(self, proxies, on_progress, **fields):
+        self.asked.append({"proxies": proxies, **fields})
+        for stage, done in (("load", 0), ("encode", 0), ("encode", 1), ("bake", 2)):
+            on_progress({"stage": stage, "done": done, "total": 2})
+        answer = {"look": "5" * 64, "size": fields["size"], "model": fields["model"]}
+        return {**answer, "model_version": "1", "device": "cpu", "seconds": {}}
+
+    def import_lut(self, content, format, name):
+        self.asked.append({"content": content, "format": format, "name": name})
+        return {"look": "6" * 64, "size": 2}
+
+    def apply_strips(self, look, strips, width, channels, dtype, profile, strength):
+        for first, rows, pixels in strips:
+            yield first, rows, bytes(value + 1 for value in pixels)
+
+
+class Picture:
+    channels, dtype, profile = 3, "u8", None
+
+    def __init__(self, width: int = 5, height: int = 4) -> None:
+        self.width, self.height = width, height
+
+    def strips(self):
+        for first in range(0, self.height, 2):
+            yield first, 2, bytes(2 * self.width * 3)
+
+
+@pytest.fixture
+def english():
+    texts.use_languages(["en"])
+
+
+@given(st.integers(1, 600_000), st.integers(1, 5000), st.sampled_from([3, 4, 6, 8, 12, 16]))
+def test_strips_cover_a_layer_once_and_stay_small(width, height, pixel_bytes):
+    cut = strips.cut(width, height, pixel_bytes)
+    rows = [row for first, count in cut for row in range(first, first + count)]
+    assert rows == list(range(height))
+    assert all(count <= 256 for _first, count in cut)
+    largest = max(count for _first, count in cut)
+    assert largest == 1 or largest * width * pixel_bytes <= messages.FRAME_BYTES // 2
+    assert largest <= 64 or largest == height or largest % 64 == 0
+
+
+@pytest.mark.parametrize("dtype", sorted(NUMPY))
+def test_pixels_outside_of_the_selection_get_no_alpha_and_others_keep_theirs(dtype):
+    rng = np.random.default_rng(1)
+    full = 1 if dtype.startswith("f") else np.iinfo(NUMPY[dtype]).max
+    pixels = (rng.uniform(0.1, 1.0, (50, 4)) * full).astype(NUMPY[dtype])
+    selection = rng.integers(0, 256, 50).astype(np.uint8)
+    kept = strips.keep_selected(pixels.tobytes(), selection.tobytes(), dtype)
+    expected = pixels.copy()
+    expected[selection < 128, 3] = 0
+    assert bytes(kept) == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "layers", "selection", "words"),
+    [
+        ({"learn_from": SELECTION}, 1, False, "There is no selection"),
+        ({"output": LUT_ONLY}, 1, False, "Choose the LUT file"),
+        ({"lut_file": "/nowhere/at/all.cube"}, 1, False, "/nowhere/at/all.cube"),
+        ({"lut_file": "look.txt"}, 1, False, "must end in .cube"),
+        ({"lut_file": "look.cube", "output": NEW_LAYER}, 2, False, "one layer"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told(english, settings, layers, selection, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        Settings(**settings).check(layers, selection)
+
+
+def test_settings_that_go_together_pass(tmp_path):
+    Settings(learn_from=SELECTION).check(3, True)
+    Settings(output=LUT_ONLY, lut_file=str(tmp_path / "LOOK.CUBE")).check(1, False)
+    assert Settings(model="  ").model == "embedded"
+
+
+def test_learn_fields_are_those_of_the_protocol():
+    fields = Settings(iterations=3, strength=0.5, lut_size=17).learn_fields("t" * 300)
+    header = {"v": messages.PROTOCOL, **fields}
+    checked = messages.check("learn", header)
+    assert (checked["iterations"], checked["strength"], checked["size"]) == (3, 0.5, 17)
+    assert checked["title"] == "t" * 200
+
+
+def test_a_lut_file_to_read_must_be_there(english, tmp_path):
+    assert lut_format("a/B.PNG") == "hald"
+    with pytest.raises(UserError, match="There is no LUT file"):
+        check_lut_path(str(tmp_path / "a.cube"))
+
+
+def test_a_look_is_learned_from_the_whole_picture_and_tells_its_origin(english):
+    client, told = Daemon(), []
+    proxy = work.shrink(client, Picture(), "centre", lambda *what: told.append(what))
+    settings = Settings(iterations=2, strength=0.25)
+    look = work.learn(client, proxy, settings, "scan", lambda *what: told.append(what))
+    assert client.asked[0] == {"rows": [2, 2], "width": 5, "height": 4, "kind": "centre"}
+    assert client.asked[1]["proxies"] == [b"proxy"]
+    origin = json.loads(work.parasite_bytes(look))
+    assert origin["lut_sha256"] == look.name == "5" * 64
+    assert (origin["iterations"], origin["strength"], origin["version"]) == (2, 0.25, "0.1.0")
+    assert [text for text, _fraction in told] == [
+        "Looking at the layer...",
+        "Looking at the layer...",
+        "Looking at the layer...",
+        "Loading the model...",
+        "Learning, round 1 of 2...",
+        "Learning, round 2 of 2...",
+        "Learning, round 2 of 2...",
+    ]
+    assert all(0 <= fraction <= 1 for _text, fraction in told)
+
+
+def test_a_look_comes_back_in_strips_with_progress_to_the_end():
+    told = []
+    look = work.Look("5" * 64, {})
+    strips = list(work.apply(Daemon(), look, Picture(), 1.0, lambda *what: told.append(what)))
+    assert [(first, rows, set(pixels)) for first, rows, pixels in strips] == [
+        (0, 2, {1}),
+        (2, 2, {1}),
+    ]
+    assert [fraction for _text, fraction in told] == [0, 0.5, 1]
+
+
+def test_a_lut_file_is_given_to_the_daemon_with_its_name(tmp_path):
+    path = tmp_path / "film.cube"
+    path.write_bytes(b"LUT_3D_SIZE 2")
+    client = Daemon()
+    look = work.load(client, str(path), 0.5)
+    assert client.asked == [{"content": b"LUT_3D_SIZE 2", "format": "cube", "name": "film.cube"}]
+    assert look.origin["lut_file"] == "film.cube"
+
+
+@pytest.mark.parametrize("code", [*messages.CODES, "lost", "not-started", "new-one"])
+def test_every_error_of_the_daemon_becomes_a_sentence(english, code):
+    with pytest.raises(UserError) as raised, work.plain_errors():
+        raise DaemonError(code, "something broke")
+    message = raised.value.message
+    assert "{" not in message
+    if code not in ("unknown-look", "cancelled", "stopping"):
+        assert "something broke" in message
+
+
+def test_a_disk_error_becomes_a_sentence(english):
+    with pytest.raises(UserError, match="No space left on device"), work.plain_errors():
+        raise OSError(28, "No space left on device", "swap")
+
+
+def test_a_file_is_written_whole_or_not_at_all(english, tmp_path, monkeypatch):
+    path = tmp_path / "look.cube"
+    work.write_file(str(path), b"old")
+    monkeypatch.setattr(work.os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(UserError, match=r"look\.cube.*full"):
+        work.write_file(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["look.cube"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalog_has_every_text_with_its_placeholders_and_one_mnemonic(language):
+    with (LOCALES / language / "LC_MESSAGES" / "vae-balance.mo").open("rb") as file:
+        catalog = gettext.GNUTranslations(file)._catalog
+    wanted = set(catalogs.texts())
+    assert len(wanted) > 50
+    assert wanted == set(catalog) - {""}
+    for text in wanted:
+        translated = catalog[text]
+        assert translated
+        fields = re.findall(r"\{\w+\}", text)
+        assert sorted(re.findall(r"\{\w+\}", translated)) == sorted(fields), text
+        if re.search(r"_\w", text) and not fields:
+            assert translated.count("_") == 1, translated
+        assert text.endswith("...") == translated.endswith(("...", "\u2026")), translated
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_compiled_catalog_is_that_of_its_source(language):
+    folder = LOCALES / language / "LC_MESSAGES"
+    with (folder / "vae-balance.mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)._catalog
+    assert {key: text for key, text in compiled.items() if key} == entries(
+        (folder / "vae-balance.po").read_text(encoding="utf-8")
+    )
+
+
+def entries(po: str) -> dict[str, str]:
+    """Return the texts of a .po file, the original first, without the header."""
+    import ast
+
+    found = {}
+    for block in po.split("\n\n"):
+        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+        key, _, text = " ".join(lines).removeprefix("msgid ").partition(" msgstr ")
+        key, text = (
+            "".join(ast.literal_eval(part) for part in re.findall(r'"(?:[^"\\]|\\.)*"', side))
+            for side in (key, text)
+        )
+        if key:
+            found[key] = text
+    return found
+
+
+# Which texts are the labels and the button of each dialog.
+DIALOGS = {
+    "balance": "_Iterations|Stren_gth|_Model|Learn _from|O_utput|LUT fil_e|LUT si_ze|_Balance",
+    "apply": "Loo_k|LUT fil_e|Stren_gth|O_utput|_Apply",
+}
+
+
+@pytest.mark.parametrize("dialog", DIALOGS)
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_every_control_of_a_dialog_has_a_key_of_its_own(language, dialog):
+    texts.use_languages([language])
+    try:
+        labels = [texts._(text) for text in DIALOGS[dialog].split("|")]
+    finally:
+        texts.use_languages(["en"])
+    keys = [re.search("_(.)", label).group(1).lower() for label in labels]
+    assert len(set(keys)) == len(keys), labels
+
+
+def test_a_user_reads_his_own_language():
+    texts.use_languages(["de_AT.UTF-8", "de"])
+    try:
+        with pytest.raises(UserError, match="Auswahl"):
+            Settings(learn_from=SELECTION).check(1, False)
+    finally:
+        texts.use_languages(["en"])
+
+
+def test_the_plug_ins_need_nothing_but_gimp_and_the_standard_library():
+    """Nothing can be installed into the Python that GIMP brings."""
+    import ast
+
+    ours = {path.stem for path in catalogs.sources()} | {"vae_balance_gimp", "vae_balance_protocol"}
+    gimps = {"gi", "gimp", "gimpfu", "gimpenums", "gtk", "gobject"}
+    for path in catalogs.sources():
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            else:
+                continue
+            for name in names:
+                package = name.partition(".")[0]
+                assert package in sys.stdlib_module_names | ours | gimps, f"{path}: {name}"
+
+
+def test_starting_the_daemon_is_told(english, monkeypatch):
+    told = []
+
+    def connect(name, waiting):
+        assert name == "GIMP"
+        waiting("a line of the client's")
+
+    monkeypatch.setattr(work.Client, "connect", connect)
+    work.connect(lambda *what: told.append(what))
+    assert told == [("Starting the balance daemon...", 0.0)]
+
+
+def test_gimp_finds_the_plug_in():
+    """GIMP takes a folder's file of the same name, if it may be run."""
+    path = PLUGINS / "vae-balance" / "vae-balance.py"
+    assert path.read_text(encoding="utf-8").startswith("#!/usr/bin/env python3\n")
+    if sys.platform != "win32":
+        assert path.stat().st_mode & 0o111
