@@ -8,23 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from vae_balance.errors import BalanceError
+from vae_balance.sample import SAMPLE
 
 Photo8 = NDArray[np.uint8]
-
-_SAMPLE = Path(__file__).parent / "samples" / "astronaut.jpg"
 
 
 def sample_photo(megapixels: float) -> Photo8:
     """Return the bundled portrait with a cast, enlarged: (H, W, 3), 3:2, sRGB-encoded."""
     width = max(3, round((megapixels * 1e6 * 1.5) ** 0.5))
-    with Image.open(_SAMPLE) as image:
+    with Image.open(SAMPLE) as image:
         portrait = image.convert("RGB").crop((0, 0, 512, 341))
     cast = [0.9 * np.arange(256) + 20, 0.85 * np.arange(256), 0.6 * np.arange(256) + 30]
     portrait = portrait.point([round(value) for table in cast for value in table])

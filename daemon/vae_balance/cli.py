@@ -12,11 +12,13 @@ from vae_balance.commands.benchmark import benchmark
 from vae_balance.commands.console import INTERRUPTED, exit_code
 from vae_balance.commands.convert import convert
 from vae_balance.commands.demo import demo
+from vae_balance.commands.doctor import doctor
 from vae_balance.commands.evaluate import evaluate
 from vae_balance.commands.identity import identity
 from vae_balance.commands.learn import learn
 from vae_balance.commands.models import models
 from vae_balance.commands.serve import serve
+from vae_balance.commands.service import service
 from vae_balance.commands.status import status
 from vae_balance.commands.stop import stop
 from vae_balance.commands.train import train
@@ -71,6 +73,8 @@ for command in (
     serve,
     status,
     stop,
+    service,
+    doctor,
     train,
     evaluate,
     benchmark,

@@ -88,7 +88,7 @@ def remove_leftovers(folder: Path) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for path in paths:  # a writer may have put another file beside it
                     if path.name.startswith(left.name):
-                        path.unlink()
+                        path.unlink(missing_ok=True)
 
 
 @contextmanager

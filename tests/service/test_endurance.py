@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from daemon_process import Daemon
 
@@ -14,7 +16,10 @@ WIDTH, ROWS, STRIPS = 500, 40, 4
 GROWTH = 8e6  # bytes of noise; the looks alone have 60 MB in all
 
 
-def test_a_thousand_looks_leave_nothing_behind(daemon: Daemon, model: Model) -> None:
+def test_a_thousand_looks_leave_nothing_behind(
+    start_daemon: Callable[..., Daemon], model: Model
+) -> None:
+    daemon = start_daemon("--model", str(model.info.folder))
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (STRIPS * ROWS, WIDTH, 4), np.uint8)
     strips = [(row, ROWS, picture[row : row + ROWS].copy()) for row in range(0, len(picture), ROWS)]

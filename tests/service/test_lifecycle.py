@@ -15,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 from daemon_process import TIMEOUT, Daemon, wait_for
 from PIL import Image
 
 from vae_balance import __version__
+from vae_balance.service import lifecycle
+from vae_balance.service.settings import Settings
 from vae_balance_protocol.errors import ConnectionLost, NotStarted
 
 NO_MODEL = ("--keep-alive", "0")  # torch is not imported then, and the daemon is there at once
@@ -396,3 +399,21 @@ def test_the_log_is_put_aside_when_it_is_long(start_daemon: START) -> None:
     kept = sorted(path.name for path in daemon.state.glob("daemon.log*"))
     assert kept == ["daemon.log", "daemon.log.1", "daemon.log.2", "daemon.log.3"]
     assert (daemon.state / "daemon.log.3").read_text() == "older 2\n"
+
+
+def test_threads_that_wait_leave_the_cores_to_others(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def serve(settings: Settings, by_client: bool) -> lifecycle.Ended:
+        seen.append(os.environ["OMP_WAIT_POLICY"])
+        return lifecycle.Ended()
+
+    monkeypatch.setattr(lifecycle, "serve", serve)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # a choice of the user's
+    assert run("serve").exit_code == 0
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert run("serve").exit_code == 0
+    assert seen == ["active", "passive"]

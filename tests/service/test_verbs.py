@@ -299,10 +299,11 @@ def test_a_batch_has_a_line_with_what_all_photos_took(
         [str(source), str(tmp_path / "out" / source.name), None]
         for source in (photo("a.png"), photo("b.png"), tmp_path / "missing.png")
     ]
+    lines = daemon.log().count(" batch client=")
     told = peer.ask("batch", photos=photos, model=str(random_model)).header
     assert (told["done"], told["failed"]) == (2, 1)
-    daemon.wait_for(lambda: " photos=3 " in daemon.log())
-    (line,) = (line for line in daemon.log().splitlines() if " photos=3 " in line)
+    daemon.wait_for(lambda: daemon.log().count(" batch client=") > lines)
+    *_, line = (line for line in daemon.log().splitlines() if " photos=3 " in line)
     assert " batch client='' photos=3 roll=False iterations=1 model=random " in line
     for fact in ("device=cpu", "done=2", "failed=1"):
         assert f" {fact} " in line

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from vae_balance.commands import options
 from vae_balance.commands.outputs import check_new, make_folder
+from vae_balance.sample import SAMPLE, cast, side_by_side
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_SAMPLE = Path(__file__).parents[1] / "samples" / "astronaut.jpg"
 _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
-# Expired film: each channel (R, G, B) has a black, a white and a gamma of its own.
-_BLACK, _WHITE, _GAMMA = (0.05, 0.12, 0.16), (0.72, 0.95, 0.82), (1.25, 0.80, 0.95)
-_GAP = 8  # white pixels between before and after
 
 
 @click.command()
@@ -51,20 +43,17 @@ def demo(out_dir: Path, iterations: int, model: str, device: str, force: bool) -
     for path in (damaged_file, balanced_file, pair_file, look_file):
         check_new(path, force)
 
-    import numpy as np
-
     from vae_balance.balancer import Balancer
-    from vae_balance.images import Photo, read_photo, write_photo
+    from vae_balance.images import read_photo, write_photo
     from vae_balance.lut import Lut3D
     from vae_balance.lut_files import labeled_lut, write_lut
 
     balancer = Balancer(model, device)
     make_folder(out_dir)
-    damaged = balancer.apply(Lut3D.from_function(cast), read_photo(_SAMPLE))
+    damaged = balancer.apply(Lut3D.from_function(cast), read_photo(SAMPLE))
     look = balancer.learn(damaged, iterations=iterations)
     balanced = balancer.apply(look, damaged)
-    gap = np.full((len(damaged.pixels), _GAP, 3), 255, np.uint8)
-    pair = Photo(np.concatenate([damaged.pixels, gap, balanced.pixels], axis=1))
+    pair = side_by_side(damaged, balanced)
     for photo, path in ((damaged, damaged_file), (balanced, balanced_file), (pair, pair_file)):
         write_photo(photo, path, overwrite=force)
     lut = labeled_lut(look, balancer.model.info, "centre", [damaged_file])
@@ -73,11 +62,3 @@ def demo(out_dir: Path, iterations: int, model: str, device: str, force: bool) -
     click.echo(f"balanced photo:      {balanced_file}")
     click.echo(f"its look, as a LUT:  {look_file}")
     click.echo(f"side by side:        {pair_file.resolve()}")
-
-
-def cast(colors: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return colors (..., 3), sRGB-encoded, 0..1, as the demo damages them."""
-    import numpy as np
-
-    black, white = np.array(_BLACK), np.array(_WHITE)
-    return black + (white - black) * colors ** np.array(_GAMMA)

@@ -70,7 +70,9 @@ def serve(settings: Settings, by_client: bool) -> Ended:
     if not held:
         return Ended(other=running_pid())
     try:
-        with _logging(settings.log_level, sys.stderr.isatty() and not by_client):
+        # pythonw of Windows, which the task at login runs, has no stderr.
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        with _logging(settings.log_level, on_terminal and not by_client):
             return Ended(clean=_serve(settings, by_client))
     finally:
         lock.release()

@@ -1,0 +1,28 @@
+"""The models: which there are, and whether their files are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vae_balance.doctor.line import INSTALL_AGAIN, Line
+from vae_balance.errors import ModelError
+from vae_balance.models.registry import EMBEDDED, list_models, verify_files
+
+
+def model_lines() -> Iterator[Line]:
+    """Look at each model."""
+    try:
+        models = list_models()
+    except ModelError as error:  # the embedded one has no description
+        yield Line(f"model {EMBEDDED}", str(error), INSTALL_AGAIN)
+        return
+    for info in models:
+        subject = f"model {info.name}"
+        try:
+            verify_files(info)
+        except ModelError as error:
+            own = f"put a whole copy of it into {info.folder}, or remove that folder"
+            yield Line(subject, str(error), INSTALL_AGAIN if info.name == EMBEDDED else own)
+        else:
+            count = len(info.sha256)
+            yield Line(subject, f"version {info.version}, all {count} checksums are right")

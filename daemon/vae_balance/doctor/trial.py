@@ -1,0 +1,95 @@
+"""A bundled photo, damaged and balanced through the daemon, as GIMP does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vae_balance.doctor.line import INSTALL_AGAIN, Line
+from vae_balance.errors import BalanceError
+from vae_balance_protocol import DaemonError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vae_balance.images import Photo
+
+SUBJECT = "a photo"
+BEFORE, AFTER, PAIR, LOOK = "before.png", "after.png", "before-after.png", "look.cube"
+_STRIP_ROWS = 256
+
+
+def photo_line(folder: Path) -> Line:
+    """Balance the photo; leave it before and after, and its look, in a folder."""
+    from vae_balance.color_profile import apply_in_profile
+    from vae_balance.commands.outputs import make_folder
+    from vae_balance.files import atomic_write
+    from vae_balance.images import read_photo, write_photo
+    from vae_balance.lut import Lut3D
+    from vae_balance.sample import SAMPLE, cast, side_by_side
+
+    try:
+        make_folder(folder)
+        photo = read_photo(SAMPLE)
+        damaged = apply_in_profile(Lut3D.from_function(cast), photo.pixels, photo.icc_profile)
+        before = replace(photo, pixels=damaged)
+        start = time.monotonic()
+        after, cube, device = balance(before)
+        seconds = time.monotonic() - start
+        write_photo(before, folder / BEFORE, overwrite=True)
+        write_photo(after, folder / AFTER, overwrite=True)
+        write_photo(side_by_side(before, after), folder / PAIR, overwrite=True)
+        with atomic_write(folder / LOOK, overwrite=True) as temporary:
+            temporary.write_bytes(cube)
+    except (DaemonError, BalanceError) as error:
+        finding = str(error).splitlines()[0]
+        return Line(SUBJECT, finding, "mend what is red above; if nothing is, see the log")
+    if _distance(after, photo) >= _distance(before, photo):
+        return Line(SUBJECT, f"balancing made it worse: {folder / PAIR}", INSTALL_AGAIN)
+    return Line(SUBJECT, f"balanced in {seconds:.1f} s on {device}: {folder / PAIR}, {LOOK}")
+
+
+def balance(photo: Photo) -> tuple[Photo, bytes, str]:
+    """Learn a photo's look and apply it, through the daemon.
+
+    Args:
+        photo: of three channels of 8 bits.
+
+    Returns:
+        The balanced photo, its look as a .cube file, and the device that learned it.
+
+    Raises:
+        DaemonError: the daemon cannot be reached, or refuses.
+    """
+    import numpy as np
+
+    from vae_balance_protocol.client import Client
+
+    height, width, channels = photo.pixels.shape
+    form = (channels, "u8", photo.icc_profile)
+    with Client.connect("vae-balance doctor") as client:
+        strips = list(_strips(photo.pixels))
+        proxy = client.make_proxy(strips, width, height, *form)
+        learned = client.learn([proxy], title="self-check")
+        applied = client.apply_strips(learned["look"], strips, width, *form)
+        pixels = b"".join(strip for _first, _rows, strip in applied)
+        cube = client.export(learned["look"], "cube")
+    balanced = np.frombuffer(pixels, np.uint8).reshape(height, width, channels)
+    return replace(photo, pixels=balanced), cube, str(learned["device"])
+
+
+def _strips(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int, bytes]]:
+    for first in range(0, len(pixels), _STRIP_ROWS):
+        strip = pixels[first : first + _STRIP_ROWS]
+        yield first, len(strip), strip.tobytes()
+
+
+def _distance(photo: Photo, other: Photo) -> float:
+    """Return the mean difference of two photos of 8 bits, in steps."""
+    import numpy as np
+
+    return float(np.abs(photo.pixels.astype(np.int16) - other.pixels).mean())
