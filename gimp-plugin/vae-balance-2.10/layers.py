@@ -299,8 +299,9 @@ def _to_native(data, native):
         return array("d", array("f", data)).tostring()
     if native == "I":
         floats = array("f", data)
-        whole = [int(min(max(v, 0.0), 1.0) * _U32_MOST + 0.5) for v in floats]
-        return array("I", whole).tostring()
+        if min(floats) < 0.0 or max(floats) > 1.0:
+            floats = [min(max(v, 0.0), 1.0) for v in floats]
+        return array("I", [int(v * _U32_MOST + 0.5) for v in floats]).tostring()
     return data
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gi
@@ -12,9 +13,10 @@ gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
 from gi.repository import Gimp, GimpUi, GObject, Gtk
 
-from balance import learn_picture
+from layers import Layer
 from preview import Preview, Wanted
 from vae_balance_gimp import work
+from vae_balance_gimp.balancing import learn_picture
 from vae_balance_gimp.settings import Settings
 from vae_balance_gimp.texts import _
 
@@ -49,7 +51,7 @@ def ask_balance(
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("VAE Balance"))
     dialog.set_ok_label(_("_Balance"))
     models = _ModelRow(config, procedure.find_argument("model"))
-    preview = Preview(layer, wanted, lambda source: learn_picture(layer, source), models.set_known)
+    preview = Preview(layer, wanted, partial(learn_picture, Layer(layer)), models.set_known)
     rows = _Rows(dialog)
     rows.add_scale("iterations", 0)
     rows.add_scale("strength", 2)
@@ -86,7 +88,7 @@ def ask_apply(
 
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Apply LUT"))
     dialog.set_ok_label(_("_Apply"))
-    preview = Preview(layer, wanted, lambda source: learn_picture(layer, source))
+    preview = Preview(layer, wanted, partial(learn_picture, Layer(layer)))
     rows = _Rows(dialog)
     rows.add_choice("source")
     rows.add_argument("lut-file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gi
@@ -12,7 +13,7 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
 from gi.repository import Babl, Gegl, Gimp
 
-from vae_balance_gimp.settings import NEW_LAYER, REPLACE
+from vae_balance_gimp.checks import changed_error, is_inside
 from vae_balance_gimp.strips import ITEM_BYTES, cut, keep_selected
 from vae_balance_gimp.texts import UserError, _
 
@@ -32,68 +33,65 @@ _FINER_THAN_FLOAT = (
 _BABL_TYPES = {"u8": "u8", "u16": "u16", "f16": "half", "f32": "float"}
 
 
-def check_layers(image: Gimp.Image, drawables: list[Gimp.Drawable], output: str) -> None:
-    """Check that what is selected can be balanced.
+class Image:
+    """An image, see `vae_balance_gimp.balancing`."""
 
-    Raises:
-        UserError: it cannot; the message says what to do.
-    """
-    if not drawables:
-        raise UserError(_("No layer is selected: select the layer to work on."))
-    if image.get_base_type() != Gimp.ImageBaseType.RGB:
-        raise UserError(
-            _("The image is grayscale or indexed: convert it first, Image > Mode > RGB.")
-        )
-    for drawable in drawables:
-        _check_kind(drawable)
-        if output == REPLACE:
-            _check_replaceable(drawable)
-        elif output == NEW_LAYER and drawable.is_floating_sel():
-            raise UserError(_("No layer can be put above a floating selection: anchor it first."))
-    if not any(selected_area(drawable) for drawable in drawables):
-        raise UserError(_("The selection does not touch the layer: nothing would change."))
+    def __init__(self, image: Gimp.Image) -> None:
+        """Take one of GIMP's."""
+        self._image = image
+        self.name = image.get_name()
+        self.has_colors = image.get_base_type() == Gimp.ImageBaseType.RGB
 
+    @property
+    def has_selection(self) -> bool:
+        """Whether a part of the image is selected."""
+        return not Gimp.Selection.is_empty(self._image)
 
-def _check_kind(drawable: Gimp.Drawable) -> None:
-    name = drawable.get_name()
-    if drawable.is_layer_mask():
-        raise UserError(
-            _("A layer mask is selected, which has no colors: select the layer itself.")
-        )
-    if not drawable.is_layer():
-        raise UserError(
-            _("\u201c{name}\u201d is a channel, which has no colors: select a layer.").format(
-                name=name
-            )
-        )
+    @contextmanager
+    def undo_group(self) -> Iterator[None]:
+        """Make one step to undo of what happens within."""
+        self._image.undo_group_start()
+        try:
+            yield
+        finally:
+            self._image.undo_group_end()
 
 
-def _check_replaceable(layer: Gimp.Layer) -> None:
-    name = layer.get_name()
-    if layer.is_group():
-        raise UserError(
-            _(
-                "\u201c{name}\u201d is a layer group: select the layers in it, or choose the "
-                "output \u201cNew layer above\u201d."
-            ).format(name=name)
-        )
-    if _is_drawn_by_gimp(layer):
-        raise UserError(
-            _(
-                "GIMP draws the pixels of \u201c{name}\u201d itself (a text, link or vector "
-                "layer): rasterize it first, or choose the output \u201cNew layer above\u201d."
-            ).format(name=name)
-        )
-    item: Gimp.Item | None = layer
-    while item is not None:
-        if item.get_lock_content():
-            raise UserError(
-                _(
-                    "The pixels of \u201c{name}\u201d are locked: unlock them in the Layers "
-                    "dialog, or choose the output \u201cNew layer above\u201d."
-                ).format(name=item.get_name())
-            )
-        item = item.get_parent()
+class Layer:
+    """A layer, or what else may be selected, see `vae_balance_gimp.balancing`."""
+
+    def __init__(self, drawable: Gimp.Drawable) -> None:
+        """Take one of GIMP's."""
+        self._drawable = drawable
+        self.name = drawable.get_name()
+        self.is_mask = drawable.is_layer_mask()
+        self.is_channel = not drawable.is_layer()
+        self.is_group = drawable.is_group()
+        self.is_drawn_by_gimp = _is_drawn_by_gimp(drawable)
+        self.is_floating = not self.is_channel and drawable.is_floating_sel()
+
+    def locked_item(self) -> str | None:
+        """Return the name of what locks the pixels, the layer or a group that it is in."""
+        item: Gimp.Item | None = self._drawable
+        while item is not None:
+            if item.get_lock_content():
+                return item.get_name()
+            item = item.get_parent()
+        return None
+
+    def selected_area(self) -> tuple[int, int, int, int] | None:
+        """Return x, y, width, height, in the layer, of what is selected of it; None if nothing."""
+        return _selected_area(self._drawable)
+
+    def pixels(
+        self, area: tuple[int, int, int, int] | None, selected_only: bool
+    ) -> LayerPixels:
+        """Return the pixels of an area or, if it is None, of all of the layer."""
+        return LayerPixels(self._drawable, area, selected_only)
+
+    def result(self, area: tuple[int, int, int, int], new_layer: bool) -> Result:
+        """Return a place for new pixels of an area."""
+        return Result(self._drawable, area, new_layer)
 
 
 def _is_drawn_by_gimp(layer: Gimp.Layer) -> bool:
@@ -109,11 +107,7 @@ def _is_drawn_by_gimp(layer: Gimp.Layer) -> bool:
     return not (rasterized and rasterized())
 
 
-def selected_area(layer: Gimp.Layer) -> tuple[int, int, int, int] | None:
-    """Return x, y, width, height, in the layer, of what is selected of it.
-
-    It is None where nothing of the layer is selected, and for a layer that is gone.
-    """
+def _selected_area(layer: Gimp.Layer) -> tuple[int, int, int, int] | None:
     if not layer.is_valid():
         return None
     top = layer
@@ -124,16 +118,6 @@ def selected_area(layer: Gimp.Layer) -> tuple[int, int, int, int] | None:
         return None
     hit, *area = layer.mask_intersect()
     return tuple(area) if hit else None
-
-
-def changed_error() -> UserError:
-    """Return the error for what GIMP's user, who can go on working meanwhile, has changed."""
-    return UserError(
-        _(
-            "The layer or the selection was changed while VAE Balance was at work, "
-            "so nothing was done. Try again."
-        )
-    )
 
 
 class LayerPixels:
@@ -243,8 +227,8 @@ class Result:
             UserError: the layer is gone or of another form, or pixels are selected that have not
                 been made new.
         """
-        now = selected_area(self._source)
-        if now is None or _form(self._source) != self._form or not _is_inside(now, self._area):
+        now = _selected_area(self._source)
+        if now is None or _form(self._source) != self._form or not is_inside(now, self._area):
             raise changed_error()
 
     def commit(self, origin: bytes) -> None:
@@ -276,12 +260,6 @@ class Result:
             self._layer.free_shadow()
             if self._layer is not self._source:
                 self._layer.delete()
-
-
-def _is_inside(area: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    x, y, width, height = area
-    left, top, across, down = other
-    return left <= x and x + width <= left + across and top <= y and y + height <= top + down
 
 
 def _form(layer: Gimp.Layer) -> tuple[int, int, str]:

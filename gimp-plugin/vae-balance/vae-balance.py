@@ -198,17 +198,21 @@ def _run_balance(
     config: Gimp.ProcedureConfig,
     _data: Any,
 ) -> bool:
-    from balance import balance
-    from layers import check_layers
+    from layers import Image, Layer
+    from vae_balance_gimp.balancing import balance, last_look_path
+    from vae_balance_gimp.checks import check_layers
 
+    picture, layers = Image(image), [Layer(drawable) for drawable in drawables]
     if mode == Gimp.RunMode.INTERACTIVE:
         from dialogs import ask_balance
 
-        check_layers(image, drawables, LUT_ONLY)
+        check_layers(picture, layers, LUT_ONLY)
         _begin_dialog()
         if not ask_balance(procedure, config, drawables[0], _settings):
             return False
-    _tell(balance(image, drawables, _settings(config), _Progress(_("VAE Balance..."))))
+    last_look = last_look_path(Gimp.directory())
+    progress = _Progress(_("VAE Balance..."))
+    _tell(balance(picture, layers, _settings(config), last_look, progress))
     return True
 
 
@@ -220,19 +224,21 @@ def _run_apply(
     config: Gimp.ProcedureConfig,
     _data: Any,
 ) -> bool:
-    from balance import apply_lut
-    from layers import check_layers
+    from layers import Image, Layer
+    from vae_balance_gimp.balancing import apply_lut
+    from vae_balance_gimp.checks import check_layers
 
+    picture, layers = Image(image), [Layer(drawable) for drawable in drawables]
     if mode == Gimp.RunMode.INTERACTIVE:
         from dialogs import ask_apply
 
-        check_layers(image, drawables, NEW_LAYER)
+        check_layers(picture, layers, NEW_LAYER)
         _begin_dialog()
         if not ask_apply(procedure, config, drawables[0], _lut_path):
             return False
     strength, output = config.get_property("strength"), config.get_property("output")
     progress = _Progress(_("Apply LUT..."))
-    _tell(apply_lut(image, drawables, _lut_path(config), strength, output, progress))
+    _tell(apply_lut(picture, layers, _lut_path(config), strength, output, progress))
     return True
 
 
@@ -264,13 +270,13 @@ def _settings(config: Gimp.ProcedureConfig) -> Settings:
 
 
 def _lut_path(config: Gimp.ProcedureConfig) -> str:
-    from balance import last_look_path
+    from vae_balance_gimp.balancing import last_look_path
 
     if config.get_property("source") == _LAST:
-        path = last_look_path()
-        if not path.exists():
+        path = last_look_path(Gimp.directory())
+        if not Path(path).exists():
             raise UserError(_("No look has been learned yet: choose a LUT file."))
-        return str(path)
+        return path
     path = _path(config.get_property("lut-file"))
     if path is None:
         raise UserError(_("Choose the LUT file to apply."))

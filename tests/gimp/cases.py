@@ -641,11 +641,13 @@ def interrupted(image, layer, change=None, *arguments, when=APPLYING, **settings
     Returns:
         The message of the error, or None, and the texts of the progress.
     """
-    from balance import balance
+    from layers import Image, Layer
+    from vae_balance_gimp.balancing import balance, last_look_path
     from vae_balance_gimp.settings import Settings
     from vae_balance_gimp.texts import UserError
 
     told = []
+    last_look = last_look_path(Gimp.directory())
 
     def progress(text, fraction):
         assert 0 <= fraction <= 1, fraction
@@ -656,7 +658,7 @@ def interrupted(image, layer, change=None, *arguments, when=APPLYING, **settings
             change(*arguments)
 
     try:
-        balance(image, [layer], Settings(**settings), progress)
+        balance(Image(image), [Layer(layer)], Settings(**settings), last_look, progress)
     except UserError as error:
         return error.message, told
     return None, told

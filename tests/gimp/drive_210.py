@@ -170,6 +170,7 @@ def check_selections():
         for has_alpha in (False, True):
             image, layer = picture(precision, has_alpha)
             image.chosen = chosen()
+            image.barely = {(x + 1, y) for x, y in chosen() if x < 29} - chosen()
             layer.offsets = (-5, 20)
             before = bytes(layer.data)
             done, said = balance(image, layer, learn_from="selection")
@@ -223,7 +224,7 @@ def refused(words, outcome, layer, before):
     done, said = outcome
     assert not done and len(said) == 1 and words in said[0], (words, said)
     assert bytes(layer.data) == before
-    assert not set(names_of_events()) - {"message", "free shadow"}, gimp.EVENTS
+    assert not set(names_of_events()) - {"message", "free shadow", "delete"}, gimp.EVENTS
 
 
 def check_errors():
@@ -264,13 +265,38 @@ def check_errors():
     refused("“Gruppe ä” are locked", balance(image, layer), layer, before)
 
 
-def check_death():
+def check_a_full_disk():
+    """GIMP has set the user's language, in which Python 2 gives the system's errors as bytes."""
+
+    def fail(_number):
+        raise OSError(28, "Auf dem Gerät ist kein Platz")
+
+    path = os.path.join(gimp.directory, "grün.cube")
+    with open(path, "w") as file:
+        file.write("old")
     image, layer = picture()
     before = bytes(layer.data)
-    for output in ("replace", "new-layer"):
-        outcome = balance(image, layer, output=output)
-        refused("balance daemon", outcome, layer, before)
-        assert image.layers == [layer]
+    os.fsync = fail
+    outcome = balance(image, layer, lut_file=path)
+    refused("grün.cube” cannot be written: Auf dem Gerät ist kein Platz", outcome, layer, before)
+    with open(path) as file:
+        assert file.read() == "old"
+
+
+def check_death(output="replace"):
+    image, layer = picture()
+    before = bytes(layer.data)
+    outcome = balance(image, layer, output=output)
+    refused("The balance daemon stopped answering", outcome, layer, before)
+    assert image.layers == [layer]
+    assert ("free shadow",) in gimp.EVENTS
+    assert (("delete",) in gimp.EVENTS) == (output == "new-layer")
+    outcome = balance(image, layer, output=output)
+    refused("The balance daemon could not be started", outcome, layer, before)
+
+
+def check_death_before_there_is_a_new_layer():
+    check_death("new-layer")
 
 
 def check_changes_meanwhile():

@@ -18,8 +18,10 @@ from protocol.old_pythons import UnobtainableError, obtain
 
 HERE = Path(__file__).parent
 DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
-# Of the daemon these make another one.
-SPECIAL = ("profiles", "selections", "death", "german")
+# These have tests of their own.
+SPECIAL = (
+    "profiles", "selections", "death", "death_before_there_is_a_new_layer", "german",
+)  # fmt: skip
 CHECKS = re.findall(r"^def check_(\w+)", (HERE / "drive_210.py").read_text(encoding="utf-8"), re.M)
 
 
@@ -114,8 +116,9 @@ def test_only_what_is_selected_is_learned_from(
     assert set(kinds) == {"frame"}
 
 
+@pytest.mark.parametrize("name", ["death", "death_before_there_is_a_new_layer"])
 def test_a_daemon_that_dies_leaves_the_image(
-    python27: str, folder: Path, daemon: FakeDaemon
+    name: str, python27: str, folder: Path, daemon: FakeDaemon
 ) -> None:
     strips = []
 
@@ -125,7 +128,7 @@ def test_a_daemon_that_dies_leaves_the_image(
         return None
 
     daemon.handlers["apply"] = die
-    drive("death", python27, folder, daemon)
+    drive(name, python27, folder, daemon)
     assert strips
 
 

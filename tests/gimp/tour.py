@@ -4,7 +4,8 @@
 
 Opens a photo, cancels at work, chooses the menu entry again, moves iterations, waits for the
 preview, saves, resets and loads settings, presses OK, undoes, repeats, shows the filter again, and
-applies the look learned last.
+applies the look learned last. The pictures in docs/ are menu.png, cropped, window.png, dialog.png
+and apply.png of GIMP 3.2.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def cancel(window: Window) -> None:
 
 def look(window: Window, language: str) -> None:
     """Take a picture of the menu and of each dialog in another language."""
-    for number, title in enumerate(reversed(TITLES[language])):
+    for number, title in zip((1, 0), TITLES[language], strict=True):  # the first starts the daemon
         dialog = open_entry(window, number, title, f"{language}-menu")
         preview(window, dialog)
         window.shot(f"{SHOTS}/{language}-{number}.png", dialog)

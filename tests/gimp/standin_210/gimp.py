@@ -17,6 +17,15 @@ import gimpenums
 EVENTS = []
 CALLBACKS = []
 directory = os.environ["GIMP2_DIRECTORY"]
+# A mask's 1, and something just below its 0.5.
+_SELECTED = {
+    1: (b"\xff", b"\x7f"),
+    2: (b"\xff\xff", b"\xff\x7f"),
+    3: (b"\xff\xff\xff\xff", b"\x00\x00\x00\x7f"),
+    5: (b"\x00\x3c", b"\xff\x37"),
+    6: (b"\x00\x00\x80\x3f", b"\xff\xff\xff\x3e"),
+    7: (b"\x00\x00\x00\x00\x00\x00\xf0\x3f", b"\x00\x00\x00\x00\x00\x00\xdf\x3f"),
+}
 _ITEM_BYTES = {1: 1, 2: 2, 3: 4, 5: 2, 6: 4, 7: 8}  # by the hundreds of the precision
 
 
@@ -50,6 +59,7 @@ class Image(object):
 
     Attributes:
         chosen: the selection, {(x, y)}, None for everything.
+        barely: what is selected by a little less than half, {(x, y)}; merging leaves it out.
         profile: bytes of an ICC profile, b"" for the built-in one.
         asked: whether somebody has asked for the precision.
     """
@@ -61,6 +71,7 @@ class Image(object):
         self.name = "Dämmerung.png"
         self.layers = []
         self.chosen = None
+        self.barely = set()
         self.profile = b""
         self.asked = False
 
@@ -163,13 +174,12 @@ class Selection(object):
 
     def get_pixel_rgn(self, x, y, width, height, _dirty, _shadow):
         image = self.image
-        full = {1: b"\xff", 2: b"\xff\xff", 3: b"\xff" * 4, 5: b"\x00\x3c"}
-        full[6], full[7] = b"\x00\x00\x80\x3f", b"\x00" * 6 + b"\xf0\x3f"
-        one = full[image.native_precision // 100]
+        one, less = _SELECTED[image.native_precision // 100]
         data = bytearray()
-        for row in range(image.height):
-            for column in range(image.width):
-                data += one if (column, row) in image.chosen else b"\x00" * len(one)
+        for number in range(image.width * image.height):
+            place = (number % image.width, number // image.width)
+            chosen, barely = place in image.chosen, place in image.barely
+            data += one if chosen else less if barely else b"\x00" * len(one)
         self.width, self.bpp = image.width, len(one)
         return PixelRegion(self, data, (x, y, width, height))
 
@@ -244,6 +254,7 @@ class _Procedures(object):
         return int(item.kind != "deleted")
 
     def gimp_item_delete(self, item):
+        EVENTS.append(("delete",))
         item.kind = "deleted"
 
     def gimp_drawable_mask_intersect(self, drawable):
