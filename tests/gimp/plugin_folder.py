@@ -1,18 +1,19 @@
-"""The folder of a plug-in as it is installed: the plug-in, what all plug-ins share, the client."""
+"""The plug-in as the installer puts it into a profile of GIMP."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from vae_balance import __version__
+from vae_balance.installation import plug_in
+from vae_balance.installation.gimp_profiles import GimpProfile
+
 _PROJECT = Path(__file__).resolve().parents[2]
-_SHARED = (_PROJECT / "gimp-plugin" / "common", _PROJECT / "shared")
 
 
-def install(plugin: str, plug_ins: Path) -> Path:
-    """Copy a plug-in into GIMP's folder of plug-ins; return its own folder there."""
-    target = plug_ins / plugin
-    ignore = shutil.ignore_patterns("__pycache__", "*.po", "*.md")
-    for source in (_PROJECT / "gimp-plugin" / plugin, *_SHARED):
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore)
-    return target
+def install(gimp_version: str, plug_ins: Path) -> Path:
+    """Put the plug-in for a version of GIMP into a folder of plug-ins; return its own folder."""
+    profile = GimpProfile(plug_ins.parent, gimp_version, "test")
+    profile.folder.mkdir(parents=True, exist_ok=True)
+    plug_in.install(profile, plug_in.files_for(_PROJECT, gimp_version), __version__)
+    return plug_in.folder_of(profile)

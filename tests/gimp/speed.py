@@ -1,6 +1,6 @@
 """What the GIMP 3 plug-in itself costs for a layer of 24 megapixels, beside GIMP's own strips.
 
-    python3 tests/gimp/speed.py [SUITE]    # trixie, which is the default, for GIMP 3.0
+    .venv/bin/python tests/gimp/speed.py [SUITE]    # trixie, which is the default, for GIMP 3.0
 
 Prints a table: processor and wall seconds and peak memory of the plug-in's process, of one that
 only reads and writes the layer in strips, and the seconds of the daemon's process. Takes the
@@ -34,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         io = Path(folder)
         plug_ins = io / "profile" / "plug-ins"
-        install("vae-balance", plug_ins)
+        install("3.0", plug_ins)
         (plug_ins / "strips").mkdir()
         shutil.copy(HERE / "speed_strips.py", plug_ins / "strips/strips.py")
         shutil.copy(HERE / "speed_inside.py", io)

@@ -76,7 +76,7 @@ def gimp(
     """Return a GIMP with the plug-in, and with a daemon as soon as that asks for one."""
     root = roots.cached(request.param, (*roots.GIMP_3, *roots.WINDOW))
     io = tmp_path_factory.mktemp("io")
-    install("vae-balance", io / "profile" / "plug-ins")
+    install("3.0", io / "profile" / "plug-ins")
     write_photos(io)
     with daemon_on_demand(io):
         yield Gimp(root, io)

@@ -58,7 +58,7 @@ def turn_over(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -
 def folder(tmp_path: Path) -> Path:
     """Return the installed plug-in, in the folder of somebody whose name is not ASCII."""
     plug_ins = tmp_path / "Jörg" / "plug-ins"
-    return install("vae-balance-2.10", plug_ins).rename(plug_ins / "vae-balance")
+    return install("2.10", plug_ins)
 
 
 def drive(name: str, python27: str, folder: Path, daemon: FakeDaemon, **variables: str) -> None:
