@@ -69,7 +69,7 @@ class BalancerTraining:
     out: Path
     luts: Path | None = None
     start: Path | None = None
-    steps: int = 6000
+    steps: int = 14500
     views: int = 12
     damages: int = 2
     view: int = 112
