@@ -19,7 +19,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> Iter
     running = Daemon(tmp_path_factory.mktemp("daemon"), ["--model", str(random_model)])
     yield running
     assert running.end() == 0, running.log()
-    assert " a defect" not in running.log()
+    assert " a defect" not in running.all_logs()
 
 
 @pytest.fixture

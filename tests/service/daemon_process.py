@@ -144,6 +144,11 @@ class Daemon:
         log = self.state / "daemon.log"
         return log.read_text(encoding="utf-8") if log.exists() else ""
 
+    def all_logs(self) -> str:
+        """Return the log with the older ones that were put aside."""
+        logs = sorted(self.state.glob("daemon.log*"), reverse=True)
+        return "".join(log.read_text(encoding="utf-8") for log in logs)
+
     def client(self, name: str = "test") -> Client:
         return Client.connect(name, start=False, environ=self.environ)
 

@@ -172,6 +172,7 @@ def test_a_client_killed_while_it_learns(start_daemon: START, random_model: obje
         assert honest.learn([PROXY], dtype="u8", model=model)["look"] == first
         wait_for(lambda: is_idle(honest))
         assert time.monotonic() - began < SOON
+    wait_for(lambda: "learn client='doomed'" in daemon.log())
     (line,) = (line for line in daemon.log().splitlines() if "learn client='doomed'" in line)
     assert line.endswith(" cancelled: cancelled")
 
@@ -270,7 +271,12 @@ def test_the_daemon_of_somebody_else_has_the_port_of_a_killed_one(
     assert other.peer().ask("status").header["clients"] == 1
 
 
+def starts_of(daemon: Daemon) -> int:
+    return sum(" version=" in line for line in daemon.log().splitlines())
+
+
 def test_clients_that_find_it_killed_at_the_same_instant_start_one(daemon_to_lose: Daemon) -> None:
+    wait_for(lambda: starts_of(daemon_to_lose) == 1)
     daemon_to_lose.kill()
     assert Path(places.lock_file(daemon_to_lose.environ)).exists()
     clients = [
@@ -304,5 +310,5 @@ def test_clients_that_find_it_killed_at_the_same_instant_start_one(daemon_to_los
         assert all_say() == ["4\n"] * 4
         go_on()
         assert [client.wait(TIMEOUT) for client in clients] == [0] * 4
-    starts = [line for line in daemon_to_lose.log().splitlines() if " version=" in line]
-    assert len(starts) == 2  # the killed one, and one more
+    wait_for(lambda: starts_of(daemon_to_lose) > 1)
+    assert starts_of(daemon_to_lose) == 2  # the killed one, and one more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import stat
@@ -20,6 +21,7 @@ from daemon_process import TIMEOUT, Daemon, wait_for
 from PIL import Image
 
 from vae_balance import __version__
+from vae_balance.models.registry import write_info
 from vae_balance.service import lifecycle
 from vae_balance.service.settings import Settings
 from vae_balance_protocol.errors import ConnectionLost, NotStarted
@@ -272,23 +274,35 @@ def test_models_leave_when_nobody_uses_them(start_daemon: START, random_model: P
     peer = daemon.peer()
     wait_for(lambda: "loaded model=random" in daemon.log())
     wait_for(lambda: peer.ask("status").header["models"] == [])
-    assert "unloaded model=random" in daemon.log()
+    wait_for(lambda: "unloaded model=random" in daemon.log())
     learned = peer.ask("learn", [PROXY], dtype="u8", model=str(random_model)).header
     assert "load" in learned["seconds"]
 
 
-def test_a_model_that_is_damaged_is_told_to_who_asks(
+def test_weights_that_are_damaged_are_told_to_who_asks(
     start_daemon: START, random_model: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "damaged"
-    shutil.copytree(random_model, folder)
-    weights = next(folder.glob("vae/*.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:-100])
-    daemon = start_daemon("--model", str(folder))
+    whole = next(random_model.glob("vae/*.safetensors")).read_bytes()
+    middle = len(whole) // 2
+    damaged = {
+        "cut": whole[:-100],
+        "changed": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "empty": b"",
+        "another": random.Random(0).randbytes(len(whole)),
+    }
+    for name, content in damaged.items():
+        shutil.copytree(random_model, tmp_path / name)
+        next((tmp_path / name).glob("vae/*.safetensors")).write_bytes(content)
+    # Who has trained a model describes it, whatever came out.
+    write_info(tmp_path / "another", "another", "0", "MIT", "made by the tests")
+    daemon = start_daemon("--model", str(tmp_path / "cut"))
     peer = daemon.peer()
-    refused = peer.ask("learn", [PROXY], dtype="u8", model=str(folder)).header
-    assert refused["code"] == "model"
-    assert "damaged" in refused["message"]
+    for name in damaged:
+        refused = peer.ask("learn", [PROXY], dtype="u8", model=str(tmp_path / name)).header
+        assert refused["code"] == "model"
+        reason = "not the weights of a VAE" if name == "another" else "damaged"
+        assert reason in refused["message"]
+        assert "\n" not in refused["message"]
     learned = peer.ask("learn", [PROXY], dtype="u8", model=str(random_model)).header
     assert learned["type"] == "result"
 

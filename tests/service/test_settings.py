@@ -26,6 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_without_anything_the_defaults_hold(file: Path) -> None:
     assert read_settings(file, {}, {}) == Settings()
+    assert (Settings().device, Settings().keep_alive) == ("auto", 300.0)
 
 
 def test_the_defaults_can_be_written_down(file: Path) -> None:
@@ -116,3 +117,7 @@ def test_every_setting_has_a_row_in_the_table() -> None:
     table = settings_markdown()
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [s.name for s in SETTINGS]
     assert [s.name for s in SETTINGS] == list(Settings.__dataclass_fields__)
+
+
+def test_the_table_is_in_the_readme() -> None:
+    assert settings_markdown() in README.read_text(encoding="utf-8")

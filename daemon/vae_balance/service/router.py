@@ -19,9 +19,10 @@ from zmq.utils.monitor import recv_monitor_message
 from vae_balance.service import authentication
 from vae_balance.service.clients import Client
 from vae_balance.service.mailbox import Mailbox
-from vae_balance_protocol.messages import FRAME_BYTES, PROXIES, REQUEST_ID_BYTES
+from vae_balance_protocol.messages import FRAME_BYTES, PROXIES
 
 _QUEUED_MESSAGES = 4  # that ZeroMQ keeps for each client, in and out: with large strips 64 MiB
+_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 _HANDSHAKE_MS = 10_000
 _PING_MS, _PONG_MS = 15_000, 60_000
 _FRAMES = 2 + PROXIES + 1  # of a message, that are looked at: enough to see that it has too many
@@ -46,8 +47,7 @@ class Router:
 
     Args:
         token: the password of clients.
-        receive: called with a client and the frames of a message of its, the first of which can be
-            a request id.
+        receive: called with a client and the frames of a message of its.
         lose: called with a client that is gone.
         hold: called with the identity of a client, and whether it is too slow to be worked for.
     """
@@ -64,12 +64,13 @@ class Router:
         self._receive = receive
         self._lose = lose
         self._hold = hold
+        self._connected: set[int] = set()  # descriptors
         self._by_descriptor: dict[int, Client] = {}
         self._gone: OrderedDict[bytes, None] = OrderedDict()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._authenticator = authentication.Authenticator(self._context, token)
         self._socket = self._make_socket()
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = self._socket.get_monitor_socket(_EVENTS)
         # Only this machine, and a port that is free: it cannot be taken.
         self._socket.bind("tcp://127.0.0.1:*")
         self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
@@ -82,7 +83,7 @@ class Router:
         """Wait for at most so long until there is something to do, and do it."""
         self._poller.poll(math.ceil(1000 * min(seconds, self._retry_seconds())))
         self._authenticator.answer()
-        self._forget_disconnected()
+        self._note_connections()
         self.mailbox.make_calls()
         for _ in range(_MESSAGES_A_TURN):
             if not self._receive_one():
@@ -140,10 +141,6 @@ class Router:
             frame = self._socket.recv(copy=False)
             if len(frames) < _FRAMES:
                 frames.append(frame)
-        # What cannot be answered is dropped. And who has sent it may be gone already, unnoticed:
-        # nothing but an answer would find that out.
-        if not frames or not 1 <= len(frames[0]) <= REQUEST_ID_BYTES:
-            return True
         try:
             client = self.clients.get(identity) or self._welcome(identity, frame)
             if client is not None and len(client.unread) < _UNREAD_MESSAGES:
@@ -155,9 +152,10 @@ class Router:
     def _welcome(self, identity: bytes, frame: zmq.Frame) -> Client | None:
         """Return a client that has not been seen before; None if it is gone already."""
         descriptor = int(frame.get(zmq.SRCFD))
-        # Who had this descriptor before has disconnected before: that must be known first.
-        self._forget_disconnected()
-        if identity in self._gone:
+        # Who had this descriptor before has disconnected before: that must be known first. And this
+        # client may have left, too: ZeroMQ keeps what it has sent, and takes answers for a while.
+        self._note_connections()
+        if identity in self._gone or descriptor not in self._connected:
             return None
         earlier = self._by_descriptor.get(descriptor)
         if earlier is not None:
@@ -166,13 +164,19 @@ class Router:
         self.clients[identity] = self._by_descriptor[descriptor] = client
         return client
 
-    def _forget_disconnected(self) -> None:
+    def _note_connections(self) -> None:
+        """Take note of connections that have begun or ended."""
         while True:
             try:
                 event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
             except zmq.Again:
                 return
-            client = self._by_descriptor.get(event["value"])
+            descriptor = event["value"]
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._connected.add(descriptor)
+                continue
+            self._connected.discard(descriptor)
+            client = self._by_descriptor.get(descriptor)
             if client is not None:
                 self._forget(client)
 

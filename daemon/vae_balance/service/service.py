@@ -149,6 +149,8 @@ class Service:
     def _receive(self, client: Client, frames: list[zmq.Frame]) -> None:
         """Take in a message of a client: request id, header, data frames."""
         request = frames[0].bytes
+        if not 1 <= len(request) <= messages.REQUEST_ID_BYTES:
+            return
         data = [frame.buffer for frame in frames[2:]]
         job = Job(client.identity, request, data, sum(map(len, data)), self._tell)
         try:
