@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ from vae_balance.commands.allocator import SETTINGS
 
 if TYPE_CHECKING:
     from vae_balance.models.registry import Model
+
+# Before PyTorch is imported: with another number of threads its sums differ in the last bits, and
+# tests compare what this process computes with what a daemon or a command does.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,8 @@ def learn_look(
 ) -> Look:
     """Learn one look from one proxy, or from all proxies of a roll together.
 
-    The same proxies, options and model give the same LUT on the same machine, bit for bit.
+    The same proxies, options, model and number of threads (OMP_NUM_THREADS) give the same LUT on
+    the same machine, bit for bit.
 
     Args:
         proxies: arrays (224, 224, 3), sRGB-encoded, 0..1.
