@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 # Slope under which the map counts as folded: it would turn a gradient back or flatten it.
 LEAST_SLOPE = 0.02
 
+_FITTING = Lock()
+
 
 @dataclass(frozen=True, eq=False)
 class ColorMap:
@@ -52,9 +55,14 @@ class ColorMap:
     def __call__(self, colors: NDArray[np.floating]) -> Colors:
         """Map colors (..., 3) in 0..1; the result is not clipped."""
         x = np.asarray(colors, dtype=np.float32)
-        hidden = np.tanh(x @ self.inner[:3].astype(np.float32) + self.inner[3].astype(np.float32))
-        change = x @ self.affine[:3].astype(np.float32) + self.affine[3].astype(np.float32)
-        mapped: Colors = x + change + hidden @ self.outer.astype(np.float32)
+        # In place where arrays are large: fresh memory costs more than the arithmetic.
+        hidden = x @ self.inner[:3].astype(np.float32)
+        hidden += self.inner[3].astype(np.float32)
+        np.tanh(hidden, out=hidden)
+        mapped: Colors = x @ self.affine[:3].astype(np.float32)
+        mapped += self.affine[3].astype(np.float32)
+        mapped += x
+        mapped += hidden @ self.outer.astype(np.float32)
         return mapped
 
 
@@ -66,8 +74,9 @@ def fit_color_map(distorted: Colors, fixed: Colors) -> ColorMap:
         fixed: the same shape; element i is where element i of `distorted` should go.
     """
     # Matrices this small are not worth threads: on a busy machine, waiting for the second one
-    # made a fit thirty times slower.
-    with _linear_algebra().limit(limits=1, user_api="blas"):
+    # made a fit thirty times slower. The limit is the whole process's, and each who sets it puts
+    # back what was there before: one at a time.
+    with _FITTING, _linear_algebra().limit(limits=1, user_api="blas"):
         colors, targets, weights = bin_colors(distorted.reshape(-1, 3), fixed.reshape(-1, 3))
         affine = _fit_affine(colors, targets - colors, weights)
         left_over = targets - colors - _with_one(colors) @ affine
@@ -167,18 +176,21 @@ def _fit_hidden(colors: Floats, left_over: Floats, weights: Floats) -> tuple[Flo
 
     inner, outer = _first_guess(x, target, root)
     damping = 1e-3
-    error = _squared_error(x, target, root, inner, outer)
+    hidden = np.tanh(x @ inner)
+    error = _squared_error(hidden, target, root, outer)
+    gradient, curvature = _normal_equations(x, hidden, target, root, inner, outer)
+    floor = 1e-7 * np.eye(len(curvature))
     for _ in range(STEPS):
-        gradient, curvature = _normal_equations(x, target, root, inner, outer)
-        floor = 1e-7 * np.eye(len(curvature))
         step = np.linalg.solve(
             curvature + damping * np.diag(np.diag(curvature)) + floor, gradient
         )
         moved_inner = inner + step[: inner.size].reshape(inner.shape)
         moved_outer = outer + step[inner.size :].reshape(outer.shape)
-        moved_error = _squared_error(x, target, root, moved_inner, moved_outer)
+        moved_hidden = np.tanh(x @ moved_inner)
+        moved_error = _squared_error(moved_hidden, target, root, moved_outer)
         if moved_error < error:
-            inner, outer, error = moved_inner, moved_outer, moved_error
+            inner, outer, hidden, error = moved_inner, moved_outer, moved_hidden, moved_error
+            gradient, curvature = _normal_equations(x, hidden, target, root, inner, outer)
             damping = max(damping / 4.0, 1e-7)
         else:
             damping *= 8.0
@@ -196,22 +208,19 @@ def _first_guess(x: Floats, target: Floats, root: Floats) -> tuple[Floats, Float
     return inner, outer
 
 
-def _squared_error(
-    x: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
-) -> float:
-    residual = root * (target - np.tanh(x @ inner) @ outer)
+def _squared_error(hidden: Floats, target: Floats, root: Floats, outer: Floats) -> float:
+    residual = root * (target - hidden @ outer)
     return float(np.square(residual).sum())
 
 
 def _normal_equations(
-    x: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
+    x: Floats, hidden: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
 ) -> tuple[Floats, Floats]:
     """Return J^T r (P,) and J^T J (P, P) for the parameters [inner, outer], row by row.
 
     The Jacobians of the three channels differ by factors of `outer` only, so that one matrix
     product serves them all.
     """
-    hidden = np.tanh(x @ inner)
     slope = root * (1.0 - hidden**2)
     residual = root * (target - hidden @ outer)
     # d output[channel] / d inner[i, h] = x_i (1 - hidden_h^2) outer[h, channel]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vae_balance.errors import OptionError
-from vae_balance.lut import Lut3D, apply_lut
+from vae_balance.lut import MOST_THREADS, Lut3D, apply_lut
 
 Floats = npt.NDArray[np.floating[Any]]
 Pixels = npt.NDArray[Any]
@@ -175,7 +175,12 @@ def profile_lut(lut: Lut3D, icc_profile: bytes | None) -> Lut3D:
 
 
 def apply_in_profile(
-    lut: Lut3D, pixels: Pixels, icc_profile: bytes | None, *, out: Pixels | None = None
+    lut: Lut3D,
+    pixels: Pixels,
+    icc_profile: bytes | None,
+    *,
+    out: Pixels | None = None,
+    threads: int = MOST_THREADS,
 ) -> Pixels:
     """Apply a LUT of sRGB-encoded colors to pixels that are encoded in another profile.
 
@@ -184,6 +189,7 @@ def apply_in_profile(
         pixels: As in `apply_lut`, in the encoding of the profile.
         icc_profile: As in `to_srgb`.
         out: As in `apply_lut`.
+        threads: As in `apply_lut`.
 
     Returns:
         The result, in the encoding of the profile: `out` or a new array.
@@ -193,8 +199,8 @@ def apply_in_profile(
     """
     profile = _understood(icc_profile)
     if profile is None or not _is_coarse(profile):
-        return apply_lut(profile_lut(lut, icc_profile), pixels, out=out)
-    return _apply_in_linear_light(lut, pixels, profile, out)
+        return apply_lut(profile_lut(lut, icc_profile), pixels, out=out, threads=threads)
+    return _apply_in_linear_light(lut, pixels, profile, out, threads)
 
 
 def _converted(lut: Lut3D, profile: _Profile) -> Lut3D:
@@ -221,7 +227,7 @@ def _is_coarse(profile: _Profile) -> bool:
 
 
 def _apply_in_linear_light(
-    lut: Lut3D, pixels: Pixels, profile: _Profile, out: Pixels | None
+    lut: Lut3D, pixels: Pixels, profile: _Profile, out: Pixels | None, threads: int
 ) -> Pixels:
     """Apply the LUT strip by strip to colors that are given the curve of sRGB meanwhile."""
     if out is None:
@@ -238,7 +244,8 @@ def _apply_in_linear_light(
         colors = strip[..., :3].astype(np.float32) / np.float32(full)
         with np.errstate(invalid="ignore", over="ignore"):
             shaped = _SRGB_CURVE.encoded(profile.linear(colors)).astype(np.float32)
-            result = profile.encoded(_SRGB_CURVE.linear(apply_lut(shaped_lut, shaped, out=shaped)))
+            apply_lut(shaped_lut, shaped, out=shaped, threads=threads)
+            result = profile.encoded(_SRGB_CURVE.linear(shaped))
             if full > 1:
                 result = np.round(result.clip(0.0, 1.0) * full)
             finite = np.isfinite(colors).all(axis=-1, keepdims=True)

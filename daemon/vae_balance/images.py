@@ -11,7 +11,6 @@ bytes, and JPEG, because OpenImageIO's libjpeg ends the whole process when the d
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -317,11 +316,13 @@ def _write_jpeg(photo: Photo, metadata: Metadata, path: Path, quality: int) -> N
 
     exif = fitting("EXIF", metadata.exif, jpeg.MAX_EXIF)
     metadata = replace(metadata, exif=exif or tiff.with_orientation(None, photo.orientation))
-    encoded = io.BytesIO()
-    pixels = _converted(photo.pixels, np.dtype(np.uint8))
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=quality, subsampling="4:4:4")
-    encoded.seek(0)
-    jpeg.embed(encoded, path, metadata, photo.icc_profile)
+    picture = Image.fromarray(_converted(photo.pixels, np.dtype(np.uint8)))
+    with _beside(path) as temporary:
+        # Into a file: only then does Pillow let other threads run while it encodes.
+        with temporary.open("wb") as encoded:
+            picture.save(encoded, "JPEG", quality=quality, subsampling="4:4:4")
+        with temporary.open("rb") as encoded:
+            jpeg.embed(encoded, path, metadata, photo.icc_profile)
 
 
 def _write_png(photo: Photo, metadata: Metadata, path: Path) -> None:

@@ -32,7 +32,7 @@ _DEPTHS = {  # names in OpenColorIO, which is imported only when a LUT is applie
 # back to the system after every strip, and page faults would double the time.
 _ROW = 4096
 _STRIP = 8 * _ROW
-_MAX_THREADS = 8  # more would only wait for memory
+MOST_THREADS = 8  # more would only wait for memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class Lut3D:
             mapped: npt.NDArray[np.float32] = np.array(colors, dtype=np.float32, order="C")
         if mapped.ndim == 0 or mapped.shape[-1] != 3:
             raise OptionError(f"colors of shape {mapped.shape}: it must be (..., 3)")
-        _apply_in_place(self, mapped.reshape(-1, 3))
+        _apply_in_place(self, mapped.reshape(-1, 3), MOST_THREADS)
         return mapped
 
     def digest(self) -> str:
@@ -144,7 +144,9 @@ class Lut3D:
         return sha256.hexdigest()
 
 
-def apply_lut(lut: Lut3D, pixels: Pixels, *, out: Pixels | None = None) -> Pixels:
+def apply_lut(
+    lut: Lut3D, pixels: Pixels, *, out: Pixels | None = None, threads: int = MOST_THREADS
+) -> Pixels:
     """Map the colors of a picture.
 
     Memory beyond `pixels` and the result does not grow with the picture. A pixel's result
@@ -159,6 +161,7 @@ def apply_lut(lut: Lut3D, pixels: Pixels, *, out: Pixels | None = None) -> Pixel
             stays as it is.
         out: C-contiguous array of the same shape and dtype for the result; `pixels` itself to
             work in place. None makes a new one.
+        threads: Work on so many at most.
 
     Returns:
         The result: `out` or the new array.
@@ -181,7 +184,7 @@ def apply_lut(lut: Lut3D, pixels: Pixels, *, out: Pixels | None = None) -> Pixel
         raise OptionError("out is read-only or not C-contiguous: give a writable, contiguous array")
     elif out is not pixels:
         np.copyto(out, pixels)
-    _apply_in_place(lut, out.reshape(-1, out.shape[2]))
+    _apply_in_place(lut, out.reshape(-1, out.shape[2]), threads)
     return out
 
 
@@ -193,11 +196,11 @@ def _nodes(size: int) -> npt.NDArray[np.float64]:
     return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
 
 
-def _apply_in_place(lut: Lut3D, pixels: Pixels) -> None:
+def _apply_in_place(lut: Lut3D, pixels: Pixels, threads: int) -> None:
     """Map contiguous `pixels`, (N, 3 or 4), strip by strip, on as many threads as are useful."""
     strips = [pixels[start : start + _STRIP] for start in range(0, len(pixels), _STRIP)]
     work = _apply_to_floats if pixels.dtype.kind == "f" else _run
-    threads = min(len(strips), os.cpu_count() or 1, _MAX_THREADS)
+    threads = min(threads, len(strips), os.cpu_count() or 1)
     if threads <= 1:
         for strip in strips:
             work(lut, strip)
@@ -244,7 +247,7 @@ def _run(lut: Lut3D, pixels: Pixels) -> None:
             )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)  # more than threads that apply, each another look
 def _processor(lut: Lut3D, dtype: np.dtype[Any]) -> Any:
     """Return OpenColorIO's CPU processor for `lut`, from `dtype` to `dtype`."""
     import PyOpenColorIO

@@ -30,8 +30,8 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """
     started: list[Daemon] = []
 
-    def start(*arguments: str, folder: Path = tmp_path) -> Daemon:
-        started.append(Daemon(folder, arguments))
+    def start(*arguments: str, folder: Path = tmp_path, threads: int = 1) -> Daemon:
+        started.append(Daemon(folder, arguments, threads))
         return started[-1]
 
     yield start

@@ -99,7 +99,7 @@ def header(verb: str, **fields: Any) -> bytes:
 class Daemon:
     """A daemon in a process of its own."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, arguments: Sequence[str] = (), threads: int = 1) -> None:
         folder.mkdir(exist_ok=True)
         self.state = folder / "state"
         self.output = folder / "output.txt"
@@ -108,7 +108,7 @@ class Daemon:
             "VAE_BALANCE_STATE": str(self.state),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "PYTHONPATH": os.pathsep.join(_SOURCES),
-            "OMP_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": str(threads),
         }
         self._peers: list[Peer] = []
         self.command = [sys.executable, "-m", "vae_balance", "serve", "--device", "cpu", *arguments]

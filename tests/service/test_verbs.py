@@ -292,6 +292,22 @@ def test_each_job_has_a_line_in_the_log(peer: Peer, look: str, daemon: Daemon) -
         assert f" s.{stage.replace(' ', '-')}=" in learned
 
 
+def test_looks_are_the_same_to_the_last_bit_after_a_batch_with_its_single_threads(
+    start_daemon: Callable[..., Daemon],
+    photo: Callable[..., Path],
+    proxy: Floats,
+    tmp_path: Path,
+) -> None:
+    looks = []
+    for photos in [[], [[str(photo("a.png")), str(tmp_path / "out.png"), None]]]:
+        daemon = start_daemon("--keep-alive", "0", folder=tmp_path / str(len(photos)), threads=2)
+        peer = daemon.peer()
+        if photos:
+            assert peer.ask("batch", photos=photos).header["done"] == 1
+        looks.append(peer.ask("learn", [proxy.tobytes()]).header["look"])
+    assert looks[0] == looks[1]
+
+
 def test_a_batch_has_a_line_with_what_all_photos_took(
     peer: Peer, daemon: Daemon, random_model: Path, photo: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -1,9 +1,8 @@
 """Balance many photos: some are read while others are learned from and others written.
 
-Every one of `jobs` threads takes a photo all the way: read, shrink, learn, apply, write. Learning
-happens elsewhere, one look at a time, and the thread waits for it; OpenImageIO, numpy and
-OpenColorIO let the other threads run meanwhile. So all cores are busy, and memory holds at most
-`jobs` photos.
+Every one of `jobs` threads takes a photo all the way: read, shrink, learn, apply, write.
+OpenImageIO, torch, numpy and OpenColorIO let the other threads run meanwhile. So all cores are
+busy, none waits for another in the middle of a photo, and memory holds at most `jobs` photos.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ DONE, FAILED = "done", "failed"
 
 _PHOTO_BYTES = 512 << 20  # what reading and writing a large photo may take
 _MEMORY_SHARE = 4  # use one part in so many of the computer's memory
-_MAX_JOBS = 16  # the one who learns does not feed more
+_MAX_JOBS = 16  # disks do not feed more
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ def run_batch(
 def sensible_jobs() -> int:
     """Return how many photos to have in work at a time on this computer."""
     cores = os.cpu_count() or 1
-    jobs = min(cores + 1, _MAX_JOBS)  # one of them mostly waits for its look
+    jobs = min(cores + 1, _MAX_JOBS)  # one of them mostly waits: for the disk, or for CUDA
     if hasattr(os, "sysconf"):  # not on Windows
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         jobs = min(jobs, memory // _MEMORY_SHARE // _PHOTO_BYTES)
@@ -197,8 +196,6 @@ class _Batch:
         self._learn = learn
         self._keep_going = keep_going
         self._stopped = threading.Event()
-        # Applying uses all cores already, and keeps the tables of a few looks only.
-        self._applying = threading.Lock()
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -286,8 +283,9 @@ class _Batch:
         photo = self._photos[index]
         self._check()
         lut = learned.look.lut
-        with self._applying, timer.stage("apply"):
-            apply_in_profile(lut, picture.pixels, picture.icc_profile, out=picture.pixels)
+        with timer.stage("apply"):
+            pixels, profile = picture.pixels, picture.icc_profile
+            apply_in_profile(lut, pixels, profile, out=pixels, threads=1)
         self._check()
         with timer.stage("write"), self._written_cube(cube, photo, learned):
             make_folder(photo.target.parent)

@@ -1,4 +1,7 @@
-"""The one thread that owns the models: it learns looks, for one client after the other."""
+"""The one thread that owns the models: it learns looks, for one client after the other.
+
+Only on the CPU, a batch learns from single photos in its own threads, which borrow the model.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vae_balance.errors import BalanceError
 from vae_balance.service.jobs import CancelledError, FairQueue, Job, Stages, Task
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from vae_balance.models.registry import Model
     from vae_balance.proxy import Floats
     from vae_balance.service.batch import LearnedLook
+
+T = TypeVar("T")
+# As in `look.learn_look`.
+Progress = Callable[[int, int, str], None]
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +64,16 @@ class Learner:
         return not self._thread.is_alive()
 
     def learn(self, job: Job, proxies: Sequence[Floats]) -> LearnedLook:
-        """Return the look of one photo or a roll of a `batch` request, when it had its turn.
+        """Return the look of one photo or a roll of a `batch` request.
+
+        A roll, and anything on CUDA, is learned when it has its turn. On the CPU the calling thread
+        learns from its photo itself, on one core: several photos beside each other are done sooner
+        than one after the other on all cores. (Looks learned with other numbers of threads differ
+        in the last bits.)
+
+        Args:
+            job: the request.
+            proxies: (224, 224, 3) each, sRGB-encoded, 0..1.
 
         Raises:
             ModelError: no such model, or its files are damaged.
@@ -65,7 +81,7 @@ class Learner:
         """
         from vae_balance.service.batch import LearnedLook
 
-        learned: Future[LearnedLook] = Future()
+        turn: Future[tuple[Look | None, Model]] = Future()
         stages = Stages("queued")
 
         def follow(done: int, total: int, stage: str) -> None:
@@ -74,14 +90,16 @@ class Learner:
 
         def run() -> None:
             try:
-                look, model = self._learn(job, proxies, follow)
-                stages.enter("")
-                learned.set_result(LearnedLook(look, model.info, str(model.device), stages.seconds))
+                turn.set_result(self._learn_or_lend(job, proxies, follow))
             except Exception as error:
-                learned.set_exception(error)
+                turn.set_exception(error)
 
-        self.queue.put(Task(job, run, lambda: learned.set_exception(CancelledError())))
-        return learned.result()
+        self.queue.put(Task(job, run, lambda: turn.set_exception(CancelledError())))
+        look, model = turn.result()
+        if look is None:
+            look = _learn_in_one_thread(job, proxies, model, follow)
+        stages.enter("")
+        return LearnedLook(look, model.info, str(model.device), stages.seconds)
 
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
@@ -127,21 +145,48 @@ class Learner:
             _log.exception("the model cannot be loaded: a defect")
 
     def _learn(
-        self, job: Job, proxies: Sequence[Floats], follow: Callable[[int, int, str], None]
+        self, job: Job, proxies: Sequence[Floats], follow: Progress
     ) -> tuple[Look, Model]:
-        from vae_balance.look import LookOptions, learn_look
+        return self._use(job, follow, lambda model: _learn(job, proxies, model, follow))
 
-        fields = job.fields
-        options = LookOptions(
-            fields["iterations"], fields["strength"], fields["seed"], fields["size"]
-        )
-        look, model = self._shelf.use(
-            fields["model"],
-            lambda model: learn_look(proxies, model, options, follow),
-            lambda: follow(0, options.iterations, "load"),
+    def _learn_or_lend(
+        self, job: Job, proxies: Sequence[Floats], follow: Progress
+    ) -> tuple[Look | None, Model]:
+        import torch
+
+        def work(model: Model) -> Look | None:
+            if job.fields["roll"] or model.device.type != "cpu":
+                return _learn(job, proxies, model, follow)
+            # Asked once, a thread keeps its number; asked after the borrower, it would get his.
+            torch.get_num_threads()
+            return None
+
+        return self._use(job, follow, work)
+
+    def _use(self, job: Job, follow: Progress, work: Callable[[Model], T]) -> tuple[T, Model]:
+        """Return what `work` makes of the model that a request asks for, and the model."""
+        done, model = self._shelf.use(
+            job.fields["model"], work, lambda: follow(0, job.fields["iterations"], "load")
         )
         job.facts |= {"model": model.info.name, "device": model.device}
-        return look, model
+        return done, model
+
+
+def _learn(job: Job, proxies: Sequence[Floats], model: Model, follow: Progress) -> Look:
+    from vae_balance.look import LookOptions, learn_look
+
+    fields = job.fields
+    options = LookOptions(fields["iterations"], fields["strength"], fields["seed"], fields["size"])
+    return learn_look(proxies, model, options, follow)
+
+
+def _learn_in_one_thread(
+    job: Job, proxies: Sequence[Floats], model: Model, follow: Progress
+) -> Look:
+    import torch
+
+    torch.set_num_threads(1)  # of this thread, and of those that have not worked with torch yet
+    return _learn(job, proxies, model, follow)
 
 
 def _proxy(frame: Any, dtype: str, index: int) -> Floats:
