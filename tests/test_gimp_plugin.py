@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vae_balance.proxy import make_proxy
 from vae_balance_protocol import DaemonError, messages
 
 PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"
@@ -20,7 +21,9 @@ sys.path += [str(PLUGINS), str(PLUGINS / "common")]
 
 import catalogs  # noqa: E402
 from vae_balance_gimp import strips, texts, work  # noqa: E402
+from vae_balance_gimp.balancing import learn_picture  # noqa: E402
 from vae_balance_gimp.settings import (  # noqa: E402
+    LAYER,
     LUT_ONLY,
     NEW_LAYER,
     SELECTION,
@@ -157,6 +160,28 @@ def test_a_look_is_learned_from_the_whole_picture_and_tells_its_origin(english):
         "Learning, round 2 of 2...",
     ]
     assert all(0 <= fraction <= 1 for _text, fraction in told)
+
+
+@pytest.mark.parametrize("size", [(300, 227), (227, 300), (224, 224), (1, 9)])
+def test_of_a_layer_only_the_square_is_read_that_its_proxy_is_made_of(size):
+    width, height = size
+    colors = np.random.default_rng(3).random((height, width, 3), np.float32)
+
+    class Pixels:
+        def __init__(self, area):
+            self.area = area or (0, 0, width, height)
+            self.width, self.height = self.area[2:]
+
+    class Layer:
+        def pixels(self, area, selected_only):
+            assert not selected_only
+            return Pixels(area)
+
+    picture, kind = learn_picture(Layer(), LAYER)
+    x, y, columns, rows = picture.area
+    assert columns == rows == min(size)
+    square = colors[y : y + rows, x : x + columns]
+    np.testing.assert_allclose(make_proxy(square, kind), make_proxy(colors, "centre"), atol=1e-6)
 
 
 def test_a_look_comes_back_in_strips_with_progress_to_the_end():
