@@ -50,6 +50,12 @@ def log_file(environ=os.environ, platform=sys.platform):
     return _join(platform, state_folder(environ, platform), "daemon.log")
 
 
+def wake_socket(environ=os.environ, platform=sys.platform):
+    # type: (Mapping[str, str], str) -> str
+    """Return the path of the socket at which systemd may listen to start the daemon."""
+    return _join(platform, state_folder(environ, platform), "wake.socket")
+
+
 def _folder(environ, platform, variable, default):
     # type: (Mapping[str, str], str, str, str) -> str
     """Return the user's folder of one kind; `variable` and `default` are those of XDG."""

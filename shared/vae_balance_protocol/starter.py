@@ -5,6 +5,7 @@ from __future__ import absolute_import
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -25,8 +26,10 @@ if MYPY:
 ARGUMENTS = ["serve", "--by-client"]
 # Nobody answering for that long is taken for dead.
 ATTEMPT_SECONDS = 10.0
-# A process that ends well found another daemon there. If that one was ending, we try once more.
+# A process that ends well found another daemon there, and one that was woken may have been on its
+# way to end: if that one is gone, we try once more.
 _AGAIN_SECONDS = 1.0
+_KNOCK_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 LOG_LINES = 10
 _LOG_TAIL_BYTES = 16 * 1024
@@ -65,7 +68,7 @@ def find_command(environ=os.environ):
 
 def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ):
     # type: (Callable[[float], T], Optional[List[str]], float, Waiting, Mapping[str, str]) -> T
-    """Reach the daemon, starting it when nobody answers.
+    """Reach the daemon, waking or starting it when nobody answers.
 
     Args:
         attempt: called with a time-out in seconds, again and again; raises ConnectionLost as long
@@ -85,7 +88,7 @@ def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ)
     deadline = clock() + timeout
     log_start = log_size(environ)
     process = None  # type: Optional[subprocess.Popen[bytes]]
-    started = 0.0
+    started = clock() - 2 * _AGAIN_SECONDS
     while True:
         status = process.returncode if process else None
         try:
@@ -98,9 +101,11 @@ def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ)
             raise _not_started(
                 "no answer within %d seconds: %s" % (timeout, reason), log_start, environ
             )
-        if process is None or (status == 0 and clock() - started > _AGAIN_SECONDS):
+        on_its_way = process is not None and status is None
+        if not on_its_way and clock() - started > _AGAIN_SECONDS:
             started = clock()
-            process = start_daemon(command or find_command(environ), environ)
+            if not wake_daemon(environ):
+                process = start_daemon(command or find_command(environ), environ)
         if waiting is not None:
             waiting("Starting VAE Balance's daemon: %d s" % (clock() - deadline + timeout))
         time.sleep(_LOOK_SECONDS)
@@ -113,6 +118,25 @@ def _not_started(reason, log_start, environ):
     if log:
         message += "; its log ends:\n%s" % log
     return NotStarted(message, log)
+
+
+def wake_daemon(environ=os.environ):
+    # type: (Mapping[str, str]) -> bool
+    """Knock where systemd listens, which starts the daemon; False where it does not.
+
+    A sandbox that cannot start programs outside of it can do this.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return False
+    knock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        knock.settimeout(_KNOCK_SECONDS)
+        knock.connect(places.wake_socket(environ))
+    except (OSError, IOError):  # nobody listens; or the path is longer than sockets' may be
+        return False
+    finally:
+        knock.close()
+    return True
 
 
 def start_daemon(command, environ=os.environ):

@@ -181,10 +181,12 @@ def test_removing_takes_away_the_start_at_login(home: Path, ran: list[list[str]]
     assert install.main([]) == 0
     unit = home / ".config/systemd/user/vae-balance.service"
     unit.parent.mkdir(parents=True)
-    unit.touch()
+    for file in (unit, unit.with_suffix(".socket")):
+        file.touch()
     assert install.main(["--uninstall"]) == 0
-    assert not unit.exists()
-    assert ["systemctl", "--user", "disable", "--now", "vae-balance.service"] in ran
+    assert not unit.parent.exists()
+    units = ["vae-balance.socket", "vae-balance.service"]
+    assert ["systemctl", "--user", "disable", "--now", *units] in ran
 
 
 def test_a_named_profile_that_is_not_there_is_told(

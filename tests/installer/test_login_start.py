@@ -12,6 +12,7 @@ from click.testing import Result
 
 from vae_balance.installation.login_start import LoginStart, login_start
 from vae_balance.installation.places import Places
+from vae_balance_protocol.places import wake_socket
 
 
 def on_linux(python: str = "/home/anna/env/bin/python") -> LoginStart:
@@ -26,11 +27,30 @@ def test_linux_has_a_unit_of_the_user() -> None:
     assert "WantedBy=default.target" in unit
     assert [" ".join(command.arguments) for command in start.install] == [
         "systemctl --user daemon-reload",
-        "systemctl --user enable --now vae-balance.service",
+        "systemctl --user enable --now vae-balance.socket vae-balance.service",
     ]
     assert " ".join(
         start.before_removal[0].arguments
-    ) == "systemctl --user disable --now vae-balance.service"
+    ) == "systemctl --user disable --now vae-balance.socket vae-balance.service"
+
+
+def test_linux_has_a_socket_that_activates_the_unit_where_clients_knock() -> None:
+    ((file, content),) = on_linux().beside
+    assert str(file) == "/home/anna/.config/systemd/user/vae-balance.socket"
+    socket_unit = content.decode().splitlines()
+    assert f"ListenStream={wake_socket({'HOME': '/home/anna'}, 'linux')}" in socket_unit
+    assert "SocketMode=0600" in socket_unit
+    assert "WantedBy=sockets.target" in socket_unit
+    unit = on_linux().content.decode().splitlines()
+    assert {"Wants=vae-balance.socket", "After=vae-balance.socket"} < set(unit)
+
+
+def test_a_state_folder_too_deep_for_a_socket_gets_a_unit_without() -> None:
+    deep = f"/home/{'a' * 90}"
+    start = login_start(Places({"HOME": deep}, "linux"), PurePosixPath("/usr/bin/python3"), {}, 1)
+    assert start.beside == ()
+    assert b".socket" not in start.content
+    assert start.install[-1].arguments[-2:] == ("--now", "vae-balance.service")
 
 
 def test_nothing_in_a_path_is_taken_for_systemds_own_signs() -> None:
@@ -104,12 +124,13 @@ def test_service_install_and_remove(
     assert result.exit_code == 0
     assert result.output == f"the daemon is started at login: {unit}\n"
     assert unit.exists()
+    assert unit.with_suffix(".socket").exists()
     assert run("service", "install").exit_code == 0  # twice is no harm
     result = run("service", "remove")
     assert result.output == f"the daemon is started at login no more; removed {unit}\n"
     assert not (tmp_path / ".config/systemd").exists()
     assert systemctl.read_text().splitlines()[-2:] == [
-        "--user disable --now vae-balance.service",
+        "--user disable --now vae-balance.socket vae-balance.service",
         "--user daemon-reload",
     ]
     assert run("service", "remove").output == "the daemon is not started at login\n"
@@ -124,7 +145,7 @@ def test_a_system_that_refuses_is_told_with_its_reason_and_nothing_stays(
     assert result.exit_code == 1
     assert "systemctl --user daemon-reload: Failed to connect to bus" in result.stderr
     assert "-m vae_balance serve" in result.stderr
-    assert not (tmp_path / ".config/systemd/user/vae-balance.service").exists()
+    assert not (tmp_path / ".config/systemd").exists()
 
 
 def test_a_system_without_systemd_is_told_so(

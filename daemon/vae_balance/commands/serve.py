@@ -49,8 +49,10 @@ def serve(by_client: bool, **flags: str | None) -> None:
     # longer. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+    from vae_balance.service.activation import heed_knocks
     from vae_balance.service.lifecycle import serve as be_the_daemon
 
+    heed_knocks()
     ended = be_the_daemon(settings, by_client)
     if ended.other is not None:
         pid = f", pid {ended.other}" if ended.other else ""

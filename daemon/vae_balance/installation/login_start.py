@@ -1,16 +1,18 @@
 """Starting the daemon at login: what each system wants to be told, and by which commands.
 
-On Linux it is a systemd user unit, without a socket unit. Socket activation has systemd listen on a
-port of its own before the daemon is there, but clients learn port and token from the connection
-file, which a daemon writes anew at each start: nobody would know where to knock. Starting on
-demand, which activation is for, is what clients do themselves.
+On Linux it is a systemd user unit and a socket unit that activates it. The daemon takes a new port
+and token at each start, so that systemd cannot listen there beforehand; it listens in the state
+folder, where clients knock when no daemon answers. A GIMP in a sandbox, which cannot start programs
+outside of it, gets a daemon so even after the one of the login was stopped.
 """
 
 from __future__ import annotations
 
+import os
 import plistlib
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from xml.sax.saxutils import escape
@@ -18,8 +20,11 @@ from xml.sax.saxutils import escape
 from vae_balance.installation.places import LINUX, MACOS, SERVICE_LABEL, Places
 
 UNIT = "vae-balance.service"
+SOCKET_UNIT = "vae-balance.socket"
 TASK = "VAE Balance"
 _SERVE = ("-m", "vae_balance", "serve")
+# Of the path of a socket, unix(7).
+_LONGEST_SOCKET_PATH = 107
 
 
 class LoginStartError(Exception):
@@ -50,6 +55,7 @@ class LoginStart:
         before_removal: commands to run while the file is still there.
         after_removal: commands to run when it is gone.
         folders: are removed with the file when they are empty.
+        beside: further files, and their content.
     """
 
     file: PurePath
@@ -58,6 +64,7 @@ class LoginStart:
     before_removal: tuple[Command, ...]
     after_removal: tuple[Command, ...] = ()
     folders: tuple[PurePath, ...] = ()
+    beside: tuple[tuple[PurePath, bytes], ...] = ()
 
 
 def login_start(
@@ -85,9 +92,9 @@ def switch_on(start: LoginStart) -> None:
         OSError: the file cannot be written.
         LoginStartError: the system refuses; the file is gone again.
     """
-    file = Path(start.file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(start.content)
+    for file, content in ((start.file, start.content), *start.beside):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_bytes(content)
     try:
         _run_all(start.install)
     except LoginStartError:
@@ -102,6 +109,9 @@ def switch_off(start: LoginStart) -> bool:
         return False
     _run_all(start.before_removal)
     file.unlink()
+    for other, _content in start.beside:
+        with suppress(FileNotFoundError):
+            Path(other).unlink()
     for folder in map(Path, start.folders):
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -129,10 +139,17 @@ def _last_line(text: str) -> str:
 
 
 def _systemd(places: Places, python: PurePath) -> LoginStart:
+    units = [UNIT]
+    beside = []
+    knocked_at = str(places.wake_socket)
+    if len(os.fsencode(knocked_at)) <= _LONGEST_SOCKET_PATH:
+        units.append(SOCKET_UNIT)
+        beside.append((places.login_file.with_name(SOCKET_UNIT), _socket_unit(knocked_at).encode()))
     unit = (
         "[Unit]\n"
         "Description=VAE Balance, which gives photographs their colors back\n"
-        "\n"
+        + ("".join(f"{key}={SOCKET_UNIT}\n" for key in ("Wants", "After")) if beside else "")
+        + "\n"
         "[Service]\n"
         f"ExecStart={_for_systemd((str(python), *_SERVE))}\n"
         "Restart=on-failure\n"
@@ -144,10 +161,30 @@ def _systemd(places: Places, python: PurePath) -> LoginStart:
     return LoginStart(
         places.login_file,
         unit.encode(),
-        install=(_systemctl("daemon-reload"), _systemctl("enable", "--now", UNIT)),
-        before_removal=(Command(("systemctl", "--user", "disable", "--now", UNIT), may_fail=True),),
+        install=(_systemctl("daemon-reload"), _systemctl("enable", "--now", *reversed(units))),
+        before_removal=(
+            # The socket first, or a knock would start again what was just stopped.
+            Command(("systemctl", "--user", "disable", "--now", *reversed(units)), may_fail=True),
+        ),
         after_removal=(Command(("systemctl", "--user", "daemon-reload"), may_fail=True),),
         folders=(places.login_file.parent, places.login_file.parent.parent),  # systemd/user
+        beside=tuple(beside),
+    )
+
+
+def _socket_unit(path: str) -> str:
+    return (
+        "[Unit]\n"
+        "Description=VAE Balance: where clients knock when the daemon does not run\n"
+        "\n"
+        "[Socket]\n"
+        f"ListenStream={path.replace('%', '%%')}\n"
+        "SocketMode=0600\n"
+        "DirectoryMode=0700\n"
+        "RemoveOnStop=yes\n"
+        "\n"
+        "[Install]\n"
+        "WantedBy=sockets.target\n"
     )
 
 

@@ -141,6 +141,7 @@ class Places:
         config: the folder of settings.
         client_file: which command starts the daemon.
         state: the folder of what the daemon leaves.
+        wake_socket: where systemd may listen for clients that want the daemon.
         install_log: the installer's log.
         gimp_folders: folders of GIMP profiles, each with its kind.
         gimp_programs: patterns of GIMP's consoles outside of $PATH.
@@ -179,6 +180,7 @@ class Places:
         self.config = path(protocol_places.config_folder(environ, platform))
         self.client_file = self.config / "client.json"
         self.state = path(protocol_places.state_folder(environ, platform))
+        self.wake_socket = path(protocol_places.wake_socket(environ, platform))
         self.install_log = self.state / "install.log"
         self.gimp_folders = [
             (folder, path(filled(folder.pattern))) for folder in system.gimp_folders
