@@ -149,11 +149,25 @@ def test_what_is_fixed_is_decoded_from_all_answers(model: Model) -> None:
 
 
 @pytest.mark.usefixtures("faulty")
-def test_the_second_round_goes_half_the_way(model: Model) -> None:
+def test_the_second_round_asks_once_and_goes_half_the_way(model: Model) -> None:
     second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds[1]
-    whole = three_answers(second.proxies[0], model)[:4]
-    given = second.moments[0, :4]
-    np.testing.assert_allclose(second.balanced[0, :4], (given + whole) / 2.0, atol=1e-4)
+    answer = answers([second.proxies[0]], model)
+    np.testing.assert_allclose(second.balanced, answer.numpy(), atol=1e-4)
+    with torch.inference_mode():
+        whole = model.vae.decode(answer[:, :4]).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
+    assert np.abs(whole - second.distorted).max() > 0.01
+    np.testing.assert_allclose(second.fixed, (second.distorted + whole) / 2.0, atol=1e-4)
+
+
+def test_a_round_that_finds_little_amiss_changes_nothing_after_one_that_did(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds
+    moved = [float(np.abs(each.fixed - each.distorted).mean()) for each in (first, second)]
+    assert moved[1] < moved[0]
+    monkeypatch.setattr(look, "FAULT", (2.0 * moved[1], 2.0 * moved[1] + 1e-6))
+    *_, second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds
+    np.testing.assert_array_equal(second.fixed, second.distorted)
 
 
 def test_a_photo_that_would_hardly_be_moved_is_left_alone(
@@ -168,17 +182,15 @@ def test_a_photo_that_would_hardly_be_moved_is_left_alone(
 
 def test_half_a_fault_is_corrected_by_half(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     own = proxy()
-    answer = answers([own], model)[:, :4]
     monkeypatch.setattr(look, "FAULT", (0.0, 4.0))
     learned = learn_look([own], model).rounds[0]
     with torch.inference_mode():
-        own_fixed = model.vae.decode(answer).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
-    share = np.abs(own_fixed - learned.distorted).mean() / 4.0
-    assert share > 0.001
-    given, whole = learned.moments[0, :4], three_answers(own, model)[:4]
-    np.testing.assert_allclose(
-        learned.balanced[0, :4], given + share * (whole - given), atol=1e-4
-    )
+        both = torch.cat([answers([own], model), torch.from_numpy(learned.balanced)])
+        decoded = model.vae.decode(both[:, :4]).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
+    share = np.abs(decoded[0] - learned.distorted[0]).mean() / 4.0
+    assert 0.001 < share < 0.9
+    change = share * (decoded[1] - learned.distorted[0])
+    np.testing.assert_allclose(learned.fixed[0], learned.distorted[0] + change, atol=1e-4)
 
 
 def test_a_balancer_that_knows_no_second_opinions_is_asked_once(model: Model) -> None:

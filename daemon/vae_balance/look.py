@@ -9,16 +9,17 @@
 
 Both subimages come out of the decoder, so they line up pixel for pixel; the proxy itself does not.
 
-The balancer is asked three times: about the proxy, and about the proxy as two classical corrections
-leave it. The means it gives are averaged: the mistakes of the answers differ, so that much of each
-cancels. A photo that the balancer would hardly move is taken for a good one and left alone. Every
-further round is one more opinion and counts as one among all: round k goes 1/k of the way.
+In the first round the balancer is asked three times: about the proxy, and about the proxy as two
+classical corrections leave it. The means it gives are averaged: the mistakes of the answers differ,
+so that much of each cancels. Every further round asks once about what is left, and counts as one
+opinion among all: round k goes 1/k of the way. In each round, a photo that the balancer would
+hardly move is taken for a good one and left alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,8 +42,9 @@ ITERATIONS = range(1, 11)
 STRENGTHS = (0.0, 1.5)
 SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 # Mean absolute change of color, of 0..1, by the balancer's answer about the proxy itself: up to the
-# first the photo is left alone, from the second on it is corrected in full. On watched photos this
-# costs 1 % of the correction of damage and spares undamaged photos a third of the change.
+# first the photo is left alone, from the second on it is corrected in full. In the first round, on
+# watched photos, this costs 1 % of the correction of damage and spares undamaged photos a third of
+# the change.
 FAULT = (0.006, 0.02)
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
@@ -86,7 +88,8 @@ class Round:
         moments: (N, 8, 28, 28) of the proxies: 4 means, 4 log-variances.
         balanced: (N, 8, 28, 28) where they were moved.
         distorted: (N, 224, 224, 3) decoded from `moments`, 0..1.
-        fixed: (N, 224, 224, 3) decoded from `balanced`, 0..1.
+        fixed: (N, 224, 224, 3) decoded from `balanced`, 0..1, or as far on the way there from
+            `distorted` as the round goes.
         color_map: learned from `distorted` to `fixed` of all proxies.
     """
 
@@ -130,7 +133,6 @@ def learn_look(
     options = options or LookOptions()
     current = _stack(proxies)
     rounds: list[Round] = []
-    shares = np.ones(len(current), np.float32)
     for done in range(options.iterations):
         if rounds:
             current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
@@ -138,8 +140,7 @@ def learn_look(
         def report(stage: str, done: int = done) -> None:
             progress(done, options.iterations, stage)
 
-        learned, shares = _learn_round(current, model, options, shares, done + 1, report)
-        rounds.append(learned)
+        rounds.append(_learn_round(current, model, options, done + 1, report))
     progress(options.iterations, options.iterations, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
@@ -159,18 +160,13 @@ def _learn_round(
     proxies: Colors,
     model: Model,
     options: LookOptions,
-    shares: Colors,
     number: int,
     progress: Callable[[str], None],
-) -> tuple[Round, Colors]:
-    """Learn round `number`, 1 for the first; return it, and the shares for the next.
-
-    The shares, (N,), are how much of its correction each proxy gets, 0..1: round 1 finds it out.
-    """
-    ask = _ask_three_times if model.latent_balancer.config.second_opinions else _ask_once
+) -> Round:
+    """Learn round `number`, 1 for the first."""
     seen = [
-        ask(proxies[few], model, options.seed, shares[few], number, progress)
-        for few in (slice(i, i + TOGETHER) for i in range(0, len(proxies), TOGETHER))
+        _ask(proxies[i : i + TOGETHER], model, options.seed, number, progress)
+        for i in range(0, len(proxies), TOGETHER)
     ]
     progress("map colors")
     distorted = np.concatenate([few.distorted for few in seen])
@@ -178,30 +174,33 @@ def _learn_round(
     color_map = fit_color_map(distorted, fixed)
     shown = seen[0]
     moments, balanced = _numpy(shown.moments), _numpy(shown.balanced)
-    learned = Round(
-        proxies[:TOGETHER], moments, balanced, shown.distorted, shown.fixed, color_map
-    )
-    return learned, np.concatenate([few.shares for few in seen])
+    return Round(proxies[:TOGETHER], moments, balanced, shown.distorted, shown.fixed, color_map)
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What the networks made of a few proxies; as in `Round`, and the shares for further rounds."""
+    """What the networks made of a few proxies; as in `Round`."""
 
     moments: Tensor
     balanced: Tensor
     distorted: Colors
     fixed: Colors
-    shares: Colors
+
+
+def _ask(
+    proxies: Colors, model: Model, seed: int | None, number: int, progress: Callable[[str], None]
+) -> _Seen:
+    """Ask the balancer about a few proxies, as it was trained to be asked in round `number`."""
+    if not model.latent_balancer.config.second_opinions:
+        return _ask_once(proxies, model, seed, progress)
+    if number == 1:
+        return _ask_three_times(proxies, model, seed, progress)
+    seen = _ask_once(proxies, model, seed, progress)
+    return _go_part_way(seen, _shares(seen.distorted, seen.fixed) / np.float32(number))
 
 
 def _ask_once(
-    proxies: Colors,
-    model: Model,
-    seed: int | None,
-    shares: Colors,
-    number: int,
-    progress: Callable[[str], None],
+    proxies: Colors, model: Model, seed: int | None, progress: Callable[[str], None]
 ) -> _Seen:
     """Take the balancer's word, as the published algorithm does in every round."""
     progress("encode")
@@ -210,16 +209,11 @@ def _ask_once(
     balanced = model.latent_balancer(moments)
     progress("decode")
     distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    return _Seen(moments, balanced, distorted, fixed, shares)
+    return _Seen(moments, balanced, distorted, fixed)
 
 
 def _ask_three_times(
-    proxies: Colors,
-    model: Model,
-    seed: int | None,
-    shares: Colors,
-    number: int,
-    progress: Callable[[str], None],
+    proxies: Colors, model: Model, seed: int | None, progress: Callable[[str], None]
 ) -> _Seen:
     """Average what the balancer says to the proxies and to classical corrections of them."""
     progress("encode")
@@ -227,16 +221,17 @@ def _ask_three_times(
     moments = model.vae.encode(_pixels(np.concatenate([proxies, np.stack(corrected)]), model))
     progress("balance")
     answers = model.latent_balancer(moments).unflatten(0, (-1, len(proxies)))
-    moments = moments[: len(proxies)]
+    moments, balanced = moments[: len(proxies)], answers.mean(dim=0)
     progress("decode")
-    distorted = _decode(model, moments, seed)
-    if number == 1:
-        shares = _shares(distorted, _decode(model, answers[0], seed))
-    given = moments.chunk(2, dim=1)[0]
-    mean, log_variance = answers.mean(dim=0).chunk(2, dim=1)
-    way = torch.from_numpy(shares).to(mean)[:, None, None, None] / number
-    balanced = torch.cat([given + way * (mean - given), log_variance], dim=1)
-    return _Seen(moments, balanced, distorted, _decode(model, balanced, seed), shares)
+    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
+    shares = _shares(distorted, _decode(model, answers[0], seed))
+    return _go_part_way(_Seen(moments, balanced, distorted, fixed), shares)
+
+
+def _go_part_way(seen: _Seen, ways: Colors) -> _Seen:
+    """Draw the fixed colors of N proxies back to the distorted ones; `ways`, (N,), 1 is all."""
+    change = ways[:, None, None, None] * (seen.fixed - seen.distorted)
+    return replace(seen, fixed=seen.distorted + change)
 
 
 def _shares(distorted: Colors, fixed: Colors) -> Colors:
