@@ -147,6 +147,12 @@ def test_targets_are_reached_at_their_bound_and_not_beyond() -> None:
     assert not Target("a", None, 1.0).reached
 
 
+def test_a_figure_that_misses_by_a_hair_does_not_look_like_its_target() -> None:
+    assert Target("a", 1.0043722, 1.0).measured == "1.00437"
+    assert Target("a", 0.9999, 1.0).measured == "1"
+    assert Target("a", 2.51, 2.5).measured == "2.51"
+
+
 def test_the_table_says_what_is_not_reached() -> None:
     rows = [
         Target("speed", 12.0, 30.0, at_most=False, detail="1 / 2 s"),

@@ -41,8 +41,13 @@ class Target:
 
     @property
     def measured(self) -> str:
-        """The figure with its unit."""
-        return "not measured" if self.figure is None else _number(self.figure, self.unit)
+        """The figure with its unit, and with more digits where it misses its bound by a hair."""
+        if self.figure is None:
+            return "not measured"
+        rounded = _number(self.figure, self.unit)
+        if self.reached or rounded != _number(self.bound, self.unit):
+            return rounded
+        return f"{self.figure:.6g} {self.unit}".rstrip()
 
     @property
     def verdict(self) -> str:
