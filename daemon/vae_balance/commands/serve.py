@@ -44,9 +44,8 @@ def serve(by_client: bool, **flags: str | None) -> None:
     from vae_balance_protocol import places
 
     settings = read_settings(Path(places.config_folder()) / FILE_NAME, os.environ, flags)
-    # Threads of torch's that wait for each other are not to keep the cores from those that read
-    # and write photos: on two cores a batch takes 7.2 s instead of 10.0 s then, and learning no
-    # longer. Read when torch is loaded.
+    # Threads of torch's that wait for each other are not to keep the cores from those that apply
+    # looks, read and write: learning takes no longer then. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
     from vae_balance.service.activation import heed_knocks
