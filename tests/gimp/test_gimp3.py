@@ -104,13 +104,17 @@ def results(gimp: Gimp) -> dict[str, str]:
 def write_photos(folder: Path) -> None:
     """Write photos with a cast, in several kinds of files."""
     from vae_balance.sample import SAMPLE, cast
+    from vae_balance.training.damage import random_damage
 
     small = in_yellow_light(picture(80, 100) / 255)
     bytes8, bytes16 = np.uint8(small * 255), np.uint16(small * 65535)
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
-        expired = Image.fromarray(np.uint8(cast(np.asarray(photo) / 255) * 255 + 0.5))
-    expired.save(folder / "tour.png")
+        colors = np.asarray(photo, np.float32) / 255
+    # Each iteration changes it, which the tour waits for: most photos are done after the first.
+    harsh = random_damage(np.random.default_rng(1), "tone", 1.3)(colors)
+    Image.fromarray(np.uint8(harsh * 255 + 0.5)).save(folder / "tour.png")
+    expired = Image.fromarray(np.uint8(cast(colors) * 255 + 0.5))
     expired.crop((0, 100, 512, 420)).save(folder / "astronaut.png")
     write_png16(folder / "deep.png", bytes16)
     for name, gamma in (("adobe.tif", 2.2), ("linear.tif", 1.0)):
