@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the empty home folder of a user whose environment says nothing else."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for variable in os.environ:
+        if variable.startswith(("XDG_", "GIMP", "VAE_BALANCE_")):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small model that does something, if nothing sensible, to colors."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,16 +14,10 @@ from vae_balance_protocol.errors import DaemonError
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(empty_home: Path) -> Iterator[Path]:
     """Return the home folder; end a daemon that the test has started."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for variable in os.environ:
-        if variable.startswith(("XDG_", "GIMP", "VAE_BALANCE_")):
-            monkeypatch.delenv(variable)
-    monkeypatch.setenv("HOME", str(folder))
     connect = Client.connect  # a test may put something else in its place
-    yield folder
+    yield empty_home
     with suppress(DaemonError), connect("test", start=False) as client:
         client.shutdown()
 

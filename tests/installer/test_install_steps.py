@@ -21,18 +21,12 @@ from vae_balance import __version__  # noqa: E402
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty home folder of a user, who has no GIMP but those that a test makes."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for variable in os.environ:
-        if variable.startswith(("XDG_", "GIMP", "VAE_BALANCE_")):
-            monkeypatch.delenv(variable)
-    monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(install, "find_gpu", lambda: None)
     monkeypatch.setattr(install, "sources", lambda build, python: [])
-    return folder
+    return empty_home
 
 
 @pytest.fixture
@@ -206,18 +200,20 @@ def test_a_user_of_flatpak_is_told_what_such_a_gimp_cannot_do(
     assert "-m vae_balance service install" in capsys.readouterr().out
 
 
+def fail_if_checked(command: list[str], **options: object) -> SimpleNamespace:
+    """Stand in for `subprocess.run` of commands that fail where somebody looks."""
+    if options.get("check"):
+        raise subprocess.CalledProcessError(1, command)
+    return SimpleNamespace(returncode=0, stdout="", stderr="")
+
+
 def test_a_failed_download_is_told_in_one_line_and_in_the_log(
     home: Path,
     ran: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(command: list[str], **options: object) -> SimpleNamespace:
-        if options.get("check"):
-            raise subprocess.CalledProcessError(1, command)
-        return SimpleNamespace(returncode=0, stdout="", stderr="")
-
-    monkeypatch.setattr(subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail_if_checked)
     assert install.main([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("install.py: this failed: ")
@@ -233,13 +229,8 @@ def test_an_index_of_pytorch_that_cannot_be_reached_is_told_with_a_way_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(command: list[str], **options: object) -> SimpleNamespace:
-        if options.get("check"):
-            raise subprocess.CalledProcessError(1, command)
-        return SimpleNamespace(returncode=0, stdout="", stderr="")
-
     monkeypatch.setattr(install, "sources", lambda b, python: ["--extra-index-url", b.index])
-    monkeypatch.setattr(subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail_if_checked)
     assert install.main(["--torch", "cuda", "--dry-run"]) == 0
     assert install.main(["--torch", "cpu"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
