@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from programs import shell_script
 
 PROJECT = Path(__file__).parents[1]
 sys.path.append(str(PROJECT / "installer"))
@@ -46,13 +47,6 @@ def ran(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def fake_python(folder: Path, script: str) -> str:
-    path = folder / "python"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 def test_a_python_that_can_make_environments_is_taken() -> None:
     assert environment.choose_python(["no-such-python", sys.executable]) == sys.executable
 
@@ -71,7 +65,7 @@ def test_an_unfit_python_is_refused_with_its_reason(
     tmp_path: Path, script: str, reason: str
 ) -> None:
     with pytest.raises(InstallError, match=reason):
-        environment.choose_python([fake_python(tmp_path, script)])
+        environment.choose_python([str(shell_script(tmp_path / "python", script))])
 
 
 def test_an_environment_is_kept_until_it_must_be_made_anew(tmp_path: Path) -> None:
@@ -81,7 +75,7 @@ def test_an_environment_is_kept_until_it_must_be_made_anew(tmp_path: Path) -> No
     assert environment.make_environment(tmp_path / "env", None) == python
     assert environment.make_environment(tmp_path / "env", sys.executable) == python
     assert note.exists()
-    other = fake_python(tmp_path, "echo 3 12 /usr")
+    other = str(shell_script(tmp_path / "python", "echo 3 12 /usr"))
     assert not environment.is_ready(tmp_path / "env", other)
     python.unlink()
     python.symlink_to(tmp_path / "removed")

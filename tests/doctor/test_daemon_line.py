@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from programs import shell_script
 
 from vae_balance import __version__
 from vae_balance.doctor import running_daemon, trial
@@ -51,10 +52,7 @@ def connection_file(state: Path, port: int, **changes: object) -> Path:
 
 def command(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
     """Let clients start a script instead of the daemon."""
-    path = folder / "program"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("VAE_BALANCE_COMMAND", str(path))
+    monkeypatch.setenv("VAE_BALANCE_COMMAND", str(shell_script(folder / "program", text)))
 
 
 def test_the_daemon_is_started_and_answers(

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from programs import shell_script
 
 from vae_balance import __version__
 from vae_balance.doctor import software
@@ -71,13 +72,6 @@ def client_file(home: Path, *command: str) -> Path:
     return file
 
 
-def script(folder: Path, text: str) -> str:
-    path = folder / "program"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 def test_the_command_of_clients_is_tried(home: Path) -> None:
     client_file(home, sys.executable, "-m", "vae_balance")
     line = software.command_line()
@@ -94,7 +88,7 @@ def test_the_command_of_clients_is_tried(home: Path) -> None:
 def test_a_command_of_another_version_and_one_that_fails_are_red(
     home: Path, text: str, finding: str
 ) -> None:
-    client_file(home, script(home, text))
+    client_file(home, str(shell_script(home / "program", text)))
     line = software.command_line()
     assert line.finding.endswith(finding)
     assert line.mend == AGAIN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from programs import shell_script
 from user import places_of, profile_in
 
 from vae_balance.installation.gimp_profiles import (
@@ -21,12 +22,8 @@ def labels(profiles: list[GimpProfile]) -> list[str]:
 
 
 def fake_gimp(folder: Path, name: str, version: str, then: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
     says = f'case "$*" in *--version*) echo "GNU Image Manipulation Program version {version}";'
-    path.write_text(f"#!/bin/sh\n{says} exit;; esac\n{then}\n")
-    path.chmod(0o755)
-    return path
+    return shell_script(folder / name, f"{says} exit;; esac\n{then}")
 
 
 def test_every_gimp_of_linux_is_found(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from click.testing import Result
+from programs import shell_script
 
 from vae_balance.installation.login_start import LoginStart, login_start
 from vae_balance.installation.places import Places
@@ -106,10 +107,7 @@ def test_windows_has_a_task_of_the_user_without_a_console_and_without_rights() -
 def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a systemctl in place that notes what it is asked; return the note."""
     note = tmp_path / "asked"
-    program = tmp_path / "bin" / "systemctl"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {note}\n')
-    program.chmod(0o755)
+    program = shell_script(tmp_path / "bin" / "systemctl", f'echo "$@" >> {note}')
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -139,8 +137,8 @@ def test_service_install_and_remove(
 def test_a_system_that_refuses_is_told_with_its_reason_and_nothing_stays(
     run: Callable[..., Result], systemctl: Path, tmp_path: Path
 ) -> None:
-    program = tmp_path / "bin/systemctl"
-    program.write_text("#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2; exit 1\n")
+    refusal = "echo 'Failed to connect to bus: No medium found' >&2; exit 1"
+    shell_script(tmp_path / "bin/systemctl", refusal)
     result = run("service", "install")
     assert result.exit_code == 1
     assert "systemctl --user daemon-reload: Failed to connect to bus" in result.stderr

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from programs import shell_script
 
 PROJECT = Path(__file__).parents[2]
 sys.path.append(str(PROJECT / "installer"))
@@ -91,8 +92,7 @@ def test_what_is_configured_for_pip_is_asked_before_the_index_of_pytorch(
     python = tmp_path / "python"
     monkeypatch.setattr(torch_build, "pip", lambda python, *arguments: [str(python)])
     for status, expected in ((0, []), (1, ["--extra-index-url", f"{INDEX}/cpu"])):
-        python.write_text(f"#!/bin/sh\nexit {status}\n")
-        python.chmod(0o755)
+        shell_script(python, f"exit {status}")
         assert torch_build.sources(build, python) == expected
     on_pypi = choose_torch(None, "linux", "x86_64", NEW)
     assert torch_build.sources(on_pypi, tmp_path / "is not asked") == []
@@ -100,14 +100,12 @@ def test_what_is_configured_for_pip_is_asked_before_the_index_of_pytorch(
 
 def test_the_driver_is_asked_for_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     smi = tmp_path / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho NVIDIA H100 80GB HBM3, 550.90.07, 9.0\n")
-    smi.chmod(0o755)
+    shell_script(smi, "echo NVIDIA H100 80GB HBM3, 550.90.07, 9.0")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert find_gpu() == Gpu("NVIDIA H100 80GB HBM3", (550, 90, 7), (9, 0))
     # An older driver, which does not know the field for the generation.
-    smi.write_text(
-        '#!/bin/sh\ncase "$*" in *compute_cap*) exit 2;; esac\necho GeForce GTX 680, 450.80.02\n'
-    )
+    old = 'case "$*" in *compute_cap*) exit 2;; esac\necho GeForce GTX 680, 450.80.02'
+    shell_script(smi, old)
     assert find_gpu() == Gpu("GeForce GTX 680", (450, 80, 2), None)
 
 
