@@ -119,6 +119,7 @@ def test_the_table_has_every_line_of_the_readme(
         "peak memory",
         "daemon: start",
         "daemon: 0.02 megapixels of 8-bit RGBA",
+        "daemon: slowest answer to `status`",
         "daemon: learning a look",
         "daemon: a 0.00166667-megapixel layer",
         "daemon: 2 photos",

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,11 +32,13 @@ from vae_balance.look import learn_look
 from vae_balance.lut import apply_lut
 from vae_balance.models.registry import Model, load_model
 from vae_balance.proxy import make_proxy
+from vae_balance.strips import strips_of
 from vae_balance.targets import Target
 from vae_balance_protocol.client import Client
 
 # The sizes that the targets speak of.
 LAYER_SIZE = 24.0
+HUGE_LAYER_SIZE = 100.0
 SMALL_LAYER_SIZE = 2.0
 BATCH_SIZE = 12.0
 BATCH_PHOTOS = 100
@@ -43,8 +46,8 @@ BATCH_PHOTOS = 100
 # shared are faster now and slower then.
 _BATCH_PARTS = 5
 
-# Rows of a strip, as the plug-ins cut a layer.
-_STRIP_ROWS = 256
+# Into so many a huge layer is cut: 4 MB each, well below the longest frame.
+_HUGE_STRIPS = 100
 # What the daemon does before it can learn, without a daemon around it.
 _IMPORT_AND_LOAD = (
     "import sys; from vae_balance.models.registry import load_model; load_model(*sys.argv[1:])"
@@ -56,7 +59,7 @@ _ONE_BY_ONE = (
 
 
 def measure_daemon(model: Model, scale: float, repeats: int) -> list[Target]:
-    """Measure a daemon that holds `model`: its start, strips, learning, a layer, a batch.
+    """Measure a daemon that holds `model`: start, strips, status, learning, a layer, a batch.
 
     Args:
         model: the networks.
@@ -75,6 +78,7 @@ def measure_daemon(model: Model, scale: float, repeats: int) -> list[Target]:
             client.learn([_proxy().tobytes()], model=str(model.info.folder))  # warm from here on
             rows += [
                 _measure_strips(model, client, LAYER_SIZE * scale, repeats),
+                _measure_status(model, client, environ, HUGE_LAYER_SIZE * scale),
                 _measure_learning(model, client, repeats),
                 _measure_layer(model, client, SMALL_LAYER_SIZE * scale, repeats),
                 _measure_batch(
@@ -133,6 +137,34 @@ def _measure_strips(model: Model, client: Client, megapixels: float, repeats: in
     )
 
 
+def _measure_status(
+    model: Model, client: Client, environ: dict[str, str], megapixels: float
+) -> Target:
+    """Ask for the status again and again while another client has a huge layer applied."""
+    look = client.learn([_proxy().tobytes()], model=str(model.info.folder))["look"]
+    strip = _layer(megapixels / _HUGE_STRIPS)
+    height, width = strip.shape[:2]
+    strips = ((number * height, height, strip.data) for number in range(_HUGE_STRIPS))
+
+    def apply() -> None:
+        with Client.connect("benchmark", start=False, environ=environ) as other:
+            for _ in other.apply_strips(look, strips, width, 4, "u8"):
+                pass
+
+    slowest = 0.0
+    with ThreadPoolExecutor(1) as thread:
+        applied = thread.submit(apply)
+        while not applied.done():
+            slowest = max(slowest, seconds_of(client.status))
+        applied.result()
+    return Target(
+        f"daemon: slowest answer to `status` while {megapixels:g} megapixels are applied",
+        1e3 * slowest,
+        50.0,
+        "ms",
+    )
+
+
 def _measure_learning(model: Model, client: Client, repeats: int) -> Target:
     """Compare what a client waits for `learn` with what the daemon says its stages took."""
     proxy = _proxy().tobytes()
@@ -154,7 +186,7 @@ def _measure_layer(model: Model, client: Client, megapixels: float, repeats: int
     height, width = layer.shape[:2]
 
     def correct() -> None:
-        proxy = client.make_proxy(_strips(layer), width, height, 4, "u8")
+        proxy = client.make_proxy(strips_of(layer), width, height, 4, "u8")
         look = client.learn([proxy], model=str(model.info.folder))["look"]
         _balanced(client, look, layer)
 
@@ -213,15 +245,9 @@ def balance_one_by_one(model: str, device: str, folder: str, out: str) -> float:
 
 def _balanced(client: Client, look: str, layer: Photo8) -> Photo8:
     balanced = np.empty_like(layer)
-    for first, rows, pixels in client.apply_strips(look, _strips(layer), layer.shape[1], 4, "u8"):
+    for first, rows, pixels in client.apply_strips(look, strips_of(layer), layer.shape[1], 4, "u8"):
         balanced[first : first + rows] = np.frombuffer(pixels, np.uint8).reshape(rows, -1, 4)
     return balanced
-
-
-def _strips(layer: Photo8) -> Iterator[tuple[int, int, memoryview]]:
-    for first in range(0, len(layer), _STRIP_ROWS):
-        strip = layer[first : first + _STRIP_ROWS]
-        yield first, len(strip), strip.data
 
 
 def _layer(megapixels: float) -> Photo8:

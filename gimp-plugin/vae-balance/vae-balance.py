@@ -72,7 +72,7 @@ def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
     )
     procedure.add_int_argument(
         "iterations", _("_Iterations"),
-        _("How often the picture is looked at again; more rounds correct stronger faults"),
+        _("How often the picture is looked at; a further round corrects what the last has left"),
         *ITERATIONS, 1, _BOTH,
     )  # fmt: skip
     procedure.add_double_argument(

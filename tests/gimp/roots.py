@@ -57,6 +57,11 @@ class RootError(Exception):
     """A root cannot be built here; the message says why."""
 
 
+def chosen_suites() -> list[str]:
+    """Return the suites to test with: $GIMP_TEST_SUITES, or those of GIMP 3.0 and 2.10."""
+    return os.environ.get("GIMP_TEST_SUITES", "trixie bullseye").split()
+
+
 def check_host() -> None:
     """Check that this machine can build roots, and install debootstrap if that is all it lacks.
 

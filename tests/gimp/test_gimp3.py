@@ -1,13 +1,12 @@
 """The plug-in in a real GIMP 3, with the real daemon; `roots.py` builds the GIMP.
 
-GIMP_TEST_SUITES names the Debian suites to test with: trixie for GIMP 3.0, which is the default,
-and sid for GIMP 3.2; "trixie sid" is both. (bullseye has GIMP 2.10, see test_gimp210.py.)
+GIMP_TEST_SUITES names the Debian suites to test with: trixie for GIMP 3.0, sid for GIMP 3.2, and
+bullseye for GIMP 2.10 (test_gimp210.py). The default is "trixie bullseye".
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -28,9 +27,7 @@ from plugin_folder import install
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-SUITES = [
-    suite for suite in os.environ.get("GIMP_TEST_SUITES", "trixie").split() if suite != "bullseye"
-]
+SUITES = [suite for suite in roots.chosen_suites() if suite != "bullseye"]
 CASES = re.findall(r"^def (case_\w+)", (HERE / "cases.py").read_text(encoding="utf-8"), re.M)
 CASES += [
     f"case_precision_{kind}_{curve}"

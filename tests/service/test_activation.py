@@ -19,7 +19,7 @@ from vae_balance_protocol.client import Client
 from vae_balance_protocol.places import wake_socket
 from vae_balance_protocol.starter import wake_daemon
 
-pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="systemd is Linux's")
+pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no sockets of Unix here")
 
 # What systemd does with the process of a unit that has a socket, sd_listen_fds(3).
 LAUNCHER = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +12,10 @@ from vae_balance.errors import BalanceError
 from vae_balance_protocol import DaemonError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from vae_balance.images import Photo
 
 SUBJECT = "a photo"
 BEFORE, AFTER, PAIR, LOOK = "before.png", "after.png", "before-after.png", "look.cube"
-_STRIP_ROWS = 256
 
 
 def photo_line(folder: Path) -> Line:
@@ -67,12 +62,13 @@ def balance(photo: Photo) -> tuple[Photo, bytes, str]:
     """
     import numpy as np
 
+    from vae_balance.strips import strips_of
     from vae_balance_protocol.client import Client
 
     height, width, channels = photo.pixels.shape
     form = (channels, "u8", photo.icc_profile)
     with Client.connect("vae-balance doctor") as client:
-        strips = list(_strips(photo.pixels))
+        strips = list(strips_of(photo.pixels))
         proxy = client.make_proxy(strips, width, height, *form)
         learned = client.learn([proxy], title="self-check")
         applied = client.apply_strips(learned["look"], strips, width, *form)
@@ -80,12 +76,6 @@ def balance(photo: Photo) -> tuple[Photo, bytes, str]:
         cube = client.export(learned["look"], "cube")
     balanced = np.frombuffer(pixels, np.uint8).reshape(height, width, channels)
     return replace(photo, pixels=balanced), cube, str(learned["device"])
-
-
-def _strips(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int, bytes]]:
-    for first in range(0, len(pixels), _STRIP_ROWS):
-        strip = pixels[first : first + _STRIP_ROWS]
-        yield first, len(strip), strip.tobytes()
 
 
 def _distance(photo: Photo, other: Photo) -> float:

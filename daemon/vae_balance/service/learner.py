@@ -22,14 +22,12 @@ from vae_balance_protocol import Malformed
 from vae_balance_protocol.messages import MALFORMED, PROXY_SIZE
 
 if TYPE_CHECKING:
-    from vae_balance.look import Look
+    from vae_balance.look import Look, Progress
     from vae_balance.models.registry import Model
     from vae_balance.proxy import Floats
     from vae_balance.service.batch import LearnedLook
 
 T = TypeVar("T")
-# As in `look.learn_look`.
-Progress = Callable[[int, int, str], None]
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +145,7 @@ class Learner:
     def _learn(
         self, job: Job, proxies: Sequence[Floats], follow: Progress
     ) -> tuple[Look, Model]:
-        return self._use(job, follow, lambda model: _learn(job, proxies, model, follow))
+        return self._use(job, follow, lambda model: _look_of(job, proxies, model, follow))
 
     def _learn_or_lend(
         self, job: Job, proxies: Sequence[Floats], follow: Progress
@@ -156,7 +154,7 @@ class Learner:
 
         def work(model: Model) -> Look | None:
             if job.fields["roll"] or model.device.type != "cpu":
-                return _learn(job, proxies, model, follow)
+                return _look_of(job, proxies, model, follow)
             # Asked once, a thread keeps its number; asked after the borrower, it would get his.
             torch.get_num_threads()
             return None
@@ -172,7 +170,7 @@ class Learner:
         return done, model
 
 
-def _learn(job: Job, proxies: Sequence[Floats], model: Model, follow: Progress) -> Look:
+def _look_of(job: Job, proxies: Sequence[Floats], model: Model, follow: Progress) -> Look:
     from vae_balance.look import LookOptions, learn_look
 
     fields = job.fields
@@ -186,7 +184,7 @@ def _learn_in_one_thread(
     import torch
 
     torch.set_num_threads(1)  # of this thread, and of those that have not worked with torch yet
-    return _learn(job, proxies, model, follow)
+    return _look_of(job, proxies, model, follow)
 
 
 def _proxy(frame: Any, dtype: str, index: int) -> Floats:
