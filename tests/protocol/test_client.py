@@ -284,11 +284,11 @@ def test_who_says_something_now_and_then_is_not_silent(
     def slowly(daemon: FakeDaemon, header: Header, frames: list[bytes]) -> None:
         request = list(daemon.waiting)[-1]
         progress: list[Reply] = [("progress", {"stage": "load", "done": 0, "total": 1}, [])]
-        for count in range(1, 8):
-            daemon.after(0.1 * count, lambda: daemon.finish(request, progress))
-        daemon.after(0.8, lambda: daemon.finish(request, result(b"x", look=LOOK)))
+        for count in range(1, 12):
+            daemon.after(0.2 * count, lambda: daemon.finish(request, progress))
+        daemon.after(2.4, lambda: daemon.finish(request, result(b"x", look=LOOK)))
 
-    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 2.0)
     monkeypatch.setattr(client_module, "_WAIT_SECONDS", 0.02)
     daemon.handlers["export"] = slowly
     assert client.export(LOOK, "cube") == b"x"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -296,24 +297,32 @@ def test_fifty_clients_at_once(daemon: Daemon) -> None:
             peer.close()
 
 
-def slowest_status(peer: Peer, until: Callable[[], bool]) -> float:
-    slowest = 0.0
-    while not until():
-        began = time.monotonic()
-        peer.ask("status")
-        slowest = max(slowest, time.monotonic() - began)
-        time.sleep(0.005)
-    return slowest
+def check_that_status_is_quick(daemon: Daemon, peer: Peer, work: Callable[[Any], None]) -> None:
+    """Ask for the status all the time while a client works.
+
+    A machine may stall as a whole now and then: what the daemon is at fault for comes every time.
+    """
+    slowest = [slowest_status(daemon, peer, work)]
+    while slowest[-1] >= STATUS_SECONDS and len(slowest) < 3:
+        slowest.append(slowest_status(daemon, peer, work))
+    assert slowest[-1] < STATUS_SECONDS, slowest
 
 
-def in_strips(daemon: Daemon, work: Callable[[Any], None]) -> threading.Thread:
+def slowest_status(daemon: Daemon, peer: Peer, work: Callable[[Any], None]) -> float:
     def run() -> None:
         with daemon.client() as client:
             work(client)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+    slowest = 0.0
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(run)
+        while not working.done():
+            began = time.monotonic()
+            peer.ask("status")
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.005)
+        working.result()
+    return slowest
 
 
 @pytest.fixture
@@ -328,8 +337,7 @@ def test_status_is_quick_while_100_megapixels_are_applied(
         strips = ((100 * number, 100, megapixel) for number in range(100))
         assert sum(1 for _ in client.apply_strips(look, strips, 10_000, 3, "u8")) == 100
 
-    thread = in_strips(daemon, work)
-    assert slowest_status(peer, lambda: not thread.is_alive()) < STATUS_SECONDS
+    check_that_status_is_quick(daemon, peer, work)
 
 
 def test_status_is_quick_while_100_megapixels_are_shrunk(
@@ -339,8 +347,7 @@ def test_status_is_quick_while_100_megapixels_are_shrunk(
         strips = ((100 * number, 100, megapixel) for number in range(100))
         assert len(client.make_proxy(strips, 10_000, 10_000, 3, "u8")) == 224 * 224 * 12
 
-    thread = in_strips(daemon, work)
-    assert slowest_status(peer, lambda: not thread.is_alive()) < STATUS_SECONDS
+    check_that_status_is_quick(daemon, peer, work)
 
 
 def test_status_is_quick_while_looks_are_learned_and_read(daemon: Daemon, peer: Peer) -> None:
@@ -357,5 +364,4 @@ def test_status_is_quick_while_looks_are_learned_and_read(daemon: Daemon, peer: 
             if answer.type == "result":
                 ended.add(answer.request)
 
-    thread = in_strips(daemon, work)
-    assert slowest_status(peer, lambda: not thread.is_alive()) < STATUS_SECONDS
+    check_that_status_is_quick(daemon, peer, work)
