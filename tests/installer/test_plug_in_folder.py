@@ -82,11 +82,24 @@ def test_what_was_interrupted_is_cleared_away(
     profile: GimpProfile, files: dict[str, Path]
 ) -> None:
     plug_in.install(profile, files, "1.0")
+    (plug_in.folder_of(profile) / "my look.cube").touch()
     plug_in.folder_of(profile).rename(profile.folder / ".vae-balance.old")
     (profile.folder / ".vae-balance.partial").mkdir()
     plug_in.install(profile, files, "1.0")
     assert plug_in.is_current(profile, files, "1.0")
+    assert (plug_in.folder_of(profile) / "my look.cube").exists()
     assert [path.name for path in profile.folder.iterdir()] == ["plug-ins"]
+
+
+def test_removing_after_an_interruption_leaves_nothing_but_files_of_the_users(
+    profile: GimpProfile, files: dict[str, Path]
+) -> None:
+    plug_in.install(profile, files, "1.0")
+    (plug_in.folder_of(profile) / "my look.cube").touch()
+    plug_in.folder_of(profile).rename(profile.folder / ".vae-balance.old")
+    (profile.folder / ".vae-balance.partial").mkdir()
+    list(plug_in.remove(profile))
+    assert content(profile.folder) == {"plug-ins/vae-balance/my look.cube": ""}
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "not executable"])

@@ -67,9 +67,8 @@ def install(profile: GimpProfile, files: dict[str, Path], version: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    _clear_up(profile)
     partial, old = profile.folder / _PARTIAL, profile.folder / _OLD
-    for leftover in (partial, old):  # of an installation that was interrupted
-        shutil.rmtree(leftover, ignore_errors=True)
     for name, source in files.items():
         target = partial / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +94,7 @@ def remove(profile: GimpProfile) -> Iterator[Path]:
 
     What the installer did not put into the plug-in's folder stays there.
     """
+    yield from _clear_up(profile)
     place = folder_of(profile)
     manifest = read_manifest(profile)
     if manifest is not None:
@@ -114,10 +114,6 @@ def remove(profile: GimpProfile) -> Iterator[Path]:
         _remove_empty_folders(own)
         if not own.exists():
             yield own
-    for leftover in (profile.folder / _PARTIAL, profile.folder / _OLD):
-        if leftover.exists():
-            shutil.rmtree(leftover, ignore_errors=True)
-            yield leftover
 
 
 def folder_of(profile: GimpProfile) -> Path:
@@ -161,6 +157,17 @@ def misplaced(profile: GimpProfile) -> list[Path]:
     deeper = profile.plug_ins.glob(f"*/*/{PROGRAM}")
     right = folder_of(profile)
     return sorted(path for path in [*found, *deeper] if path.parent != right)
+
+
+def _clear_up(profile: GimpProfile) -> list[Path]:
+    """Clear up after an installation that was interrupted; return what is gone."""
+    place, old = folder_of(profile), profile.folder / _OLD
+    if old.exists() and not place.exists():  # it may hold files that are nobody's
+        old.rename(place)
+    leftovers = [path for path in (profile.folder / _PARTIAL, old) if path.exists()]
+    for leftover in leftovers:
+        shutil.rmtree(leftover, ignore_errors=True)
+    return leftovers
 
 
 def _strangers(profile: GimpProfile) -> list[Path]:
