@@ -3,8 +3,8 @@
     python3 tests/gimp/roots.py build trixie /var/tmp/gimp-3.0
     python3 tests/gimp/roots.py run /var/tmp/gimp-3.0 --io /var/tmp/io -- gimp-console --version
 
-Tests take `cached(SUITE, PACKAGES)`. Needs root rights, debootstrap and apt's configuration of a
-Debian, of which the mirror is read. Standard library only.
+Tests take `gimp_3(SUITE)` or `cached(SUITE, PACKAGES)`. Needs root rights, debootstrap and apt's
+configuration of a Debian, of which the mirror is read. Standard library only.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ class RootError(Exception):
 def chosen_suites() -> list[str]:
     """Return the suites to test with: $GIMP_TEST_SUITES, or those of GIMP 3.0 and 2.10."""
     return os.environ.get("GIMP_TEST_SUITES", "trixie bullseye").split()
+
+
+def gimp_3_suites() -> list[str]:
+    """Return those of the chosen suites that have a GIMP 3."""
+    return [suite for suite in chosen_suites() if suite != "bullseye"]
+
+
+def gimp_3(suite: str) -> Path:
+    """Return a root with GIMP 3, a screen in memory and what drives a window; see `cached`."""
+    return cached(suite, (*GIMP_3, *WINDOW))
 
 
 def check_host() -> None:

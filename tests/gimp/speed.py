@@ -30,7 +30,7 @@ def main() -> int:
     """Measure; return 0 if the targets are reached."""
     suite = sys.argv[1] if len(sys.argv) > 1 else "trixie"
     roots.check_host()
-    root = roots.cached(suite, (*roots.GIMP_3, *roots.WINDOW))
+    root = roots.gimp_3(suite)
     with tempfile.TemporaryDirectory() as folder:
         io = Path(folder)
         plug_ins = io / "profile" / "plug-ins"

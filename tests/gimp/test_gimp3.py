@@ -27,7 +27,7 @@ from plugin_folder import install
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-SUITES = [suite for suite in roots.chosen_suites() if suite != "bullseye"]
+SUITES = roots.gimp_3_suites()
 CASES = re.findall(r"^def (case_\w+)", (HERE / "cases.py").read_text(encoding="utf-8"), re.M)
 CASES += [
     f"case_precision_{kind}_{curve}"
@@ -71,7 +71,7 @@ def gimp(
     request: pytest.FixtureRequest, debian_host: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gimp]:
     """Return a GIMP with the plug-in, and with a daemon as soon as that asks for one."""
-    root = roots.cached(request.param, (*roots.GIMP_3, *roots.WINDOW))
+    root = roots.gimp_3(request.param)
     io = tmp_path_factory.mktemp("io")
     install("3.0", io / "profile" / "plug-ins")
     write_photos(io)

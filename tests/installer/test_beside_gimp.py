@@ -26,7 +26,7 @@ from vae_balance import __version__  # noqa: E402
 
 USER, HOME = 1000, "/io/home"
 VERSIONS = {"trixie": "3.0", "sid": "3.2"}
-SUITES = [name for name in roots.chosen_suites() if name in VERSIONS]
+SUITES = roots.gimp_3_suites()
 # A network with nothing but this computer; processes that stay behind are ended.
 ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc"]
 WITH_LOOPBACK = 'ip link set lo up; exec "$@"'
@@ -46,7 +46,7 @@ def results(
         pytest.skip(f"no real GIMP here: {error}")
     if Path(sys.base_prefix) == Path("/usr"):
         pytest.skip("the system's own Python cannot be taken along into another Debian")
-    root = roots.cached(request.param, (*roots.GIMP_3, *roots.WINDOW))
+    root = roots.gimp_3(request.param)
     io = tmp_path_factory.mktemp("io")
     shutil.copytree(PROJECT, io / "checkout", ignore=shutil.ignore_patterns(*NOT_COPIED))
     copy_python(Path(sys.base_prefix), io / "python")

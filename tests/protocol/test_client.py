@@ -441,8 +441,10 @@ def test_the_token_is_in_no_error(daemon: FakeDaemon, client: Client) -> None:
 
 
 SCRIPT = """
-import os, signal, sys
+import signal, sys
 from vae_balance_protocol.client import Client
+# Where a shell has started the tests in the background, Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Client.connect("interrupted", start=False) as client:
     print("ready")
     sys.stdout.flush()
