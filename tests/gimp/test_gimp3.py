@@ -43,6 +43,23 @@ cat /dev/zero > /io/small/ballast 2>/dev/null || true
 exec "$@"
 """
 
+# Writes a picture with two layers, both selected.
+WRITE_LAYERS = """
+from gi.repository import Gimp, Gio
+def file(name): return Gio.File.new_for_path("/io/" + name)
+image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, file("photo.png"))
+image.insert_layer(image.get_layers()[0].copy(), None, 0)
+image.set_selected_layers(image.get_layers())
+Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, image, file("several.xcf"), None)
+"""
+# Tells which of them were balanced.
+READ_LAYERS = """
+from gi.repository import Gimp, Gio
+file = Gio.File.new_for_path("/io/several.xcf")
+image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, file)
+print("BALANCED", [layer.get_parasite("vae-balance") is not None for layer in image.get_layers()])
+"""
+
 
 @dataclass(frozen=True)
 class Gimp:
@@ -188,10 +205,22 @@ def test_the_examples_of_the_documentation_run(gimp: Gimp) -> None:
         balanced.unlink()
 
 
-@pytest.mark.parametrize("language", ["en_US", "de_DE"])
-def test_a_tour_through_the_dialogs(gimp: Gimp, language: str) -> None:
-    """Its screenshots stay in the test's folder, which pytest keeps."""
+def tour(gimp: Gimp, kind: str) -> None:
+    """Go through dialogs; the screenshots stay in the test's folder, which pytest keeps."""
     for name in ("window.py", "tour.py"):
         shutil.copy(HERE / name, gimp.io)
-    output = gimp.run("python3", "/io/tour.py", language)
+    output = gimp.run("python3", "/io/tour.py", kind)
     assert "TOUR OK" in output, output
+
+
+@pytest.mark.parametrize("language", ["en_US", "de_DE"])
+def test_a_tour_through_the_dialogs(gimp: Gimp, language: str) -> None:
+    tour(gimp, language)
+
+
+def test_several_layers_are_balanced_in_one_step_to_undo(gimp: Gimp) -> None:
+    for name, script in (("write_layers.py", WRITE_LAYERS), ("read_layers.py", READ_LAYERS)):
+        (gimp.io / name).write_text(script)
+    python_in_gimp(gimp, "write_layers.py")
+    tour(gimp, "several")
+    assert "BALANCED [True, True]" in python_in_gimp(gimp, "read_layers.py")

@@ -1,6 +1,7 @@
 """A tour of the plug-in in a real window; runs inside a root, leaves screenshots in /io/shots.
 
     python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
+    python3 tour.py several       # /io/several.xcf, of which two layers are selected
 
 Opens a photo, cancels at work, chooses the menu entry again, moves iterations, waits for the
 preview, saves, resets and loads settings, presses OK, undoes, repeats, shows the filter again, and
@@ -134,6 +135,19 @@ def cancel(window: Window) -> None:
     assert not window.is_changed(), "the image changed in spite of Cancel"
 
 
+def several(window: Window) -> None:
+    """Balance the selected layers at once, undo, do it again, and save the picture."""
+    dialog = open_entry(window, 1, "VAE Balance")
+    preview(window, dialog)
+    press(window, dialog, "alt+b", "VAE Balance")
+    for key, changed in (("ctrl+z", False), ("ctrl+f", True), ("ctrl+s", False)):
+        window.wait_changed(not changed)
+        until(lambda: running() == [], 30, "the end of the work")
+        window.focus(window.main)
+        window.key(key)
+    window.wait_changed(False)
+
+
 def look(window: Window, language: str) -> None:
     """Take a picture of the menu and of each dialog in another language."""
     for number, title in zip((1, 0), TITLES[language], strict=True):  # the first starts the daemon
@@ -144,12 +158,15 @@ def look(window: Window, language: str) -> None:
 
 
 def main() -> None:
-    """Run the tour, or look around in another language."""
-    language = sys.argv[1] if len(sys.argv) > 1 else "en_US"
+    """Run the tour, or look around in another language, or at several layers."""
+    kind = sys.argv[1] if len(sys.argv) > 1 else "en_US"
+    language = kind if kind in TITLES else "en_US"
     Path(SHOTS).mkdir(exist_ok=True)
-    window = Window("/io/tour.png", language)
+    window = Window("/io/several.xcf" if kind == "several" else "/io/tour.png", language)
     try:
-        if language == "en_US":
+        if kind == "several":
+            several(window)
+        elif language == "en_US":
             cancel(window)
             tour(window)
         else:
