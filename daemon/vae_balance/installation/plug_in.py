@@ -163,6 +163,7 @@ def _clear_up(profile: GimpProfile) -> list[Path]:
     """Clear up after an installation that was interrupted; return what is gone."""
     place, old = folder_of(profile), profile.folder / _OLD
     if old.exists() and not place.exists():  # it may hold files that are nobody's
+        profile.plug_ins.mkdir(exist_ok=True)
         old.rename(place)
     leftovers = [path for path in (profile.folder / _PARTIAL, old) if path.exists()]
     for leftover in leftovers:
