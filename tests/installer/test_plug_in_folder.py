@@ -78,28 +78,38 @@ def test_an_upgrade_leaves_nothing_of_the_old_one_but_files_of_the_users(
     assert [path.name for path in profile.folder.iterdir()] == ["plug-ins"]
 
 
-def test_what_was_interrupted_is_cleared_away(
-    profile: GimpProfile, files: dict[str, Path]
-) -> None:
+@pytest.fixture
+def interrupted(profile: GimpProfile, files: dict[str, Path]) -> GimpProfile:
+    """Return a profile as an installation leaves it that ends between its last two steps."""
     plug_in.install(profile, files, "1.0")
     (plug_in.folder_of(profile) / "my look.cube").touch()
     plug_in.folder_of(profile).rename(profile.folder / ".vae-balance.old")
     (profile.folder / ".vae-balance.partial").mkdir()
-    plug_in.install(profile, files, "1.0")
-    assert plug_in.is_current(profile, files, "1.0")
-    assert (plug_in.folder_of(profile) / "my look.cube").exists()
-    assert [path.name for path in profile.folder.iterdir()] == ["plug-ins"]
+    return profile
+
+
+def test_what_was_interrupted_is_cleared_away(
+    interrupted: GimpProfile, files: dict[str, Path]
+) -> None:
+    plug_in.install(interrupted, files, "1.0")
+    assert plug_in.is_current(interrupted, files, "1.0")
+    assert (plug_in.folder_of(interrupted) / "my look.cube").exists()
+    assert [path.name for path in interrupted.folder.iterdir()] == ["plug-ins"]
+
+
+def test_an_interrupted_installation_is_put_back_where_the_plug_ins_folder_has_gone(
+    interrupted: GimpProfile, files: dict[str, Path]
+) -> None:
+    interrupted.plug_ins.rmdir()
+    plug_in.install(interrupted, files, "1.0")
+    assert (plug_in.folder_of(interrupted) / "my look.cube").exists()
 
 
 def test_removing_after_an_interruption_leaves_nothing_but_files_of_the_users(
-    profile: GimpProfile, files: dict[str, Path]
+    interrupted: GimpProfile,
 ) -> None:
-    plug_in.install(profile, files, "1.0")
-    (plug_in.folder_of(profile) / "my look.cube").touch()
-    plug_in.folder_of(profile).rename(profile.folder / ".vae-balance.old")
-    (profile.folder / ".vae-balance.partial").mkdir()
-    list(plug_in.remove(profile))
-    assert content(profile.folder) == {"plug-ins/vae-balance/my look.cube": ""}
+    list(plug_in.remove(interrupted))
+    assert content(interrupted.folder) == {"plug-ins/vae-balance/my look.cube": ""}
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "not executable"])
