@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,19 +12,16 @@ from PIL import Image
 from skimage.color import deltaE_ciede94, rgb2lab
 
 from vae_balance.cube import write_cube
-from vae_balance.errors import ModelError, OptionError
+from vae_balance.errors import ModelError
 from vae_balance.hald import write_hald
 from vae_balance.latent_balancer import LatentBalancer
 from vae_balance.lut import Lut3D
 from vae_balance.training.checkpoint import read_log
-from vae_balance.training.damage import undamaged
 from vae_balance.training.lab import cie94, srgb_to_lab
-from vae_balance.training.photos import PhotoPool, read_split
 from vae_balance.training.train_balancer import (
     BalancerTraining,
     damage_source,
     gaussian_kl,
-    make_batch,
     smooth_map,
     train_balancer,
 )
@@ -161,32 +157,6 @@ def test_training_goes_on_from_another_latent_balancer(
     moments = torch.rand(1, 8, 28, 28)
     trained, given = (LatentBalancer.load_folder(f) for f in (run.out / "latent_balancer", start))
     torch.testing.assert_close(trained(moments), given(moments), atol=1e-2, rtol=1e-2)
-
-
-@pytest.mark.parametrize(("view", "least"), [(32, 0.6), (112, 0.6), (224, 0.875), (256, 1.0)])
-def test_no_view_is_cut_so_small_that_it_would_be_enlarged(
-    balancer_run: BalancerTraining, monkeypatch: pytest.MonkeyPatch, view: int, least: float
-) -> None:
-    asked: list[tuple[float, float]] = []
-
-    def cut(photo: object, rng: object, size: int, sides: tuple[float, float], angle: float) -> Any:
-        asked.append(sides)
-        return np.zeros((size, size, 3), np.float32)
-
-    monkeypatch.setattr("vae_balance.training.train_balancer.random_view", cut)
-    run = replace(balancer_run, view=view)
-    pool = PhotoPool(read_split(run.photos).training)
-    batch = make_batch(pool, run, lambda rng: undamaged(), np.random.default_rng(0))
-    assert batch.damaged.shape == (4, 3, view, view)
-    assert asked == [(least, 1.0)] * 2
-
-
-@pytest.mark.parametrize("view", [0, 100, 272])
-def test_a_view_that_the_networks_cannot_halve_is_refused(
-    balancer_run: BalancerTraining, view: int
-) -> None:
-    with pytest.raises(OptionError, match=rf"view {view}: must be a multiple of 16, 32 to 256"):
-        replace(balancer_run, view=view)
 
 
 def test_the_users_luts_are_drawn_as_damage(tmp_path: Path) -> None:

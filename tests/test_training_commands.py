@@ -72,9 +72,8 @@ def test_options_of_training_become_its_settings(
 ) -> None:
     options = ("--steps", 7, "--batch", 3, "--seed", 9, "--learning-rate", 0.5, "--device", "cpu")
     paths = ("--photos", tmp_path, "--vae", random_model / "vae", "--out", tmp_path / "mine")
-    run("train", "balancer", *paths, *options, "--luts", tmp_path / "luts", "--view", 224)
+    run("train", "balancer", *paths, *options, "--luts", tmp_path / "luts")
     (config,) = fake_training
-    assert config.view == 224
     assert (config.steps, config.views, config.seed, config.learning_rate) == (7, 3, 9, 0.5)
     assert (config.photos, config.luts, config.device) == (tmp_path, tmp_path / "luts", "cpu")
 

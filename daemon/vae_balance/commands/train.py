@@ -81,12 +81,6 @@ def vae_command(
 @train.command("balancer")
 @_common
 @click.option(
-    "--view",
-    type=int,
-    metavar="N",
-    help="Side of a view in pixels: 112 learns fast, 224 is what looks are learned from.",
-)
-@click.option(
     "--luts", type=options.PATH, metavar="DIR", help="Your own LUT files, as further damage."
 )
 @click.option(

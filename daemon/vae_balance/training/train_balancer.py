@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from vae_balance.errors import OptionError
 from vae_balance.latent_balancer import LatentBalancer, LatentBalancerConfig
 from vae_balance.look import SECOND_OPINIONS, LookOptions, learn_look
 from vae_balance.models.networks import AnyVAE, load_vae
@@ -24,7 +23,6 @@ from vae_balance.training.checkpoint import TrainingState, append_log, update_av
 from vae_balance.training.damage import Damage, random_damage, undamaged
 from vae_balance.training.lab import cie94, mean_chroma, srgb_to_lab
 from vae_balance.training.photos import (
-    SHORT_SIDE,
     PhotoPool,
     batches,
     centre_square,
@@ -53,9 +51,8 @@ class BalancerTraining:
         steps: optimizer steps in all.
         views: undamaged views a step.
         damages: damaged copies of every view.
-        view: side of a view in pixels; a multiple of 16, at most 256.
-        sides: least and greatest side of a view as parts of the photo's short side; nothing is cut
-            so small that it would be enlarged.
+        view: side of a view in pixels.
+        sides: least and greatest side of a view as parts of the photo's short side.
         undamaged: share of copies that stay undamaged.
         corrected: share of copies, undamaged ones too, that a classical correction has gone over:
             a look asks for the balancer's opinion on those as well.
@@ -93,15 +90,6 @@ class BalancerTraining:
     save_every: int = 250
     watch_every: int = 500
     watch_cases: int = 100
-
-    def __post_init__(self) -> None:
-        """Check that the networks can halve a view four times, and that photos hold it.
-
-        Raises:
-            OptionError: they cannot.
-        """
-        if self.view not in range(32, SHORT_SIDE + 1, 16):
-            raise OptionError(f"view {self.view}: must be a multiple of 16, 32 to {SHORT_SIDE}")
 
 
 @dataclass(frozen=True)
@@ -141,10 +129,8 @@ def make_batch(
     rng: np.random.Generator,
 ) -> Batch:
     """Cut views and damage copies of them, rounded to 8 bits as files are; correct some."""
-    least, greatest = config.sides
-    sides = (min(greatest, max(least, config.view / SHORT_SIDE)), greatest)
     views = [
-        random_view(pool.draw(rng), rng, config.view, sides, config.largest_angle)
+        random_view(pool.draw(rng), rng, config.view, config.sides, config.largest_angle)
         for _ in range(config.views)
     ]
     copies = []
