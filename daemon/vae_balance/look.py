@@ -42,9 +42,8 @@ ITERATIONS = range(1, 11)
 STRENGTHS = (0.0, 1.5)
 SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 # Mean absolute change of color, of 0..1, by the balancer's answer about the proxy itself: up to the
-# first the photo is left alone, from the second on it is corrected in full. In the first round, on
-# watched photos, this costs 1 % of the correction of damage and spares undamaged photos a third of
-# the change.
+# first the photo is left alone, from the second on it is corrected in full. Chosen on watched
+# photos: the correction of damage hardly suffers, and undamaged photos are changed less.
 FAULT = (0.006, 0.02)
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8

@@ -45,7 +45,7 @@ def serve(by_client: bool, **flags: str | None) -> None:
 
     settings = read_settings(Path(places.config_folder()) / FILE_NAME, os.environ, flags)
     # Threads of torch's that wait for each other are not to keep the cores from those that apply
-    # looks, read and write: learning takes no longer then. Read when torch is loaded.
+    # looks, read and write. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
     from vae_balance.service.activation import heed_knocks
