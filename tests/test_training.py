@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +16,20 @@ from vae_balance.cube import write_cube
 from vae_balance.errors import ModelError
 from vae_balance.hald import write_hald
 from vae_balance.latent_balancer import LatentBalancer
+from vae_balance.look import SECOND_OPINIONS
 from vae_balance.lut import Lut3D
 from vae_balance.training.checkpoint import read_log
+from vae_balance.training.damage import random_damage
 from vae_balance.training.lab import cie94, srgb_to_lab
+from vae_balance.training.photos import PhotoPool, read_split
 from vae_balance.training.train_balancer import (
     BalancerTraining,
+    Batch,
+    Thumbnail,
+    balancer_loss,
     damage_source,
     gaussian_kl,
+    make_batch,
     smooth_map,
     train_balancer,
 )
@@ -129,6 +137,7 @@ def balancer_run(photos: Path, random_model: Path, tmp_path: Path) -> BalancerTr
         steps=4,
         views=2,
         view=32,
+        large_steps=1,
         save_every=2,
         watch_every=2,
         watch_cases=4,
@@ -145,7 +154,54 @@ def test_a_balancer_run_that_was_interrupted_goes_on_where_it_stopped(
     saved = LatentBalancer.load_folder(balancer_run.out / "latent_balancer")
     assert saved(torch.rand(1, 8, 28, 28)).shape == (1, 8, 28, 28)
     last = read_log(balancer_run.out / "log.jsonl")[-1]
-    assert {"kl", "map", "watch_damaged", "watch_undamaged"} <= set(last)
+    assert {"kl", "map", "average", "watch_damaged", "watch_undamaged"} <= set(last)
+
+
+def test_the_last_steps_see_views_of_the_size_of_proxies(
+    balancer_run: BalancerTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def loss_of(*args: Any) -> tuple[torch.Tensor, dict[str, float]]:
+        sizes.append(args[3].asked.shape[-1])
+        return balancer_loss(*args)
+
+    monkeypatch.setattr("vae_balance.training.train_balancer.balancer_loss", loss_of)
+    train_balancer(replace(balancer_run, steps=2, large_steps=0), lambda row: None)
+    train_balancer(balancer_run, lambda row: None)
+    assert sizes == [32, 32, 32, 224]
+
+
+def test_the_balancer_is_asked_about_damaged_copies_and_corrections_of_them(
+    balancer_run: BalancerTraining, photos: Path
+) -> None:
+    pool = PhotoPool(read_split(photos).training)
+    run = replace(balancer_run, undamaged=1.0, damages=2)
+    batch = make_batch(pool, run, 32, random_damage, np.random.default_rng(3))
+    assert batch.clean.shape == (2, 3, 32, 32)
+    assert batch.asked.shape == (1 + len(SECOND_OPINIONS), 4, 3, 32, 32)
+    torch.testing.assert_close(batch.asked[0], batch.clean.repeat(2, 1, 1, 1), atol=0.003, rtol=0)
+    for correct, corrected in zip(SECOND_OPINIONS, batch.asked[1:], strict=True):
+        copy = batch.asked[0, 3].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(corrected[3].permute(1, 2, 0), correct(copy))
+
+
+def test_the_average_of_answers_is_judged_beside_each_of_them(
+    balancer_run: BalancerTraining, random_model: Path
+) -> None:
+    balancer = LatentBalancer.load_folder(random_model / "latent_balancer").eval()
+    vae = VAE.load_folder(random_model / "vae")
+    clean, given, other = torch.rand(3, 2, 3, 32, 32)
+
+    def judge(*asked: torch.Tensor) -> dict[str, float]:
+        torch.manual_seed(0)
+        batch = Batch(clean, torch.stack(asked))
+        return balancer_loss(balancer, Thumbnail(4), vae, batch, balancer_run)[1]
+
+    alone, alike, unlike = judge(given), judge(given, given), judge(given, other)
+    assert alone["average"] == pytest.approx(alone["map"])
+    assert alike["average"] == pytest.approx(alone["map"])
+    assert unlike["average"] != pytest.approx(alone["map"])
 
 
 def test_training_goes_on_from_another_latent_balancer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,13 @@ class BalancerTraining:
         steps: optimizer steps in all.
         views: undamaged views a step.
         damages: damaged copies of every view.
-        view: side of a view in pixels.
+        view: side of a view in pixels, until the last steps.
+        large_steps: so many last steps see views as large as the proxies that looks are learned
+            from, for three times the time a step.
         sides: least and greatest side of a view as parts of the photo's short side.
         undamaged: share of copies that stay undamaged.
-        corrected: share of copies, undamaged ones too, that a classical correction has gone over:
-            a look asks for the balancer's opinion on those as well.
+        answer_weight: of the divergence and the errors of every single answer, beside the errors
+            of the average of the answers, which is what a look goes by.
         kl_weight: of the divergence between predicted and true moments, per moment.
         map_weight: of the CIE94 error left by the best smooth map to the predicted colors.
         color_weight: of the CIE94 error of the predicted colors themselves.
@@ -69,15 +72,16 @@ class BalancerTraining:
     out: Path
     luts: Path | None = None
     start: Path | None = None
-    steps: int = 14500
-    views: int = 12
-    damages: int = 2
+    steps: int = 16000
+    views: int = 8
+    damages: int = 1
     view: int = 112
+    large_steps: int = 3000
     sides: tuple[float, float] = (0.6, 1.0)
     undamaged: float = 0.2
-    corrected: float = 0.4
     learning_rate: float = 8e-4
     weight_decay: float = 0.05
+    answer_weight: float = 0.5
     kl_weight: float = 1.0
     map_weight: float = 1.0
     color_weight: float = 0.3
@@ -94,10 +98,16 @@ class BalancerTraining:
 
 @dataclass(frozen=True)
 class Batch:
-    """Views (V, 3, S, S) and damaged copies (V * damages, 3, S, S); copy i is of view i % V."""
+    """Views, and what a look would ask the balancer about; sRGB-encoded, 0..1.
+
+    Attributes:
+        clean: (V, 3, S, S).
+        asked: (A, N, 3, S, S): N damaged copies, copy i being of view i % V, then the same copies
+            as each of `SECOND_OPINIONS` corrects them.
+    """
 
     clean: Tensor
-    damaged: Tensor
+    asked: Tensor
 
 
 class Thumbnail(nn.Module):
@@ -125,23 +135,22 @@ class Thumbnail(nn.Module):
 def make_batch(
     pool: PhotoPool,
     config: BalancerTraining,
+    view: int,
     draw: Callable[[np.random.Generator], Damage],
     rng: np.random.Generator,
 ) -> Batch:
-    """Cut views and damage copies of them, rounded to 8 bits as files are; correct some."""
+    """Cut views of `view` pixels, damage copies of them, round to 8 bits as files are, correct."""
     views = [
-        random_view(pool.draw(rng), rng, config.view, config.sides, config.largest_angle)
+        random_view(pool.draw(rng), rng, view, config.sides, config.largest_angle)
         for _ in range(config.views)
     ]
     copies = []
     for _ in range(config.damages):
-        for view in views:
+        for clean in views:
             damage = undamaged() if rng.uniform() < config.undamaged else draw(rng)
-            copy = to_8_bits(damage(view))
-            if rng.uniform() < config.corrected:
-                copy = SECOND_OPINIONS[rng.integers(len(SECOND_OPINIONS))](copy)
-            copies.append(copy)
-    return Batch(to_tensor(views), to_tensor(copies))
+            copies.append(to_8_bits(damage(clean)))
+    corrected = [[correct(copy) for copy in copies] for correct in SECOND_OPINIONS]
+    return Batch(to_tensor(views), torch.stack([to_tensor(few) for few in (copies, *corrected)]))
 
 
 def gaussian_kl(predicted: Tensor, true: Tensor, floor: Tensor) -> Tensor:
@@ -175,6 +184,31 @@ def smooth_map(colors: Tensor, targets: Tensor, ridge: float = 1e-3) -> Tensor:
     return colors + moved
 
 
+@dataclass(frozen=True)
+class ColorErrors:
+    """How far predicted colors are from the wanted ones; see `BalancerTraining` for each."""
+
+    map: Tensor
+    color: Tensor
+    chroma: Tensor
+
+    def weighed(self, config: BalancerTraining) -> Tensor:
+        """Return the sum of the errors, each by its weight."""
+        return (
+            config.map_weight * self.map
+            + config.color_weight * self.color
+            + config.chroma_weight * self.chroma
+        )
+
+
+def color_errors(before: Tensor, predicted: Tensor, wanted: Tensor) -> ColorErrors:
+    """Compare colors that were predicted for `before`, both (B, 3, h, w), with wanted L*a*b*."""
+    mapped = srgb_to_lab(smooth_map(before, predicted).clamp(0.0, 1.0))
+    chroma = (mean_chroma(mapped) - mean_chroma(wanted)).abs().mean()
+    color = cie94(srgb_to_lab(predicted.clamp(0.0, 1.0)), wanted).mean()
+    return ColorErrors(cie94(mapped, wanted).mean(), color, chroma)
+
+
 def balancer_loss(
     balancer: LatentBalancer,
     thumbnail: Thumbnail,
@@ -183,11 +217,13 @@ def balancer_loss(
     config: BalancerTraining,
 ) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of balancer and thumbnail on a batch, and its parts for the log."""
+    asks, copies = batch.asked.shape[:2]
     with torch.no_grad():
-        moments = vae.encode(torch.cat([batch.clean, batch.damaged]))
-        true, given = moments.split([len(batch.clean), len(batch.damaged)])
+        pixels = torch.cat([batch.clean, batch.asked.flatten(0, 1)])
+        moments = vae.encode(pixels)
+        true, given = moments.split([len(batch.clean), asks * copies])
         true = true.repeat(config.damages, 1, 1, 1)
-        small = F.avg_pool2d(torch.cat([batch.clean, batch.damaged]), REDUCTION)
+        small = F.avg_pool2d(pixels, REDUCTION)
         wanted = srgb_to_lab(small[: len(batch.clean)]).repeat(config.damages, 1, 1, 1)
 
     def scaled(moments: Tensor) -> Tensor:
@@ -195,29 +231,30 @@ def balancer_loss(
 
     read = (thumbnail(scaled(moments)) - small).abs().mean()
     frozen = {name: value.detach() for name, value in thumbnail.named_parameters()}
-    predicted = balancer(given)
-    colors = functional_call(thumbnail, frozen, (scaled(predicted),))
-    before = functional_call(thumbnail, frozen, (scaled(given),))
-    mapped = smooth_map(before, colors).clamp(0.0, 1.0)
-    mapped_lab = srgb_to_lab(mapped)
-    map_error = cie94(mapped_lab, wanted).mean()
-    chroma_error = (mean_chroma(mapped_lab) - mean_chroma(wanted)).abs().mean()
-    color_error = cie94(srgb_to_lab(colors.clamp(0.0, 1.0)), wanted).mean()
+
+    def colors_of(moments: Tensor) -> Tensor:
+        colors: Tensor = functional_call(thumbnail, frozen, (scaled(moments),))
+        return colors
+
+    answers = balancer(given)
+    before = colors_of(given)
+    each = color_errors(before, colors_of(answers), wanted.repeat(asks, 1, 1, 1))
+    average = answers.unflatten(0, (asks, copies)).mean(dim=0)
+    together = color_errors(before[:copies], colors_of(average), wanted)
     floor = config.variance_floor * balancer.scale.square()
-    kl = gaussian_kl(predicted, true, floor)
+    kl = gaussian_kl(answers, true.repeat(asks, 1, 1, 1), floor)
     loss = (
         20.0 * read
-        + config.kl_weight * kl
-        + config.map_weight * map_error
-        + config.color_weight * color_error
-        + config.chroma_weight * chroma_error
+        + config.answer_weight * (config.kl_weight * kl + each.weighed(config))
+        + together.weighed(config)
     )
     row = {
         "kl": kl.item(),
-        "map": map_error.item(),
-        "color": color_error.item(),
-        "chroma": chroma_error.item(),
+        "map": each.map.item(),
+        "color": each.color.item(),
+        "chroma": each.chroma.item(),
         "read": read.item(),
+        "average": together.map.item(),
     }
     return loss, row
 
@@ -289,14 +326,17 @@ def train_balancer(
     draw = damage_source(config.luts)
     vae = load_vae(config.vae).to(config.device).requires_grad_(False)
 
-    def next_batch(rng: np.random.Generator) -> Batch:
-        return make_batch(pool, config, draw, rng)
+    def small_batch(rng: np.random.Generator) -> Batch:
+        return make_batch(pool, config, config.view, draw, rng)
+
+    def large_batch(rng: np.random.Generator) -> Batch:
+        return make_batch(pool, config, PROXY_SIZE, draw, rng)
 
     if config.start:
         balancer = LatentBalancer.load_folder(config.start).train()
     else:
-        sample = torch.cat([next_batch(np.random.default_rng(i)).damaged for i in range(8)])
-        shift, scale = latent_statistics(vae, sample.to(config.device))
+        sample = torch.cat([small_batch(np.random.default_rng(i)).asked for i in range(8)], dim=1)
+        shift, scale = latent_statistics(vae, sample.flatten(0, 1).to(config.device))
         balancer = LatentBalancer(LatentBalancerConfig(mean_shift=shift, mean_scale=scale))
     balancer.to(config.device)
     average = copy.deepcopy(balancer).eval()
@@ -311,11 +351,15 @@ def train_balancer(
     if checkpoint.exists():
         state.load(checkpoint)
 
+    first_large = max(state.step, config.steps - config.large_steps)
     parts: list[dict[str, float]] = []
-    for batch in batches(next_batch, config.seed, state.step, config.steps):
+    for batch in chain(
+        batches(small_batch, config.seed, state.step, first_large),
+        batches(large_batch, config.seed, first_large, config.steps),
+    ):
         for group in optimizer.param_groups:
             group["lr"] = cosine_rate(state.step, config.steps, config.learning_rate)
-        batch = Batch(batch.clean.to(config.device), batch.damaged.to(config.device))
+        batch = Batch(batch.clean.to(config.device), batch.asked.to(config.device))
         loss, row = balancer_loss(balancer, thumbnail, vae, batch, config)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
