@@ -16,13 +16,11 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, zoom
 
 from vae_balance.lut import Lut3D
-from vae_balance.srgb import to_encoded, to_linear
+from vae_balance.srgb import LUMINANCE, luma_of, to_encoded, to_linear
 
 Colors = NDArray[np.float32]
 ColorFunction = Callable[[Colors], Colors]
 
-# Rec. 709 luminance weights of linear-light RGB.
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 # The least transmittance that a film scanner tells from black: a density of 3.
 DARKEST = 1e-3
 
@@ -52,10 +50,6 @@ def undamaged() -> Damage:
     return Damage("undamaged", 0.0, lambda colors: colors)
 
 
-def _luma(colors: Colors) -> Colors:
-    return (colors @ LUMINANCE)[..., None]
-
-
 def _hue(rng: np.random.Generator, center: float | None = None, spread: float = 0.06) -> Colors:
     """Return a saturated color (3,) with maximum 1, of any hue or near `center` (0..1)."""
     hue = rng.uniform() if center is None else rng.normal(center, spread)
@@ -82,7 +76,7 @@ def _neon(rng: np.random.Generator, strength: float) -> ColorFunction:
 
     def light(colors: Colors) -> Colors:
         linear = to_linear(colors)
-        return to_encoded(((1.0 - smear) * linear + smear * _luma(linear)) * tint * 1.15)
+        return to_encoded(((1.0 - smear) * linear + smear * luma_of(linear)) * tint * 1.15)
 
     return light
 
@@ -141,7 +135,7 @@ def _color_balance(rng: np.random.Generator, strength: float) -> ColorFunction:
     shifts = (rng.normal(0.0, 0.15, (3, 3)) * strength).astype(np.float32)
 
     def shift(colors: Colors) -> Colors:
-        light = _luma(colors)
+        light = luma_of(colors)
         ranges = np.concatenate([(1 - light) ** 2, 2 * light * (1 - light), light**2], axis=-1)
         return colors + (ranges @ shifts).astype(np.float32)
 
@@ -154,9 +148,9 @@ def _split_toning(rng: np.random.Generator, strength: float) -> ColorFunction:
     amount = np.float32(min(0.7, rng.uniform(0.15, 0.5) * strength))
 
     def tone(colors: Colors) -> Colors:
-        light = _luma(colors)
+        light = luma_of(colors)
         poured = shadows * (1 - light) + highlights * light
-        toned = light + (poured - _luma(poured)) * 0.8
+        toned = light + (poured - luma_of(poured)) * 0.8
         return colors + amount * (toned - colors)
 
     return tone
@@ -181,7 +175,7 @@ def _tone(rng: np.random.Generator, strength: float) -> ColorFunction:
     def expose(colors: Colors) -> Colors:
         colors = to_encoded(to_linear(colors) * exposure)
         colors = 0.45 + (colors - 0.45) * contrast
-        light = _luma(colors)
+        light = luma_of(colors)
         return light + (colors - light) * saturation
 
     return expose
@@ -198,7 +192,7 @@ def _app_filter(rng: np.random.Generator, strength: float) -> ColorFunction:
 
     def filter_colors(colors: Colors) -> Colors:
         colors = curves(colors)
-        light = _luma(colors)
+        light = luma_of(colors)
         colors = light + (colors - light) * saturation
         if screen:
             tinted = 1.0 - (1.0 - colors) * (1.0 - 0.6 * tint)

@@ -54,7 +54,7 @@ class BalancerTraining:
         damages: damaged copies of every view.
         view: side of a view in pixels, until the last steps.
         large_steps: so many last steps see views as large as the proxies that looks are learned
-            from, for three times the time a step.
+            from; such a step takes three times as long.
         sides: least and greatest side of a view as parts of the photo's short side.
         undamaged: share of copies that stay undamaged.
         answer_weight: of the divergence and the errors of every single answer, beside the errors
@@ -72,12 +72,12 @@ class BalancerTraining:
     out: Path
     luts: Path | None = None
     start: Path | None = None
-    steps: int = 16000
+    steps: int = 15000
     views: int = 8
     damages: int = 1
     view: int = 112
-    large_steps: int = 3000
-    sides: tuple[float, float] = (0.6, 1.0)
+    large_steps: int = 1500
+    sides: tuple[float, float] = (0.7, 1.0)
     undamaged: float = 0.2
     learning_rate: float = 8e-4
     weight_decay: float = 0.05
@@ -88,7 +88,7 @@ class BalancerTraining:
     chroma_weight: float = 0.25
     variance_floor: float = 0.05
     average_decay: float = 0.998
-    largest_angle: float = 8.0
+    largest_angle: float = 4.0
     seed: int = 1
     device: str = "cpu"
     save_every: int = 250
