@@ -54,7 +54,7 @@ class BalancerTraining:
         damages: damaged copies of every view.
         view: side of a view in pixels, until the last steps.
         large_steps: so many last steps see views as large as the proxies that looks are learned
-            from; such a step takes three times as long.
+            from.
         sides: least and greatest side of a view as parts of the photo's short side.
         undamaged: share of copies that stay undamaged.
         answer_weight: of the divergence and the errors of every single answer, beside the errors
