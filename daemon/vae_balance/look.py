@@ -43,8 +43,8 @@ ITERATIONS = range(1, 11)
 STRENGTHS = (0.0, 1.5)
 SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 # Mean absolute change of color, of 0..1, by the balancer's answer about the proxy itself: up to the
-# first the photo is left alone, from the second on it is corrected in full. Chosen on watched
-# photos: the correction of damage hardly suffers, and undamaged photos are changed less.
+# first the photo is left alone, from the second on it is corrected in full. It trades damage that is
+# corrected less for undamaged photos that are changed less; `vae-balance evaluate` shows both.
 FAULT = (0.005, 0.017)
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
@@ -229,11 +229,7 @@ def _ask_three_times(
 
 
 def _keep_luma(seen: _Seen) -> _Seen:
-    """Take all change of luma from what is fixed: a cast may need another look, tone does not.
-
-    What the balancer says about the tone of a photo that it has corrected is mostly doubt: on
-    watched photos, taking it too makes further rounds worse.
-    """
+    """Take all change of luma from what is fixed: further rounds are for casts, tone is settled."""
     change = seen.fixed - seen.distorted
     return replace(seen, fixed=seen.distorted + change - luma_of(change))
 
