@@ -193,15 +193,21 @@ def test_the_average_of_answers_is_judged_beside_each_of_them(
     vae = VAE.load_folder(random_model / "vae")
     clean, given, other = torch.rand(3, 2, 3, 32, 32)
 
-    def judge(*asked: torch.Tensor) -> dict[str, float]:
+    def judge(run: BalancerTraining, *asked: torch.Tensor) -> tuple[float, dict[str, float]]:
         torch.manual_seed(0)
         batch = Batch(clean, torch.stack(asked))
-        return balancer_loss(balancer, Thumbnail(4), vae, batch, balancer_run)[1]
+        loss, row = balancer_loss(balancer, Thumbnail(4), vae, batch, run)
+        return loss.item(), row
 
-    alone, alike, unlike = judge(given), judge(given, given), judge(given, other)
+    _, alone = judge(balancer_run, given)
+    _, alike = judge(balancer_run, given, given)
+    _, unlike = judge(balancer_run, given, other)
     assert alone["average"] == pytest.approx(alone["map"])
     assert alike["average"] == pytest.approx(alone["map"])
     assert unlike["average"] != pytest.approx(alone["map"])
+    only_average = replace(balancer_run, answer_weight=0.0, color_weight=0.0, chroma_weight=0.0)
+    loss, row = judge(only_average, given, other)
+    assert loss == pytest.approx(20.0 * row["read"] + row["average"], rel=1e-4)
 
 
 def test_training_goes_on_from_another_latent_balancer(

@@ -43,8 +43,8 @@ ITERATIONS = range(1, 11)
 STRENGTHS = (0.0, 1.5)
 SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 # Mean absolute change of color, of 0..1, by the balancer's answer about the proxy itself: up to the
-# first the photo is left alone, from the second on it is corrected in full. It trades damage that is
-# corrected less for undamaged photos that are changed less; `vae-balance evaluate` shows both.
+# first the photo is left alone, from the second on it is corrected in full. It trades damage that
+# is corrected less for undamaged photos that are changed less; `vae-balance evaluate` shows both.
 FAULT = (0.005, 0.017)
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
