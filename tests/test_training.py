@@ -176,14 +176,14 @@ def test_the_balancer_is_asked_about_damaged_copies_and_corrections_of_them(
     balancer_run: BalancerTraining, photos: Path
 ) -> None:
     pool = PhotoPool(read_split(photos).training)
-    run = replace(balancer_run, undamaged=1.0, damages=2)
+    run = replace(balancer_run, undamaged=1.0)
     batch = make_batch(pool, run, 32, random_damage, np.random.default_rng(3))
     assert batch.clean.shape == (2, 3, 32, 32)
-    assert batch.asked.shape == (1 + len(SECOND_OPINIONS), 4, 3, 32, 32)
-    torch.testing.assert_close(batch.asked[0], batch.clean.repeat(2, 1, 1, 1), atol=0.003, rtol=0)
+    assert batch.asked.shape == (1 + len(SECOND_OPINIONS), 2, 3, 32, 32)
+    torch.testing.assert_close(batch.asked[0], batch.clean, atol=0.003, rtol=0)
     for correct, corrected in zip(SECOND_OPINIONS, batch.asked[1:], strict=True):
-        copy = batch.asked[0, 3].permute(1, 2, 0).numpy()
-        np.testing.assert_array_equal(corrected[3].permute(1, 2, 0), correct(copy))
+        copy = batch.asked[0, 1].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(corrected[1].permute(1, 2, 0), correct(copy))
 
 
 def test_the_average_of_answers_is_judged_beside_each_of_them(

@@ -50,8 +50,7 @@ class BalancerTraining:
         luts: .cube files and Hald pictures of the user, drawn as further damage.
         start: folder of a latent balancer for the same VAE, to begin with in place of chance.
         steps: optimizer steps in all.
-        views: undamaged views a step.
-        damages: damaged copies of every view.
+        views: undamaged views a step, and damaged copies of them.
         view: side of a view in pixels, until the last steps.
         large_steps: so many last steps see views as large as the proxies that looks are learned
             from.
@@ -74,7 +73,6 @@ class BalancerTraining:
     start: Path | None = None
     steps: int = 15000
     views: int = 8
-    damages: int = 1
     view: int = 112
     large_steps: int = 1500
     sides: tuple[float, float] = (0.7, 1.0)
@@ -101,9 +99,9 @@ class Batch:
     """Views, and what a look would ask the balancer about; sRGB-encoded, 0..1.
 
     Attributes:
-        clean: (V, 3, S, S).
-        asked: (A, N, 3, S, S): N damaged copies, copy i being of view i % V, then the same copies
-            as each of `SECOND_OPINIONS` corrects them.
+        clean: (N, 3, S, S).
+        asked: (A, N, 3, S, S): a damaged copy of every view, then the same copies as each of
+            `SECOND_OPINIONS` corrects them.
     """
 
     clean: Tensor
@@ -145,10 +143,9 @@ def make_batch(
         for _ in range(config.views)
     ]
     copies = []
-    for _ in range(config.damages):
-        for clean in views:
-            damage = undamaged() if rng.uniform() < config.undamaged else draw(rng)
-            copies.append(to_8_bits(damage(clean)))
+    for clean in views:
+        damage = undamaged() if rng.uniform() < config.undamaged else draw(rng)
+        copies.append(to_8_bits(damage(clean)))
     corrected = [[correct(copy) for copy in copies] for correct in SECOND_OPINIONS]
     return Batch(to_tensor(views), torch.stack([to_tensor(few) for few in (copies, *corrected)]))
 
@@ -221,10 +218,9 @@ def balancer_loss(
     with torch.no_grad():
         pixels = torch.cat([batch.clean, batch.asked.flatten(0, 1)])
         moments = vae.encode(pixels)
-        true, given = moments.split([len(batch.clean), asks * copies])
-        true = true.repeat(config.damages, 1, 1, 1)
+        true, given = moments.split([copies, asks * copies])
         small = F.avg_pool2d(pixels, REDUCTION)
-        wanted = srgb_to_lab(small[: len(batch.clean)]).repeat(config.damages, 1, 1, 1)
+        wanted = srgb_to_lab(small[:copies])
 
     def scaled(moments: Tensor) -> Tensor:
         return (moments.chunk(2, dim=1)[0] - balancer.shift) / balancer.scale
