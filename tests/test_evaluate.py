@@ -23,13 +23,13 @@ from vae_balance.models.registry import Model, load_model
 from vae_balance.training import evaluate as evaluation
 from vae_balance.training.cases import (
     FOOD_PHOTOS,
-    KIND_NAMES,
     STRENGTHS,
     UNDAMAGED,
     Case,
     draw_cases,
     held_out_photos,
 )
+from vae_balance.training.damage import KIND_NAMES
 from vae_balance.training.evaluate import evaluate, measure
 from vae_balance.training.photos import read_split
 from vae_balance.training.quality import (

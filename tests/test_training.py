@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage.color import deltaE_ciede94, rgb2lab
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vae_balance.cube import write_cube
 from vae_balance.errors import ModelError
@@ -20,7 +20,7 @@ from vae_balance.look import SECOND_OPINIONS
 from vae_balance.lut import Lut3D
 from vae_balance.training.checkpoint import read_log
 from vae_balance.training.damage import random_damage
-from vae_balance.training.lab import cie94, srgb_to_lab
+from vae_balance.training.lab import ciede2000, srgb_to_lab
 from vae_balance.training.photos import PhotoPool, read_split
 from vae_balance.training.train_balancer import (
     BalancerTraining,
@@ -60,12 +60,23 @@ def test_lab_agrees_with_scikit_image() -> None:
     np.testing.assert_allclose(ours, rgb2lab(pixels), atol=0.02)
 
 
-def test_cie94_agrees_with_scikit_image() -> None:
+def test_ciede2000_agrees_with_scikit_image() -> None:
     rng = np.random.default_rng(1)
-    labs = [rgb2lab(rng.uniform(0, 1, (8, 8, 3))) for _ in range(2)]
-    ours = cie94(*(torch.from_numpy(lab).permute(2, 0, 1)[None] for lab in labs))[0]
-    # scikit-image takes the chroma of its first color as the reference.
-    np.testing.assert_allclose(ours, deltaE_ciede94(labs[1], labs[0]), atol=0.02)
+    wanted = rgb2lab(rng.uniform(0, 1, (8, 8, 3)))
+    near, grey = wanted + rng.normal(size=wanted.shape), wanted * [1.0, 0.01, 0.01]
+    for given in (rgb2lab(rng.uniform(0, 1, (8, 8, 3))), near, grey):
+        labs = [torch.from_numpy(lab).permute(2, 0, 1)[None] for lab in (given, wanted)]
+        # The mean of nearly opposite hues turns on what is added to chroma.
+        np.testing.assert_allclose(
+            ciede2000(*labs)[0], deltaE_ciede2000(given, wanted), atol=0.02, rtol=0.002
+        )
+
+
+@pytest.mark.parametrize("lightness", [0.0, 50.0])
+def test_ciede2000_has_a_gradient_at_grey_and_where_nothing_differs(lightness: float) -> None:
+    given = torch.zeros(1, 3, 2, 2).index_fill(1, torch.tensor([0]), lightness).requires_grad_()
+    ciede2000(given, given.detach().clone()).sum().backward()
+    assert given.grad is not None and given.grad.isfinite().all()
 
 
 def test_kl_of_equal_moments_is_nothing() -> None:

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from vae_balance.errors import OptionError
 from vae_balance.proxy import PROXY_SIZE
-from vae_balance.training.damage import KINDS, random_damage, undamaged
+from vae_balance.training.damage import KIND_NAMES, random_damage, undamaged
 from vae_balance.training.photos import centre_square, load_photo, read_split
 
 Colors = NDArray[np.float32]
 
-KIND_NAMES = (*KINDS, "mixed")
 STRENGTHS = {"mild": 0.4, "medium": 0.8, "strong": 1.2}
 UNDAMAGED = undamaged().kind
 DAMAGES_PER_PHOTO = 4
@@ -37,7 +36,7 @@ class Case:
 
     Attributes:
         photo: its file.
-        kind: of the damage, one of `KIND_NAMES`, or "undamaged".
+        kind: of the damage, one of `damage.KIND_NAMES`, or "undamaged".
         strength: of the damage, a key of `STRENGTHS`, or "".
         truth: the undamaged photo.
         damaged: what a correction is given.

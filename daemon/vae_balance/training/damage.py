@@ -244,6 +244,9 @@ KINDS: dict[str, Callable[[np.random.Generator, float], ColorFunction]] = {
     "veil": _veil,
     "3D LUT": _lut3d,
 }
+# Two kinds one after the other are a kind of their own.
+MIXED = "mixed"
+KIND_NAMES = (*KINDS, MIXED)
 
 
 def random_damage(
@@ -253,14 +256,14 @@ def random_damage(
 
     Args:
         rng: the source of chance; the same state gives the same damage.
-        kind: a key of `KINDS`, or "mixed" for two kinds one after the other; drawn when None.
+        kind: one of `KIND_NAMES`; drawn when None, all being as likely, as in the quality table.
         strength: 0 is none, 1 is what a bad scan shows, 1.5 is extreme; drawn when None.
     """
     if kind is None:
-        kind = "mixed" if rng.uniform() < 0.35 else str(rng.choice(list(KINDS)))
+        kind = str(rng.choice(KIND_NAMES))
     if strength is None:
         strength = float(rng.uniform(0.15, 1.5))
-    if kind != "mixed":
+    if kind != MIXED:
         return Damage(kind, strength, KINDS[kind](rng, strength))
     names = [str(name) for name in rng.choice(list(KINDS), 2, replace=False)]
     first, second = (KINDS[name](rng, 0.75 * strength) for name in names)

@@ -18,14 +18,13 @@ from vae_balance.models.registry import Model
 from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.cases import (
     DAMAGES_PER_PHOTO,
-    KIND_NAMES,
     UNDAMAGED,
     Case,
     draw_cases,
     held_out_photos,
     to_8_bits,
 )
-from vae_balance.training.damage import random_damage
+from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square, load_photo
 from vae_balance.training.published_color_map import fit_published_color_map
 from vae_balance.training.quality import (

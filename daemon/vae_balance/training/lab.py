@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,19 +36,50 @@ def mean_chroma(lab: Tensor) -> Tensor:
     return (lab[:, 1].square() + lab[:, 2].square() + 1e-2).sqrt().mean(dim=(1, 2))
 
 
-def cie94(lab: Tensor, reference: Tensor) -> Tensor:
-    """Return the CIE94 difference (B, ...) of L*a*b* colors (B, 3, ...) to a reference.
+def ciede2000(lab: Tensor, reference: Tensor) -> Tensor:
+    """Return the CIEDE2000 difference (B, ...) of L*a*b* colors (B, 3, ...) to a reference.
 
-    Graphic-arts weights (CIE 116-1995). It follows CIEDE2000 closely and is smooth everywhere but
-    at 0, where a hundredth is added.
+    Source: Sharma, Wu and Dalal (2005), all weights being 1. A hundredth is added to chroma and to
+    the difference, so that there is a gradient at grey and where nothing differs.
     """
-    delta = (lab - reference).square()
-    chroma, wanted = ((x[:, 1].square() + x[:, 2].square() + 1e-4).sqrt() for x in (lab, reference))
-    chroma_delta = (chroma - wanted).square()
-    hue_delta = (delta[:, 1] + delta[:, 2] - chroma_delta).clamp_min(0.0)
-    weighted = (
-        delta[:, 0]
-        + chroma_delta / (1.0 + 0.045 * wanted).square()
-        + hue_delta / (1.0 + 0.015 * wanted).square()
+    lightness, a, b = lab.unbind(1)
+    wanted_lightness, wanted_a, wanted_b = reference.unbind(1)
+    plain_chroma = (_chroma(a, b) + _chroma(wanted_a, wanted_b)) / 2.0
+    stretch = 1.5 - 0.5 * _saturation(plain_chroma)
+    a, wanted_a = stretch * a, stretch * wanted_a
+    chroma, wanted_chroma = _chroma(a, b), _chroma(wanted_a, wanted_b)
+    middle_chroma = (chroma + wanted_chroma) / 2.0
+    # The mean hue is that of the sum of both hues as vectors of length 1. The paper's difference
+    # of hue, 2 sqrt(C1 C2) sin(dh / 2), comes from products, its sign from which side it lies on.
+    hue = torch.atan2(
+        b / chroma + wanted_b / wanted_chroma, a / chroma + wanted_a / wanted_chroma + 1e-6
     )
-    return (weighted + 1e-4).sqrt()
+    hue_square = 2.0 * (chroma * wanted_chroma - a * wanted_a - b * wanted_b)
+    side = torch.sign(b * wanted_a - a * wanted_b)
+    hue_delta = side * hue_square.clamp_min(1e-8).sqrt()
+    uneven = (
+        1.0
+        - 0.17 * torch.cos(hue - math.radians(30.0))
+        + 0.24 * torch.cos(2.0 * hue)
+        + 0.32 * torch.cos(3.0 * hue + math.radians(6.0))
+        - 0.20 * torch.cos(4.0 * hue - math.radians(63.0))
+    )
+    near_blue = torch.exp(-((torch.rad2deg(hue) % 360.0 - 275.0) / 25.0).square())
+    rotation = -2.0 * _saturation(middle_chroma) * torch.sin(math.radians(60.0) * near_blue)
+
+    off_middle = ((lightness + wanted_lightness) / 2.0 - 50.0).square()
+    lightness_scale = 1.0 + 0.015 * off_middle / (20.0 + off_middle).sqrt()
+    by_lightness = (lightness - wanted_lightness) / lightness_scale
+    by_chroma = (chroma - wanted_chroma) / (1.0 + 0.045 * middle_chroma)
+    by_hue = hue_delta / (1.0 + 0.015 * middle_chroma * uneven)
+    square = by_lightness.square() + by_chroma.square() + by_hue.square()
+    return ((square + rotation * by_chroma * by_hue).clamp_min(0.0) + 1e-4).sqrt()
+
+
+def _chroma(a: Tensor, b: Tensor) -> Tensor:
+    return (a.square() + b.square() + 1e-4).sqrt()
+
+
+def _saturation(chroma: Tensor) -> Tensor:
+    """Return how much of CIEDE2000's corrections for saturated colors applies, 0..1."""
+    return (1.0 / (1.0 + (25.0 / chroma) ** 7)).sqrt()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vae_balance.targets import Target, targets_markdown
-from vae_balance.training.cases import KIND_NAMES, STRENGTHS, UNDAMAGED
+from vae_balance.training.cases import STRENGTHS, UNDAMAGED
+from vae_balance.training.damage import KIND_NAMES
 
 NONE = "no correction"
 GREY_WORLD = "grey world"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_balance.files import atomic_write
-from vae_balance.training.cases import KIND_NAMES, STRENGTHS, to_8_bits
-from vae_balance.training.damage import random_damage
+from vae_balance.training.cases import STRENGTHS, to_8_bits
+from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square
 
 Colors = NDArray[np.float32]

@@ -22,7 +22,7 @@ from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.cases import to_8_bits
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import Damage, random_damage, undamaged
-from vae_balance.training.lab import cie94, mean_chroma, srgb_to_lab
+from vae_balance.training.lab import ciede2000, mean_chroma, srgb_to_lab
 from vae_balance.training.photos import (
     PhotoPool,
     batches,
@@ -59,8 +59,8 @@ class BalancerTraining:
         answer_weight: of the divergence and the errors of every single answer, beside the errors
             of the average of the answers, which is what a look goes by.
         kl_weight: of the divergence between predicted and true moments, per moment.
-        map_weight: of the CIE94 error left by the best smooth map to the predicted colors.
-        color_weight: of the CIE94 error of the predicted colors themselves.
+        map_weight: of the CIEDE2000 error left by the best smooth map to the predicted colors.
+        color_weight: of the CIEDE2000 error of the predicted colors themselves.
         chroma_weight: of the difference in mean chroma; without it, doubt about a hue is answered
             with grey.
         variance_floor: least variance in the divergence, as a part of a channel's own variance.
@@ -202,8 +202,8 @@ def color_errors(before: Tensor, predicted: Tensor, wanted: Tensor) -> ColorErro
     """Compare colors that were predicted for `before`, both (B, 3, h, w), with wanted L*a*b*."""
     mapped = srgb_to_lab(smooth_map(before, predicted).clamp(0.0, 1.0))
     chroma = (mean_chroma(mapped) - mean_chroma(wanted)).abs().mean()
-    color = cie94(srgb_to_lab(predicted.clamp(0.0, 1.0)), wanted).mean()
-    return ColorErrors(cie94(mapped, wanted).mean(), color, chroma)
+    color = ciede2000(srgb_to_lab(predicted.clamp(0.0, 1.0)), wanted).mean()
+    return ColorErrors(ciede2000(mapped, wanted).mean(), color, chroma)
 
 
 def balancer_loss(
@@ -279,7 +279,7 @@ def watched_cases(paths: tuple[Path, ...], count: int, seed: int = 11) -> list[W
 def score_balancer(
     balancer: LatentBalancer, vae: AnyVAE, cases: list[WatchedCase], device: str
 ) -> dict[str, float]:
-    """Return the mean CIE94 error of whole looks, on damaged and on undamaged cases."""
+    """Return the mean CIEDE2000 error of whole looks, on damaged and on undamaged cases."""
     info = ModelInfo("watched", Path(), "", "", "", {})
     model = Model(info, vae, balancer, torch.device(device))
     errors: dict[bool, list[float]] = {True: [], False: []}
@@ -289,7 +289,7 @@ def score_balancer(
         result_lab, photo_lab = (
             srgb_to_lab(to_tensor([np.asarray(x)])) for x in (result, case.photo[::2, ::2])
         )
-        errors[case.damaged].append(cie94(result_lab, photo_lab).mean().item())
+        errors[case.damaged].append(ciede2000(result_lab, photo_lab).mean().item())
     damaged, harmless = float(np.mean(errors[True])), float(np.mean(errors[False]))
     return {"watch_damaged": damaged, "watch_undamaged": harmless}
 
