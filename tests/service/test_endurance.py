@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
 
 import numpy as np
 from daemon_process import Daemon
@@ -38,5 +39,6 @@ def test_a_thousand_looks_leave_nothing_behind(
                 assert look == lut.digest()
                 assert b"".join(parts) == apply_lut(lut, picture).tobytes()
     assert len(looks) > 0.9 * ROUNDS
-    # After a few hundred rounds all caches are full.
-    assert max(memory[6:]) - max(memory[2:4]) < GROWTH, memory
+    # After a few hundred rounds all caches are full. Medians, as what leaks stays, while a single
+    # reading may meet a buffer in use.
+    assert median(memory[6:]) - median(memory[2:5]) < GROWTH, memory
