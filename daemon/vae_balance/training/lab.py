@@ -33,7 +33,7 @@ def srgb_to_lab(pixels: Tensor) -> Tensor:
 
 def mean_chroma(lab: Tensor) -> Tensor:
     """Return the mean chroma (B,) over space of L*a*b* colors (B, 3, h, w)."""
-    return (lab[:, 1].square() + lab[:, 2].square() + 1e-2).sqrt().mean(dim=(1, 2))
+    return _chroma(lab[:, 1], lab[:, 2]).mean(dim=(1, 2))
 
 
 def ciede2000(lab: Tensor, reference: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def plot_losses(log: Path, picture: Path) -> None:
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:
                 axes.plot(*zip(*points, strict=True), style, label=label, markersize=3)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=5, integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     with atomic_write(picture, overwrite=True) as temporary:
