@@ -148,28 +148,76 @@ def test_what_is_fixed_is_decoded_from_all_answers(model: Model) -> None:
     np.testing.assert_allclose(learned.fixed, expected.permute(0, 2, 3, 1).numpy(), atol=1e-4)
 
 
+def decoded_answers(learned: look.Round, model: Model) -> NDArray[np.float32]:
+    """Return what is decoded from the answer about the proxy itself, and from the average."""
+    with torch.inference_mode():
+        both = torch.cat([answers([learned.proxies[0]], model), torch.from_numpy(learned.balanced)])
+        decoded = model.vae.decode(both[:, :4]).clamp(0.0, 1.0)
+    return decoded.permute(0, 2, 3, 1).numpy()
+
+
+def share_of(first: look.Round, model: Model) -> float:
+    """Return the share of the correction where FAULT is (0, 0.5)."""
+    answer = decoded_answers(first, model)[0]
+    return float(np.abs(answer - first.distorted[0]).mean()) / 0.5
+
+
+SMALL, LARGE = (2.0, 3.0), (-2.0, -1.0)  # REST by which every answer passes for one
+
+
 @pytest.mark.usefixtures("faulty")
-def test_the_second_round_asks_once_and_goes_half_the_way_to_its_cast(model: Model) -> None:
-    second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds[1]
-    answer = answers([second.proxies[0]], model)
-    np.testing.assert_allclose(second.balanced, answer.numpy(), atol=1e-4)
+@pytest.mark.parametrize(("rest", "direction"), [(SMALL, -1), (LARGE, 1)])
+@pytest.mark.parametrize(("number", "way"), [(2, 0.5), (3, 0.25)])
+def test_a_further_round_asks_once_and_takes_a_small_answer_back_and_follows_a_large_one(
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    rest: tuple[float, float],
+    direction: int,
+    number: int,
+    way: float,
+) -> None:
+    monkeypatch.setattr(look, "REST", rest)
+    learned = learn_look([proxy()], model, LookOptions(iterations=number)).rounds[-1]
+    answer = answers([learned.proxies[0]], model)
+    np.testing.assert_allclose(learned.balanced, answer.numpy(), atol=1e-4)
     with torch.inference_mode():
         whole = model.vae.decode(answer[:, :4]).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
-    change = whole - second.distorted
+    change = direction * way * (whole - learned.distorted)
     assert np.abs(change).max() > 0.01
-    cast = change - (change @ np.array([0.2126, 0.7152, 0.0722]))[..., None]
-    np.testing.assert_allclose(second.fixed, second.distorted + cast / 2.0, atol=1e-4)
+    expected = np.clip(learned.distorted + change, 0.0, 1.0)
+    np.testing.assert_allclose(learned.fixed, expected, atol=1e-4)
 
 
-def test_a_round_that_finds_little_amiss_changes_nothing_after_one_that_did(
+@pytest.mark.usefixtures("faulty")
+def test_an_answer_between_small_and_large_changes_nothing(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds
-    moved = [float(np.abs(each.fixed - each.distorted).mean()) for each in (first, second)]
-    assert moved[1] < moved[0]
-    monkeypatch.setattr(look, "FAULT", (2.0 * moved[1], 2.0 * moved[1] + 1e-6))
+    monkeypatch.setattr(look, "REST", LARGE)
+    *_, followed = learn_look([proxy()], model, LookOptions(iterations=2)).rounds
+    answer = 2.0 * float(np.abs(followed.fixed - followed.distorted).mean())
+    monkeypatch.setattr(look, "REST", (0.0, 2.0 * answer))
     *_, second = learn_look([proxy()], model, LookOptions(iterations=2)).rounds
-    np.testing.assert_array_equal(second.fixed, second.distorted)
+    np.testing.assert_allclose(second.fixed, second.distorted, atol=1e-3)
+    assert np.abs(followed.fixed - followed.distorted).max() > 0.01
+
+
+def test_of_each_frame_a_further_round_takes_back_as_large_a_share_as_the_first_gave(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "REST", SMALL)
+    roll = [proxy(i) for i in range(look.TOGETHER + 1)]
+    monkeypatch.setattr(look, "FAULT", (0.0, 0.5))
+    shares = [share_of(learn_look([frame], model).rounds[0], model) for frame in roll[:2]]
+    assert shares[0] != pytest.approx(shares[1], rel=0.01)
+    second = learn_look(roll, model, LookOptions(iterations=2)).rounds[1]
+    with torch.inference_mode():
+        answer = answers(list(second.proxies), model)
+        whole = model.vae.decode(answer[:, :4]).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
+    for i, share in enumerate(shares):
+        change = whole[i] - second.distorted[i]
+        expected = second.distorted[i] - share / 2.0 * change
+        np.testing.assert_allclose(second.fixed[i], np.clip(expected, 0.0, 1.0), atol=1e-4)
+        assert share / 2.0 * np.abs(change).max() > 1e-3
 
 
 def test_a_photo_that_would_hardly_be_moved_is_left_alone(
@@ -183,15 +231,11 @@ def test_a_photo_that_would_hardly_be_moved_is_left_alone(
 
 
 def test_half_a_fault_is_corrected_by_half(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = proxy()
-    monkeypatch.setattr(look, "FAULT", (0.0, 4.0))
-    learned = learn_look([own], model).rounds[0]
-    with torch.inference_mode():
-        both = torch.cat([answers([own], model), torch.from_numpy(learned.balanced)])
-        decoded = model.vae.decode(both[:, :4]).clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()
-    share = np.abs(decoded[0] - learned.distorted[0]).mean() / 4.0
+    monkeypatch.setattr(look, "FAULT", (0.0, 0.5))
+    learned = learn_look([proxy()], model).rounds[0]
+    share = share_of(learned, model)
     assert 0.001 < share < 0.9
-    change = share * (decoded[1] - learned.distorted[0])
+    change = share * (decoded_answers(learned, model)[1] - learned.distorted[0])
     np.testing.assert_allclose(learned.fixed[0], learned.distorted[0] + change, atol=1e-4)
 
 
