@@ -14,10 +14,10 @@ classical corrections leave it. The means it gives are averaged: the mistakes of
 so that much of each cancels. A photo that the balancer would hardly move is taken for a good one
 and left alone.
 
-Every further round asks once about what the maps so far have made of the proxy. Little should be
-left to change there, so a small answer is what the balancer holds against the content of such a
-photo, damaged or not: it is in the first answer as well, and is taken back by a part. A large
-answer is damage that is left, and is followed by as much. Round k goes 1/2**(k - 1) of the way.
+Every further round asks once about what the rounds so far have made of the proxy. A small answer
+there tells more of the balancer than of the photo, and nothing is done; a large one is damage that
+is left, and its cast is followed. The round counts as one opinion among all: round k goes 1/k of
+the way.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from vae_balance.errors import OptionError
 from vae_balance.lut import DEFAULT_SIZE, Lut3D
 from vae_balance.models.registry import Model
 from vae_balance.proxy import PROXY_SIZE
+from vae_balance.srgb import luma_of
 from vae_balance.vae import latents_of
 
 Colors = NDArray[np.float32]
@@ -49,8 +50,9 @@ SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 # first the photo is left alone, from the second on it is corrected in full. It trades damage that
 # is corrected less for undamaged photos that are changed less; `vae-balance evaluate` shows both.
 FAULT = (0.005, 0.017)
-# The same change in a further round: up to the first it is taken back, from the second on followed.
-REST = (0.015, 0.025)
+# The same change, luma included, in a further round: up to the first nothing is done, from the
+# second on its cast is followed.
+LEFT = (0.02, 0.03)
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
 
@@ -94,7 +96,7 @@ class Round:
         balanced: (N, 8, 28, 28) where they were moved.
         distorted: (N, 224, 224, 3) decoded from `moments`, 0..1.
         fixed: (N, 224, 224, 3) decoded from `balanced`, 0..1, or `distorted` with as much of the
-            change to that as the round takes, which in further rounds can be less than none.
+            change to that as the round takes.
         color_map: learned from `distorted` to `fixed` of all proxies.
     """
 
@@ -137,7 +139,6 @@ def learn_look(
     """
     options = options or LookOptions()
     current = _stack(proxies)
-    shares = np.ones(len(current), np.float32)
     rounds: list[Round] = []
     for done in range(options.iterations):
         if rounds:
@@ -146,8 +147,7 @@ def learn_look(
         def report(stage: str, done: int = done) -> None:
             progress(done, options.iterations, stage)
 
-        learned, shares = _learn_round(current, model, options, done + 1, shares, report)
-        rounds.append(learned)
+        rounds.append(_learn_round(current, model, options, done + 1, report))
     progress(options.iterations, options.iterations, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
@@ -168,17 +168,12 @@ def _learn_round(
     model: Model,
     options: LookOptions,
     number: int,
-    shares: Colors,
     progress: Callable[[str], None],
-) -> tuple[Round, Colors]:
-    """Learn round `number`, 1 for the first; return it and the shares.
-
-    `shares`, (N,) in 0..1, are how much of the first round's correction each proxy got: it sets
-    them, further rounds take them.
-    """
+) -> Round:
+    """Learn round `number`, 1 for the first."""
     seen = [
-        _ask(few, model, options.seed, number, few_shares, progress)
-        for few, few_shares in zip(_together(proxies), _together(shares), strict=True)
+        _ask(proxies[i : i + TOGETHER], model, options.seed, number, progress)
+        for i in range(0, len(proxies), TOGETHER)
     ]
     progress("map colors")
     distorted = np.concatenate([few.distorted for few in seen])
@@ -186,50 +181,34 @@ def _learn_round(
     color_map = fit_color_map(distorted, fixed)
     shown = seen[0]
     moments, balanced = _numpy(shown.moments), _numpy(shown.balanced)
-    learned = Round(proxies[:TOGETHER], moments, balanced, shown.distorted, shown.fixed, color_map)
-    return learned, np.concatenate([few.shares for few in seen])
-
-
-def _together(rows: Colors) -> list[Colors]:
-    return [rows[i : i + TOGETHER] for i in range(0, len(rows), TOGETHER)]
+    return Round(proxies[:TOGETHER], moments, balanced, shown.distorted, shown.fixed, color_map)
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What the networks made of N proxies; as in `Round`, and the (N,) shares of round 1."""
+    """What the networks made of a few proxies; as in `Round`."""
 
     moments: Tensor
     balanced: Tensor
     distorted: Colors
     fixed: Colors
-    shares: Colors
 
 
 def _ask(
-    proxies: Colors,
-    model: Model,
-    seed: int | None,
-    number: int,
-    shares: Colors,
-    progress: Callable[[str], None],
+    proxies: Colors, model: Model, seed: int | None, number: int, progress: Callable[[str], None]
 ) -> _Seen:
     """Ask the balancer about a few proxies, as it was trained to be asked in round `number`."""
     if not model.latent_balancer.config.second_opinions:
-        return _ask_once(proxies, model, seed, shares, progress)
+        return _ask_once(proxies, model, seed, progress)
     if number == 1:
         return _ask_three_times(proxies, model, seed, progress)
-    seen = _ask_once(proxies, model, seed, shares, progress)
-    # From -1, all taken back, to 1. What the first round left alone has nothing to take back.
-    direction = 2 * _ramp(_change(seen.distorted, seen.fixed), REST) - 1
-    return _go_part_way(seen, shares * direction / np.float32(2 ** (number - 1)))
+    seen = _ask_once(proxies, model, seed, progress)
+    shares = _shares(seen.distorted, seen.fixed, LEFT)
+    return _go_part_way(_keep_luma(seen), shares / np.float32(number))
 
 
 def _ask_once(
-    proxies: Colors,
-    model: Model,
-    seed: int | None,
-    shares: Colors,
-    progress: Callable[[str], None],
+    proxies: Colors, model: Model, seed: int | None, progress: Callable[[str], None]
 ) -> _Seen:
     """Take the balancer's word, as the published algorithm does in every round."""
     progress("encode")
@@ -238,7 +217,7 @@ def _ask_once(
     balanced = model.latent_balancer(moments)
     progress("decode")
     distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    return _Seen(moments, balanced, distorted, fixed, shares)
+    return _Seen(moments, balanced, distorted, fixed)
 
 
 def _ask_three_times(
@@ -253,25 +232,27 @@ def _ask_three_times(
     moments, balanced = moments[: len(proxies)], answers.mean(dim=0)
     progress("decode")
     distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    shares = _ramp(_change(distorted, _decode(model, answers[0], seed)), FAULT)
-    return _go_part_way(_Seen(moments, balanced, distorted, fixed, shares), shares)
+    shares = _shares(distorted, _decode(model, answers[0], seed), FAULT)
+    return _go_part_way(_Seen(moments, balanced, distorted, fixed), shares)
+
+
+def _keep_luma(seen: _Seen) -> _Seen:
+    """Take all change of luma from what is fixed: further rounds are for casts, tone is settled."""
+    change = seen.fixed - seen.distorted
+    return replace(seen, fixed=seen.distorted + change - luma_of(change))
 
 
 def _go_part_way(seen: _Seen, ways: Colors) -> _Seen:
-    """Move the fixed colors of N proxies to `ways`, (N,), of the change from the distorted ones."""
+    """Draw the fixed colors of N proxies back to the distorted ones; `ways`, (N,), 1 is all."""
     change = ways[:, None, None, None] * (seen.fixed - seen.distorted)
-    return replace(seen, fixed=np.clip(seen.distorted + change, 0.0, 1.0))
+    return replace(seen, fixed=seen.distorted + change)
 
 
-def _change(distorted: Colors, fixed: Colors) -> Colors:
-    """Return the mean absolute change of color (N,) of N proxies."""
-    return np.abs(fixed - distorted).mean(axis=(1, 2, 3))
-
-
-def _ramp(change: Colors, ends: tuple[float, float]) -> Colors:
-    """Return 0 up to the first end, 1 from the second on, and the line between them."""
-    ramp: Colors = np.clip((change - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
-    return ramp
+def _shares(distorted: Colors, fixed: Colors, fade: tuple[float, float]) -> Colors:
+    """Return how much of its correction each of N photos gets, (N,) in 0..1; see `FAULT`."""
+    change = np.abs(fixed - distorted).mean(axis=(1, 2, 3))
+    shares: Colors = np.clip((change - fade[0]) / (fade[1] - fade[0]), 0.0, 1.0)
+    return shares
 
 
 def _pixels(proxies: Colors, model: Model) -> Tensor:
