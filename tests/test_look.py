@@ -171,14 +171,13 @@ def test_a_further_round_asks_once_and_counts_as_one_opinion_among_all(
     np.testing.assert_allclose(learned.fixed, learned.distorted + cast / number, atol=1e-4)
 
 
+@pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize(
     ("ends", "share"), [((1.0, 2.0), 0.0), ((0.5, 1.5), 0.5), ((0.0, 0.5), 1.0)]
 )
 def test_a_further_round_follows_a_large_answer_and_leaves_a_small_one(
     model: Model, monkeypatch: pytest.MonkeyPatch, ends: tuple[float, float], share: float
 ) -> None:
-    monkeypatch.setattr(look, "FAULT", (-2.0, -1.0))
-    monkeypatch.setattr(look, "LEFT", (-2.0, -1.0))
     *_, whole = learn_look([proxy()], model, LookOptions(iterations=2)).rounds
     answer = decoded_answers(whole, model)[0]
     size = float(np.abs(answer - whole.distorted[0]).mean())
