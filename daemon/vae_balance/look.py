@@ -15,9 +15,8 @@ so that much of each cancels. A photo that the balancer would hardly move is tak
 and left alone.
 
 Every further round asks once about what the rounds so far have made of the proxy. A small answer
-there tells more of the balancer than of the photo, and nothing is done; a large one is damage that
-is left, and its cast is followed. The round counts as one opinion among all: round k goes 1/k of
-the way.
+is left alone: what three answers have missed, one more seldom knows. The cast of a large one is
+followed, and counts as one opinion among all: round k goes 1/k of the way.
 """
 
 from __future__ import annotations
@@ -249,7 +248,10 @@ def _go_part_way(seen: _Seen, ways: Colors) -> _Seen:
 
 
 def _shares(distorted: Colors, fixed: Colors, fade: tuple[float, float]) -> Colors:
-    """Return how much of its correction each of N photos gets, (N,) in 0..1; see `FAULT`."""
+    """Return how much of its correction each of N photos gets, (N,) in 0..1.
+
+    Where the mean change is up to the first of `fade` that is nothing, from the second on all.
+    """
     change = np.abs(fixed - distorted).mean(axis=(1, 2, 3))
     shares: Colors = np.clip((change - fade[0]) / (fade[1] - fade[0]), 0.0, 1.0)
     return shares
