@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +22,13 @@ from vae_balance.look import LookOptions, learn_look
 from vae_balance.models.registry import Model, load_model
 from vae_balance.training import evaluate as evaluation
 from vae_balance.training.cases import (
+    EXTREME,
     FOOD_PHOTOS,
     STRENGTHS,
     UNDAMAGED,
     Case,
     draw_cases,
+    draw_extreme_cases,
     held_out_photos,
 )
 from vae_balance.training.damage import KIND_NAMES
@@ -129,9 +131,21 @@ def test_all_kinds_at_all_strengths_come_round(tmp_path: Path) -> None:
     assert max(cells.values()) - min(cells.values()) <= 1
 
 
-def test_cases_are_the_same_every_time_and_of_8_bits(tmp_path: Path) -> None:
+def test_every_photo_comes_once_with_extreme_damage_of_all_kinds_in_turn(tmp_path: Path) -> None:
+    save_photos(tmp_path, "calyx", len(KIND_NAMES), side=16)
+    photos = held_out_photos(tmp_path)
+    cases = list(draw_extreme_cases(photos))
+    assert [case.photo for case in cases] == photos
+    assert [case.kind for case in cases] == list(KIND_NAMES)
+    assert {case.strength for case in cases} == {EXTREME}
+
+
+@pytest.mark.parametrize("draw", [draw_cases, draw_extreme_cases])
+def test_cases_are_the_same_every_time_and_of_8_bits(
+    draw: Callable[[Sequence[Path]], Iterator[Case]], tmp_path: Path
+) -> None:
     save_photos(tmp_path, "calyx", 1, side=64)
-    first, second = (list(draw_cases(held_out_photos(tmp_path))) for _ in range(2))
+    first, second = (list(draw(held_out_photos(tmp_path))) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.damaged, other.damaged)
         steps = one.damaged * 255.0
@@ -186,6 +200,17 @@ def test_undamaged_photos_need_no_correction(evaluated: Evaluated) -> None:
     assert (cell.mean, cell.cases) == (0.0, 1)
 
 
+def test_extreme_damage_has_a_row_of_its_own_and_is_in_no_other(evaluated: Evaluated) -> None:
+    quality = evaluated.quality
+    (extreme,) = (score for score in quality.scores if score.strength == EXTREME)
+    cell = quality.cell(EXTREME, NONE)
+    assert cell is not None
+    assert (cell.mean, cell.cases) == (extreme.errors[NONE], 1)
+    kinds = [quality.cell(kind, NONE) for kind in KIND_NAMES]
+    assert sum(kind.cases for kind in kinds if kind) == 4
+    assert "| **extreme** |" in quality.table_markdown()
+
+
 def test_the_published_pair_differs_in_the_mapper_only(evaluated: Evaluated) -> None:
     # Here both are the same mapper; what is left is the interpolation of the LUT.
     pairs = [s.errors for s in evaluated.quality.scores if PUBLISHED in s.errors]
@@ -195,7 +220,7 @@ def test_the_published_pair_differs_in_the_mapper_only(evaluated: Evaluated) -> 
 
 
 def test_progress_counts_all_cases(evaluated: Evaluated) -> None:
-    assert evaluated.reports == [(done, 5) for done in range(6)]
+    assert evaluated.reports == [(done, 6) for done in range(7)]
 
 
 def test_table_and_sheets_are_left_in_the_folder(evaluated: Evaluated) -> None:
@@ -203,7 +228,7 @@ def test_table_and_sheets_are_left_in_the_folder(evaluated: Evaluated) -> None:
     assert table == evaluated.quality.table_markdown()
     values = json.loads((evaluated.out / "quality.json").read_text("utf-8"))
     assert values["table"][ALL_DAMAGE][NONE]["cases"] == 4
-    assert len(values["cases"]) == 5
+    assert len(values["cases"]) == 6
     with Image.open(evaluated.out / "before_after.png") as sheet:
         assert sheet.width > sheet.height > 168
     assert (evaluated.out / "damage.png").is_file()

@@ -4,6 +4,7 @@ Every photo of the thin held-out sources is taken, and 40 of the many food photo
 `basedcooking`, evenly spaced: otherwise food alone would decide (214 of 319 photos). Each photo
 comes once undamaged and with four damages, drawn with fixed seeds; kinds and strengths rotate (13
 and 3, so all pairs come round), and every pair gets about the same number of photos of all sources.
+Beside these, each photo comes once with damage that is stronger than what training draws.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from vae_balance.training.photos import centre_square, load_photo, read_split
 Colors = NDArray[np.float32]
 
 STRENGTHS = {"mild": 0.4, "medium": 0.8, "strong": 1.2}
+# Training draws strengths up to 1.5.
+EXTREME, EXTREME_STRENGTH = "extreme", 2.0
 UNDAMAGED = undamaged().kind
 DAMAGES_PER_PHOTO = 4
 FOOD_SOURCE = "basedcooking"
@@ -37,7 +40,7 @@ class Case:
     Attributes:
         photo: its file.
         kind: of the damage, one of `damage.KIND_NAMES`, or "undamaged".
-        strength: of the damage, a key of `STRENGTHS`, or "".
+        strength: of the damage, a key of `STRENGTHS`, `EXTREME`, or "".
         truth: the undamaged photo.
         damaged: what a correction is given.
     """
@@ -79,7 +82,7 @@ def draw_cases(photos: Sequence[Path]) -> Iterator[Case]:
     """
     strengths = list(STRENGTHS)
     for number, path in enumerate(photos):
-        truth = to_8_bits(centre_square(load_photo(path), PROXY_SIZE))
+        truth = _proxy(path)
         yield Case(path, UNDAMAGED, "", truth, truth)
         for drawn in range(number * DAMAGES_PER_PHOTO, (number + 1) * DAMAGES_PER_PHOTO):
             kind = KIND_NAMES[drawn % len(KIND_NAMES)]
@@ -87,6 +90,22 @@ def draw_cases(photos: Sequence[Path]) -> Iterator[Case]:
             rng = np.random.default_rng((SEED, drawn))
             damage = random_damage(rng, kind, STRENGTHS[strength])
             yield Case(path, kind, strength, truth, to_8_bits(damage(truth)))
+
+
+def draw_extreme_cases(photos: Sequence[Path]) -> Iterator[Case]:
+    """Make a case of every photo with damage beyond what training draws; kinds rotate.
+
+    The same photos give the same cases, bit for bit.
+    """
+    for number, path in enumerate(photos):
+        truth = _proxy(path)
+        kind = KIND_NAMES[number % len(KIND_NAMES)]
+        damage = random_damage(np.random.default_rng((SEED, number, 1)), kind, EXTREME_STRENGTH)
+        yield Case(path, kind, EXTREME, truth, to_8_bits(damage(truth)))
+
+
+def _proxy(path: Path) -> Colors:
+    return to_8_bits(centre_square(load_photo(path), PROXY_SIZE))
 
 
 def to_8_bits(pixels: Colors) -> Colors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from vae_balance.models.registry import Model
 from vae_balance.proxy import PROXY_SIZE
 from vae_balance.training.cases import (
     DAMAGES_PER_PHOTO,
+    EXTREME,
     UNDAMAGED,
     Case,
     draw_cases,
+    draw_extreme_cases,
     held_out_photos,
     to_8_bits,
 )
@@ -79,14 +82,15 @@ def evaluate(
     """
     paths = held_out_photos(photos, limit)
     out.mkdir(parents=True, exist_ok=True)
-    total = len(paths) * (1 + DAMAGES_PER_PHOTO)
+    total = len(paths) * (2 + DAMAGES_PER_PHOTO)
     scores: list[Score] = []
     clean: list[Colors] = []
     damaged: list[Colors] = []
-    for number, case in enumerate(draw_cases(paths)):
+    for number, case in enumerate(chain(draw_cases(paths), draw_extreme_cases(paths))):
         name = case.photo.relative_to(photos).as_posix()
         report(number, total, name)
-        errors = measure(case, model, with_published=number % PUBLISHED_EVERY == 0)
+        with_published = number % PUBLISHED_EVERY == 0 and case.strength != EXTREME
+        errors = measure(case, model, with_published)
         scores.append(Score(name, case.kind, case.strength, errors))
         if case.kind == UNDAMAGED:
             clean.append(case.damaged)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vae_balance.targets import Target, targets_markdown
-from vae_balance.training.cases import STRENGTHS, UNDAMAGED
+from vae_balance.training.cases import EXTREME, EXTREME_STRENGTH, STRENGTHS, UNDAMAGED
 from vae_balance.training.damage import KIND_NAMES
 
 NONE = "no correction"
@@ -24,6 +24,8 @@ OURS = {count: f"ours, {count} iteration{'s' if count > 1 else ''}" for count in
 BEST = "best color map"
 COLUMNS = (NONE, *CLASSICAL, PUBLISHED, OURS_BESIDE_PUBLISHED, *OURS.values(), BEST)
 ALL_DAMAGE = "all damage"
+# Rows below those of kinds and strengths.
+_APART = (ALL_DAMAGE, EXTREME, UNDAMAGED)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Score:
     Attributes:
         photo: source and file name.
         kind: of the damage.
-        strength: of the damage, "" when undamaged.
+        strength: of the damage, as in `Case`.
         errors: column -> error; columns that were not measured on this case are missing.
     """
 
@@ -90,7 +92,7 @@ class Quality:
 
     def rows(self) -> list[str]:
         """Return the rows that have cases, in order."""
-        names = [*KIND_NAMES, *STRENGTHS, ALL_DAMAGE, UNDAMAGED]
+        names = [*KIND_NAMES, *STRENGTHS, *_APART]
         return [row for row in names if any(_in(row, score) for score in self.scores)]
 
     def best_classical(self) -> str:
@@ -122,15 +124,16 @@ class Quality:
         ]
         for row in self.rows():
             cells = [_text(self.cell(row, column)) for column in COLUMNS]
-            name = f"**{row}**" if row in (ALL_DAMAGE, UNDAMAGED) else row
+            name = f"**{row}**" if row in _APART else row
             count = sum(_in(row, score) for score in self.scores)
             lines.append(f"| {name} | {' | '.join(cells)} | {count} |")
         strengths = ", ".join(f"{name} {value}" for name, value in STRENGTHS.items())
         few = sum(PUBLISHED in score.errors for score in self.scores)
         legend = (
             f"Model {self.model}. Error of a case: mean CIEDE2000 to the undamaged photo; of "
-            f"undamaged photos: how far they are changed. Strengths: {strengths}. * on {few} of "
-            "the cases, the published mapper being slow.\n"
+            f"undamaged photos: how far they are changed. Strengths: {strengths}; extreme "
+            f"{EXTREME_STRENGTH}, beyond what training draws, is not in all damage. * on {few} "
+            "of the cases, the published mapper being slow.\n"
         )
         return "\n".join([*lines, "", legend, targets_markdown(self.targets())])
 
@@ -165,6 +168,8 @@ class Quality:
 
 
 def _in(row: str, score: Score) -> bool:
+    if score.strength == EXTREME:
+        return row == EXTREME
     if row == ALL_DAMAGE:
         return score.kind != UNDAMAGED
     return row in (score.kind, score.strength)
