@@ -9,20 +9,20 @@
 
 Both subimages come out of the decoder, so they line up pixel for pixel; the proxy itself does not.
 
-In every round the balancer is asked three times: about the proxy as the rounds before have left it,
-and about that as two classical corrections leave it. The means it gives are averaged: the mistakes
-of the answers differ, so that much of each cancels. A photo that the balancer would hardly move is
-taken for a good one and left alone.
+In the first round the balancer is asked three times: about the proxy, and about the proxy as two
+classical corrections leave it. The means it gives are averaged: the mistakes of the answers differ,
+so that much of each cancels. A photo that the balancer would hardly move is taken for a good one
+and left alone.
 
-A further round finds what is left, be it of damage or of the balancer's own mistakes. So it is
-followed where its three answers agree, and counts as one opinion among those of all rounds: round k
-goes 1/k of the way.
+Every further round asks once about what the rounds so far have made of the proxy. A small answer
+is left alone: what three answers have missed, one more seldom knows. The cast of a large one is
+followed, and counts as one opinion among all: round k goes 1/k of the way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from vae_balance.errors import OptionError
 from vae_balance.lut import DEFAULT_SIZE, Lut3D
 from vae_balance.models.registry import Model
 from vae_balance.proxy import PROXY_SIZE
+from vae_balance.srgb import luma_of
 from vae_balance.vae import latents_of
 
 Colors = NDArray[np.float32]
@@ -48,9 +49,9 @@ SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 # first the photo is left alone, from the second on it is corrected in full. It trades damage that
 # is corrected less for undamaged photos that are changed less; `vae-balance evaluate` shows both.
 FAULT = (0.005, 0.017)
-# The cast that the three answers of a further round agree on, relative to how far they are apart:
-# up to the first nothing is done, from the second on the round is followed.
-AGREED = (0.8, 1.1)
+# The same change, luma included, in a further round: up to the first nothing is done, from the
+# second on its cast is followed.
+LEFT = (0.02, 0.03)
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
 
@@ -195,10 +196,14 @@ class _Seen:
 def _ask(
     proxies: Colors, model: Model, seed: int | None, number: int, progress: Callable[[str], None]
 ) -> _Seen:
-    """Ask the balancer about a few proxies, as it was trained to be asked."""
+    """Ask the balancer about a few proxies, as it was trained to be asked in round `number`."""
     if not model.latent_balancer.config.second_opinions:
         return _ask_once(proxies, model, seed, progress)
-    return _ask_three_times(proxies, model, seed, number, progress)
+    if number == 1:
+        return _ask_three_times(proxies, model, seed, progress)
+    seen = _ask_once(proxies, model, seed, progress)
+    shares = _shares(seen.distorted, seen.fixed, LEFT)
+    return _go_part_way(_keep_luma(seen), shares / np.float32(number))
 
 
 def _ask_once(
@@ -215,12 +220,9 @@ def _ask_once(
 
 
 def _ask_three_times(
-    proxies: Colors, model: Model, seed: int | None, number: int, progress: Callable[[str], None]
+    proxies: Colors, model: Model, seed: int | None, progress: Callable[[str], None]
 ) -> _Seen:
-    """Average what the balancer says to the proxies and to classical corrections of them.
-
-    The fixed colors are as much of the way to that as round `number` goes.
-    """
+    """Average what the balancer says to the proxies and to classical corrections of them."""
     progress("encode")
     corrected = [correct(proxy) for correct in SECOND_OPINIONS for proxy in proxies]
     moments = model.vae.encode(_pixels(np.concatenate([proxies, np.stack(corrected)]), model))
@@ -229,33 +231,29 @@ def _ask_three_times(
     moments, balanced = moments[: len(proxies)], answers.mean(dim=0)
     progress("decode")
     distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    change = np.abs(_decode(model, answers[0], seed) - distorted).mean(axis=(1, 2, 3))
-    ways = _ramp(change, FAULT)
-    if number > 1:
-        ways *= _ramp(_agreement(answers - moments), AGREED) / np.float32(number)
-    fixed = distorted + ways[:, None, None, None] * (fixed - distorted)
-    return _Seen(moments, balanced, distorted, fixed)
+    shares = _shares(distorted, _decode(model, answers[0], seed), FAULT)
+    return _go_part_way(_Seen(moments, balanced, distorted, fixed), shares)
 
 
-def _agreement(changes: Tensor) -> Colors:
-    """Return how large the cast is that answers agree on, relative to how far they are apart.
+def _keep_luma(seen: _Seen) -> _Seen:
+    """Take all change of luma from what is fixed: further rounds are for casts, tone is settled."""
+    change = seen.fixed - seen.distorted
+    return replace(seen, fixed=seen.distorted + change - luma_of(change))
 
-    Args:
-        changes: (A, N, 8, 28, 28), what A answers change of the moments of N photos. The cast of an
-            answer is the mean of that over the photo, for the 4 means.
 
-    Returns:
-        (N,): root mean square of the average cast / of the casts' standard deviations.
+def _go_part_way(seen: _Seen, ways: Colors) -> _Seen:
+    """Draw the fixed colors of N proxies back to the distorted ones; `ways`, (N,), 1 is all."""
+    change = ways[:, None, None, None] * (seen.fixed - seen.distorted)
+    return replace(seen, fixed=seen.distorted + change)
+
+
+def _shares(distorted: Colors, fixed: Colors, fade: tuple[float, float]) -> Colors:
+    """Return how much of its correction each of N photos gets, (N,) in 0..1.
+
+    Where the mean change is up to the first of `fade` that is nothing, from the second on all.
     """
-    casts = changes[:, :, : changes.shape[2] // 2].mean(dim=(3, 4))
-    apart, agreed = torch.var_mean(casts, dim=0)
-    ratio = agreed.square().mean(dim=1) / apart.mean(dim=1).clamp(min=1e-12)
-    return _numpy(ratio.sqrt())
-
-
-def _ramp(values: Colors, ends: tuple[float, float]) -> Colors:
-    """Return 0 for values up to the first of `ends`, 1 from the second on, a line in between."""
-    shares: Colors = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
+    change = np.abs(fixed - distorted).mean(axis=(1, 2, 3))
+    shares: Colors = np.clip((change - fade[0]) / (fade[1] - fade[0]), 0.0, 1.0)
     return shares
 
 

@@ -126,8 +126,8 @@ def write_photos(folder: Path) -> None:
     with Image.open(SAMPLE) as photo:
         colors = np.asarray(photo, np.float32) / 255
     # Further iterations change it, which the tour waits for: most photos are done after the first.
-    shifted = random_damage(np.random.default_rng(3), "color balance", 1.0)(colors)
-    Image.fromarray(np.uint8(shifted * 255 + 0.5)).save(folder / "tour.png")
+    toned = random_damage(np.random.default_rng(4), "split toning", 1.5)(colors)
+    Image.fromarray(np.uint8(toned * 255 + 0.5)).save(folder / "tour.png")
     expired = Image.fromarray(np.uint8(cast(colors) * 255 + 0.5))
     expired.crop((0, 100, 512, 420)).save(folder / "astronaut.png")
     write_png16(folder / "deep.png", bytes16)
