@@ -61,8 +61,8 @@ class ColorMap:
             for weights in (self.affine, self.inner, self.outer)
         )
         # By PyTorch: the threads of numpy's linear algebra go on spinning when their work is done,
-        # and on two cores the networks, which come next, took twice the time. In place where arrays
-        # are large: fresh memory costs more than the arithmetic.
+        # and take the cores from the networks, which come next. In place where arrays are large:
+        # fresh memory costs more than the arithmetic.
         hidden = torch.addmm(inner[3], x, inner[:3]).tanh_()
         mapped = torch.addmm(affine[3], x, affine[:3]).add_(x).addmm_(hidden, outer)
         return mapped.numpy().reshape(np.shape(colors))

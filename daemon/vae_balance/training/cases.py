@@ -100,7 +100,9 @@ def draw_extreme_cases(photos: Sequence[Path]) -> Iterator[Case]:
     for number, path in enumerate(photos):
         truth = _proxy(path)
         kind = KIND_NAMES[number % len(KIND_NAMES)]
-        damage = random_damage(np.random.default_rng((SEED, number, 1)), kind, EXTREME_STRENGTH)
+        # The third number keeps these draws apart from those of `draw_cases`.
+        rng = np.random.default_rng((SEED, number, 1))
+        damage = random_damage(rng, kind, EXTREME_STRENGTH)
         yield Case(path, kind, EXTREME, truth, to_8_bits(damage(truth)))
 
 
