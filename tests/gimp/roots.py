@@ -14,9 +14,12 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 # What GIMP 3 needs: trixie has 3.0, sid 3.2.
@@ -192,6 +195,42 @@ def command_inside(root: Path, io: Path, command: Sequence[str], **variables: st
     settings = [f"{name}={value}" for name, value in {**_ENVIRONMENT, **variables}.items()]
     enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _ENTER, "sh"]
     return [*enter, str(root), str(io), "/usr/bin/env", "-i", *settings, *command]
+
+
+def output_inside(
+    root: Path, io: Path, command: Sequence[str], seconds: float = 600, **variables: str
+) -> str:
+    """Run a command in a root; return what it printed, errors included.
+
+    Nothing that it has started outlives it, unless it is in a session of its own.
+
+    Args:
+        root: as for `command_inside`, as are `io`, `command` and `variables`.
+        seconds: when it is given up.
+
+    Raises:
+        RootError: it was given up; the message has what it printed.
+    """
+    inside = command_inside(root, io, command, **variables)
+    # A file, as what outlives the command would keep a pipe open.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(
+            inside, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        is_late = False
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            is_late = True
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        output.seek(0)
+        printed = output.read()
+    if is_late:
+        raise RootError(f"{' '.join(command)} took over {seconds:g} s: {printed}")
+    return printed
 
 
 def _configure(root: Path) -> None:

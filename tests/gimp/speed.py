@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -43,11 +42,10 @@ def main() -> int:
             console = ["gimp-console", "-id", "--batch-interpreter", "python-fu-eval"]
             command = [*console, "-b", run, "--quit"]
             variables = {"GIMP3_DIRECTORY": "/io/profile", "RUNS": str(RUNS), **VARIABLES}
-            inside = roots.command_inside(root, io, command, **variables)
-            done = subprocess.run(inside, check=False, capture_output=True, text=True)
+            output = roots.output_inside(root, io, command, 3600, **variables)
         results = io / "speed.json"
         if not results.exists():
-            sys.exit(done.stdout + done.stderr)
+            sys.exit(output)
         measured: dict[str, list[dict[str, float]]] = json.loads(results.read_text())
     print("| 24-megapixel layer | CPU s | wall s | peak MiB | the daemon's CPU s |")
     print("|---|---:|---:|---:|---:|")

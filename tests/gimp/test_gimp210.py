@@ -61,11 +61,7 @@ class Gimp:
     def run(self, *command: str) -> str:
         """Run a command in the root; return what it printed, errors included."""
         variables = {"GIMP2_DIRECTORY": "/io/profile", **VARIABLES}
-        inside = roots.command_inside(self.root, self.io, command, **variables)
-        done = subprocess.run(
-            inside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
-        )
-        return done.stdout
+        return roots.output_inside(self.root, self.io, command, **variables)
 
     def script(self, text: str) -> str:
         """Run Script-Fu; return what was printed."""

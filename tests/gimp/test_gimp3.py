@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +74,10 @@ class Gimp:
     root: Path
     io: Path
 
-    def run(self, *command: str, timeout: float = 600) -> str:
+    def run(self, *command: str) -> str:
         """Run a command in the root; return what it printed, errors included."""
         variables = {"GIMP3_DIRECTORY": "/io/profile", **VARIABLES}
-        inside = roots.command_inside(self.root, self.io, command, **variables)
-        done = subprocess.run(
-            inside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
-        )
-        return done.stdout
+        return roots.output_inside(self.root, self.io, command, **variables)
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -94,6 +91,15 @@ def gimp(
     write_photos(io)
     with daemon_on_demand(io):
         yield Gimp(root, io)
+
+
+def test_nothing_outlives_a_command_in_a_root(gimp: Gimp) -> None:
+    longer = "(sleep 2; touch /io/outlived) & echo started"
+    assert gimp.run("sh", "-c", longer) == "started\n"
+    with pytest.raises(roots.RootError, match=r"took over 0\.5 s: started"):
+        roots.output_inside(gimp.root, gimp.io, ["sh", "-c", f"{longer}; wait"], seconds=0.5)
+    time.sleep(2.5)
+    assert not (gimp.io / "outlived").exists()
 
 
 def python_in_gimp(gimp: Gimp, script: str, *before: str) -> str:

@@ -21,7 +21,6 @@ _GIMPRC = """\
 (save-session-info no)
 (color-profile-policy keep)
 """
-_DISPLAY = ":77"
 _SIZE = (1700, 1000)
 
 
@@ -40,16 +39,19 @@ class Window:
         (profile / "sessionrc").write_text("(single-window-mode yes)\n")
         runtime = Path("/tmp/runtime")
         runtime.mkdir(mode=0o700, exist_ok=True)
-        os.environ.update(
-            DISPLAY=_DISPLAY, GDK_BACKEND="x11", XDG_RUNTIME_DIR=str(runtime),
-            LANG=f"{language}.UTF-8",
-        )  # fmt: skip
         make_locale = ["localedef", "-i", language, "-f", "UTF-8", f"{language}.UTF-8"]
         subprocess.run(make_locale, check=True)
         size = "x".join(map(str, _SIZE))
-        xvfb = ["Xvfb", _DISPLAY, "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
-        self._xvfb = subprocess.Popen(xvfb, stderr=subprocess.DEVNULL)
-        until(lambda: Path(f"/tmp/.X11-unix/X{_DISPLAY[1:]}").exists(), 20, "Xvfb")
+        xvfb = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
+        self._xvfb = subprocess.Popen(
+            xvfb, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        display = self._xvfb.stdout.readline().strip()  # told when it is ready
+        assert display, "Xvfb did not start"
+        os.environ.update(
+            DISPLAY=f":{display}", GDK_BACKEND="x11", XDG_RUNTIME_DIR=str(runtime),
+            LANG=f"{language}.UTF-8",
+        )  # fmt: skip
         with Path("/tmp/gimp.err").open("w") as errors:
             self._gimp = subprocess.Popen(["gimp", "--no-splash", photo], stderr=errors)
         name = Path(photo).stem
@@ -61,8 +63,11 @@ class Window:
 
     def close(self) -> None:
         """End GIMP and Xvfb."""
+        # Asked to end, GIMP calls exit within its signal handler, where it can wait for ever for a
+        # lock that it holds itself.
+        self._gimp.kill()
+        self._xvfb.terminate()
         for process in (self._gimp, self._xvfb):
-            process.terminate()
             process.wait(20)
 
     def errors(self) -> str:
