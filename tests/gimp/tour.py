@@ -2,11 +2,11 @@
 
     python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
+    python3 tour.py pictures      # those of docs/; `pictures.py` calls it
 
 Opens a photo, cancels at work, chooses the menu entry again, moves iterations, waits for the
 preview, saves, resets and loads settings, presses OK, undoes, repeats, shows the filter again, and
-applies the look learned last. The pictures in docs/ are menu.png, cropped, window.png, dialog.png
-and apply.png of GIMP 3.2.
+applies the look learned last.
 """
 
 from __future__ import annotations
@@ -107,6 +107,11 @@ def tour(window: Window) -> None:
     press(window, dialog, "Escape", "VAE Balance")
     assert not window.is_changed(), "the image changed in spite of Cancel"
 
+    apply_last(window)
+
+
+def apply_last(window: Window) -> None:
+    """Apply the look learned last."""
     dialog = open_entry(window, 0, "Apply LUT")
     none = preview(window, dialog)
     window.focus(dialog)
@@ -115,6 +120,21 @@ def tour(window: Window) -> None:
     window.shot(f"{SHOTS}/apply.png", dialog)
     press(window, dialog, "alt+a", "Apply LUT")
     window.wait_changed(True)
+
+
+def pictures(window: Window) -> None:
+    """Take pictures of the menu, of both dialogs, and of the window with one of them."""
+    dialog = open_entry(window, 1, "VAE Balance", "menu")
+    preview(window, dialog)
+    window.shot(f"{SHOTS}/dialog.png", dialog)
+    window.tool("windowmove", "--sync", dialog, 1130, 60)
+    window.shot(f"{SHOTS}/window.png")
+    press(window, dialog, "alt+b", "VAE Balance")
+    window.wait_changed(True)
+    window.focus(window.main)
+    window.key("ctrl+z")
+    window.wait_changed(False)
+    apply_last(window)
 
 
 def cancel(window: Window) -> None:
@@ -158,7 +178,7 @@ def look(window: Window, language: str) -> None:
 
 
 def main() -> None:
-    """Run the tour, or look around in another language, or at several layers."""
+    """Run the tour, or look around in another language, or at several layers, or for docs/."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "en_US"
     language = kind if kind in TITLES else "en_US"
     Path(SHOTS).mkdir(exist_ok=True)
@@ -166,6 +186,8 @@ def main() -> None:
     try:
         if kind == "several":
             several(window)
+        elif kind == "pictures":
+            pictures(window)
         elif language == "en_US":
             cancel(window)
             tour(window)
