@@ -2,7 +2,7 @@
 
     python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
-    python3 tour.py pictures      # those of docs/; `pictures.py` calls it
+    python3 tour.py pictures      # takes those of docs/; `screenshots.py` calls it
 
 Opens a photo, cancels at work, chooses the menu entry again, moves iterations, waits for the
 preview, saves, resets and loads settings, presses OK, undoes, repeats, shows the filter again, and
