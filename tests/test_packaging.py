@@ -109,3 +109,19 @@ def test_every_file_of_the_program_is_on_the_map() -> None:
     development = (ROOT / "DEVELOPMENT.md").read_text(encoding="utf-8")
     files = (path for path in ROOT.glob("daemon/**/*.py") if path.name != "__init__.py")
     assert sorted(path.name for path in files if f"`{path.name}`" not in development) == []
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    documents = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "shared").rglob("*.md"),
+        *(ROOT / "daemon").rglob("*.md"),
+    ]
+    broken = [
+        f"{path.relative_to(ROOT)}: {link}"
+        for path in documents
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        if not (path.parent / link).exists()
+    ]
+    assert broken == []
