@@ -116,6 +116,17 @@ def test_the_tests_end_badly_if_any_check_fails_and_all_are_run(
     assert "python -m mypy" in capsys.readouterr().err
 
 
+def test_slow_tests_are_left_out_unless_all_are_asked_for(
+    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "make_environment", lambda folder, wanted: Path("python"))
+    run.main(["test"])
+    assert "not slow" in ran[-1]
+    run.main(["test", "--all"])
+    assert ran[-1][2] == "pytest"
+    assert "not slow" not in ran[-1]
+
+
 def test_a_failed_installation_is_an_error_of_one_line(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
