@@ -13,10 +13,10 @@ from pictures import picture
 from PIL import Image
 
 from vae_balance.cli import main
-from vae_balance.commands.allocator import SETTINGS
+from vae_balance.training.allocator import SETTINGS
 
 if TYPE_CHECKING:
-    from vae_balance.models.registry import Model
+    from vae_balance.models.store import Model
 
 # Before PyTorch is imported: with another number of threads its sums differ in the last bits, and
 # tests compare what this process computes with what a daemon or a command does.
@@ -40,9 +40,12 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small model that does something, if nothing sensible, to colors."""
     import torch
 
-    from vae_balance.latent_balancer import LatentBalancer, LatentBalancerConfig
-    from vae_balance.models.registry import write_info
-    from vae_balance.vae import VAE, VAEConfig
+    from vae_balance.correctors.latent_balancer.balancer_network import (
+        LatentBalancer,
+        LatentBalancerConfig,
+    )
+    from vae_balance.correctors.latent_balancer.vae import VAE, VAEConfig
+    from vae_balance.models.store import write_info
 
     folder = tmp_path_factory.mktemp("models") / "random"
     with torch.random.fork_rng():
@@ -70,7 +73,7 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(random_model: Path) -> Model:
     """Return the model with random weights, loaded."""
-    from vae_balance.models.registry import load_model
+    from vae_balance.models.store import load_model
 
     return load_model(str(random_model), "cpu")
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from vae_balance.color.lut import Lut3D
 from vae_balance.commands import console
-from vae_balance.cube import read_cube, write_cube
-from vae_balance.hald import read_hald, write_hald
-from vae_balance.images import Photo, read_photo, write_photo
-from vae_balance.lut import Lut3D
-from vae_balance.models.registry import Model
-from vae_balance.targets import Target
-from vae_balance.training.cases import UNDAMAGED
-from vae_balance.training.quality import OURS, Quality, Score, VaeScore
+from vae_balance.evaluation.cases import UNDAMAGED
+from vae_balance.evaluation.quality import OURS, Quality, Score, VaeScore
+from vae_balance.evaluation.targets import Target
+from vae_balance.luts.cube import read_cube, write_cube
+from vae_balance.luts.hald import read_hald, write_hald
+from vae_balance.models.store import Model
+from vae_balance.photos.photo import Photo, read_photo, write_photo
 
 Report = Callable[[int, int, str], None]
 Run = Callable[..., Result]
@@ -73,9 +73,7 @@ def test_the_cube_of_a_balanced_photo_makes_the_same_photo(
     assert (balanced != pale).any()
 
 
-def test_each_photo_gets_a_look_of_its_own(
-    balance: Run, photo: WritePhoto, tmp_path: Path
-) -> None:
+def test_each_photo_gets_a_look_of_its_own(balance: Run, photo: WritePhoto, tmp_path: Path) -> None:
     photos = [photo("a.png", seed=1), photo("b.png", seed=2)]
     result = balance(*photos, "--out-dir", tmp_path / "out", "--json")
     first, second = json.loads(result.stdout)
@@ -130,9 +128,7 @@ def test_a_bad_photo_does_not_stop_the_others(
     assert [p.name for p in out.iterdir()] == ["good.jpg"]
 
 
-def test_json_tells_of_good_and_bad_photos(
-    balance: Run, photo: WritePhoto, tmp_path: Path
-) -> None:
+def test_json_tells_of_good_and_bad_photos(balance: Run, photo: WritePhoto, tmp_path: Path) -> None:
     result = balance(
         tmp_path / "missing.jpg", photo("good.jpg"), "--out-dir", tmp_path / "out", "--json"
     )
@@ -309,7 +305,7 @@ def test_ctrl_c_ends_with_130(
     def interrupted(path: Path) -> Photo:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vae_balance.images.read_photo", interrupted)
+    monkeypatch.setattr("vae_balance.photos.photo.read_photo", interrupted)
     result = balance(photo(), "-o", tmp_path / "out.jpg")
     assert result.exit_code == console.INTERRUPTED
     assert "Traceback" not in result.output
@@ -344,9 +340,7 @@ def test_learn_from_bad_photos_only_writes_nothing(learn: Run, tmp_path: Path) -
     assert not (tmp_path / "look.cube").exists()
 
 
-def test_learn_does_not_overwrite_its_photo(
-    learn: Run, photo: WritePhoto, tmp_path: Path
-) -> None:
+def test_learn_does_not_overwrite_its_photo(learn: Run, photo: WritePhoto, tmp_path: Path) -> None:
     path = photo("a.png")
     before = path.read_bytes()
     assert learn(path, "-o", path, "--force").exit_code == console.WRONG_USAGE
@@ -373,9 +367,7 @@ def test_apply_at_half_strength(run: Run, photo: WritePhoto, tmp_path: Path) -> 
     assert np.abs(read_pixels(output).astype(float) - 127.5).max() <= 0.5
 
 
-def test_apply_names_the_broken_line_of_a_cube(
-    run: Run, photo: WritePhoto, tmp_path: Path
-) -> None:
+def test_apply_names_the_broken_line_of_a_cube(run: Run, photo: WritePhoto, tmp_path: Path) -> None:
     cube = tmp_path / "look.cube"
     cube.write_text("LUT_3D_SIZE 2\n0 0\n")
     result = run("apply", cube, photo(), "-o", tmp_path / "out.jpg")
@@ -404,7 +396,7 @@ def test_apply_holds_one_photo_at_a_time(run: Run, tmp_path: Path) -> None:
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_model: Path) -> Path:
     """Return the user's folder of models, with one model in it."""
     models = tmp_path / "models"
-    monkeypatch.setattr("vae_balance.models.registry.user_models_folder", lambda: models)
+    monkeypatch.setattr("vae_balance.models.store.user_models_folder", lambda: models)
     shutil.copytree(random_model, models / "random")
     return models
 
@@ -431,9 +423,7 @@ def test_models_points_out_a_damaged_one(run: Run, own_models: Path) -> None:
     assert [line.split()[0] for line in damaged] == ["random"]
 
 
-def test_demo_damages_and_balances_the_sample(
-    run: Run, random_model: Path, tmp_path: Path
-) -> None:
+def test_demo_damages_and_balances_the_sample(run: Run, random_model: Path, tmp_path: Path) -> None:
     result = run("demo", "--out-dir", tmp_path / "demo", "--model", random_model)
     assert result.exit_code == 0
     assert str(tmp_path / "demo" / "before-after.png") in result.stdout
@@ -454,7 +444,7 @@ def test_evaluate_prints_the_table_of_the_photos_asked_for(
         score = Score(f"{photos.name} {out.name} {limit}", UNDAMAGED, "", {OURS[1]: 1.25})
         return Quality(model.info.name, (score,), VaeScore(27.0, 1.5), VaeScore(26.0, 1.5))
 
-    monkeypatch.setattr("vae_balance.training.evaluate.evaluate", evaluate)
+    monkeypatch.setattr("vae_balance.evaluation.evaluate.evaluate", evaluate)
     paths = ("--photos", tmp_path / "photos", "--out", tmp_path / "new" / "out")
     options = ("--limit", 3, "--model", random_model, "--device", "cpu")
     assert "1.2 (1.2)" in run("evaluate", *paths, *options).stdout
@@ -470,7 +460,7 @@ def test_benchmark_prints_figures_beside_their_targets(
         report(1, 2, "learning")
         return [Target(f"{megapixels:g} megapixels", 31.0, 30.0, at_most=False)]
 
-    monkeypatch.setattr("vae_balance.benchmark.benchmark", benchmark)
+    monkeypatch.setattr("vae_balance.benchmark.table.benchmark", benchmark)
     arguments = ("benchmark", "--megapixels", 2, "--model", random_model, "--device", "cpu")
     assert "| 2 megapixels | 31 | at least 30 | reached |" in run(*arguments).stdout
     assert json.loads(run(*arguments, "--json").stdout)[0]["figure"] == 31.0

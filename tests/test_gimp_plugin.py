@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vae_balance.proxy import make_proxy
+from vae_balance.photos.proxy import make_proxy
 from vae_balance_protocol import DaemonError, messages
 
 PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"

@@ -58,10 +58,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 @pytest.mark.parametrize(
     "name",
     [
-        "vae_balance/look.py",
+        "vae_balance/correctors/latent_balancer/learn.py",
         "vae_balance/py.typed",
         "vae_balance/training/split.json",
-        "vae_balance/samples/astronaut.jpg",
+        "vae_balance/photos/samples/astronaut.jpg",
         "vae_balance/models/embedded/model.json",
         "vae_balance/models/embedded/README.md",
         "vae_balance/models/embedded/vae/diffusion_pytorch_model.safetensors",

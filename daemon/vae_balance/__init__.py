@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vae_balance.balancer import Balancer
-    from vae_balance.look import Look
+    from vae_balance.api import Balancer
+    from vae_balance.correctors.latent_balancer.learn import Look
 
 __version__ = "0.1.0"
 __all__ = ["Balancer", "Look", "__version__"]
 
-_HOMES = {"Balancer": "vae_balance.balancer", "Look": "vae_balance.look"}
+_HOMES = {"Balancer": "vae_balance.api", "Look": "vae_balance.correctors.latent_balancer.learn"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from vae_balance.doctor import model_files
 from vae_balance.errors import ModelError
-from vae_balance.models import registry
+from vae_balance.models import store
 
 AGAIN = "run the installer again: python3 installer/install.py"
 
@@ -32,11 +32,11 @@ def test_a_damaged_model_is_red(
         models = tmp_path / "models"
         models.mkdir()
         folder = folder.rename(models / "mine")
-        monkeypatch.setattr(registry, "user_models_folder", lambda: models)
+        monkeypatch.setattr(store, "user_models_folder", lambda: models)
     else:
         description = (folder / "model.json").read_text().replace('"random"', '"embedded"')
         (folder / "model.json").write_text(description)
-        monkeypatch.setattr(registry, "_embedded_folder", lambda: folder)
+        monkeypatch.setattr(store, "_embedded_folder", lambda: folder)
     line = next(line for line in model_files.model_lines() if not line.ok)
     assert line.subject == ("model random" if own else "model embedded")
     assert line.finding.startswith(f"{folder / 'vae/config.json'}: damaged: its sha256 is ")
@@ -46,7 +46,7 @@ def test_a_damaged_model_is_red(
 
 
 def test_a_package_without_its_model_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> list[registry.ModelInfo]:
+    def fail() -> list[store.ModelInfo]:
         raise ModelError("model.json: not a model description")
 
     monkeypatch.setattr(model_files, "list_models", fail)

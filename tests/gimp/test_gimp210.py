@@ -207,14 +207,14 @@ def in_yellow_light(height: int, width: int) -> np.ndarray:
 
 def write(path: Path, pixels: np.ndarray) -> None:
     """Write (H, W, 3) of 8 or 16 bits."""
-    from vae_balance.images import Photo, write_photo
+    from vae_balance.photos.photo import Photo, write_photo
 
     write_photo(Photo(pixels), path)
 
 
 def read(path: Path) -> np.ndarray:
     """Return the first three channels of a picture, 0..1."""
-    from vae_balance.images import read_photo
+    from vae_balance.photos.photo import read_photo
 
     pixels = read_photo(path).pixels[..., :3]
     return pixels / np.iinfo(pixels.dtype).max

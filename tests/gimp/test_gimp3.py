@@ -123,7 +123,7 @@ def results(gimp: Gimp) -> dict[str, str]:
 
 def write_photos(folder: Path) -> None:
     """Write photos with a cast, in several kinds of files."""
-    from vae_balance.sample import SAMPLE, cast
+    from vae_balance.photos.sample import SAMPLE, cast
     from vae_balance.training.damage import random_damage
 
     small = in_yellow_light(picture(80, 100) / 255)
@@ -149,14 +149,14 @@ def in_yellow_light(colors: np.ndarray) -> np.ndarray:
 
 def write_png16(path: Path, pixels: np.ndarray) -> None:
     """Write (H, W, 3) of 16 bits, which Pillow cannot."""
-    from vae_balance.images import Photo, write_photo
+    from vae_balance.photos.photo import Photo, write_photo
 
     write_photo(Photo(pixels), path)
 
 
 def read(path: Path) -> np.ndarray:
     """Return the first three channels of a picture, 0..1."""
-    from vae_balance.images import read_photo
+    from vae_balance.photos.photo import read_photo
 
     pixels = read_photo(path).pixels[..., :3]
     return pixels / np.iinfo(pixels.dtype).max

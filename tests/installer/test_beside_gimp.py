@@ -51,7 +51,7 @@ def results(
     shutil.copytree(PROJECT, io / "checkout", ignore=shutil.ignore_patterns(*NOT_COPIED))
     copy_python(Path(sys.base_prefix), io / "python")
     shutil.copytree(wheels_of_checkout(), io / "wheels", copy_function=link_or_copy)
-    shutil.copy(PROJECT / "daemon/vae_balance/samples/astronaut.jpg", io / "photo.png")
+    shutil.copy(PROJECT / "daemon/vae_balance/photos/samples/astronaut.jpg", io / "photo.png")
     shutil.copy(HERE / "beside_gimp.py", io)
     (io / "home").mkdir()
     for path in (io, io / "home"):

@@ -9,7 +9,7 @@ import platformdirs
 import pytest
 
 from vae_balance.installation.places import Places
-from vae_balance.models.registry import user_models_folder
+from vae_balance.models.store import user_models_folder
 
 LINUX = {"HOME": "/home/anna"}
 MACOS = {"HOME": "/Users/anna"}
@@ -71,9 +71,7 @@ WINDOWS = {"USERPROFILE": r"C:\Users\anna"}
         (LINUX, "freebsd14", "data", "/home/anna/.local/share/vae-balance"),
     ],
 )
-def test_where_things_lie(
-    environ: dict[str, str], platform: str, name: str, path: str
-) -> None:
+def test_where_things_lie(environ: dict[str, str], platform: str, name: str, path: str) -> None:
     assert str(getattr(Places(environ, platform), name)) == path
 
 

@@ -50,7 +50,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the user's folder for models, empty."""
     folder = tmp_path / "models"
-    monkeypatch.setattr("vae_balance.models.registry.user_models_folder", lambda: folder)
+    monkeypatch.setattr("vae_balance.models.store.user_models_folder", lambda: folder)
     return folder
 
 

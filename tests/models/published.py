@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 
-from vae_balance.benchmark_model import CONFIG
-from vae_balance.models.published_balancer import PublishedBalancer, PublishedBalancerConfig
+from vae_balance.benchmark.stability import CONFIG
+from vae_balance.correctors.latent_balancer.published_network import (
+    PublishedBalancer,
+    PublishedBalancerConfig,
+)
 
 # What makes it small.
 SMALL = {"block_out_channels": [8, 8, 16, 16], "norm_num_groups": 4}

@@ -9,11 +9,14 @@ import pytest
 import torch
 from published import SMALL, make_autoencoder
 
-from vae_balance import benchmark_model
-from vae_balance.benchmark_model import main, measure_stability, random_model
-from vae_balance.models.published_balancer import PublishedBalancer, PublishedBalancerConfig
-from vae_balance.models.registry import ModelInfo, place_networks
-from vae_balance.models.stability import StabilityVAE
+from vae_balance.benchmark import stability as benchmark_model
+from vae_balance.benchmark.stability import main, measure_stability, random_model
+from vae_balance.correctors.latent_balancer.published_network import (
+    PublishedBalancer,
+    PublishedBalancerConfig,
+)
+from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
+from vae_balance.models.store import ModelInfo, place_networks
 
 
 def test_the_networks_have_the_published_sizes() -> None:

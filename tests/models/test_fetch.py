@@ -23,9 +23,9 @@ import vae_balance
 import vae_balance_protocol
 from vae_balance.commands import console
 from vae_balance.errors import ModelError
-from vae_balance.images import read_photo
 from vae_balance.models.catalog import SD_VAE_FT_MSE
-from vae_balance.models.registry import find_model, find_vae, load_model, verify_files
+from vae_balance.models.store import find_model, find_vae, load_model, verify_files
+from vae_balance.photos.photo import read_photo
 
 NAME = "sd-vae-ft-mse"
 PARTS = {"latent_balancer_part_00", "latent_balancer_part_01"}
@@ -140,7 +140,9 @@ def test_without_a_network_one_line_says_what_to_copy_where(
     assert result.exit_code == console.BAD_MODEL
     (line,) = result.stderr.splitlines()
     assert "HF_HUB_OFFLINE is set" in line
-    address = "https://huggingface.co/stabilityai/sd-vae-ft-mse/resolve/31f26fdeee1355a5c34592e401dd4"
+    address = (
+        "https://huggingface.co/stabilityai/sd-vae-ft-mse/resolve/31f26fdeee1355a5c34592e401dd4"
+    )
     assert f"{address}1e45d25a493/{weights.path} to {own_models / NAME / weights.target}" in line
     assert config.path not in line
     for part in mirror.model.balancer_parts:
@@ -218,7 +220,9 @@ def trained(
 ) -> Path:
     """Return a model whose latent balancer was trained, for one step, for the fetched VAE."""
     # Its score on a hundred photos would take a minute.
-    monkeypatch.setattr("vae_balance.training.train_balancer.watched_cases", lambda *_: [])
+    monkeypatch.setattr(
+        "vae_balance.correctors.latent_balancer.train_balancer.watched_cases", lambda *_: []
+    )
     fetch()
     photos = [photo(f"photos/mine/{i}.png", seed=i) for i in range(3)]
     options = ("--photos", photos[0].parents[1], "--vae", NAME, "--steps", 1, "--batch", 1)

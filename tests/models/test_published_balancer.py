@@ -13,13 +13,13 @@ from published import published_state
 from torch import Tensor
 from torch.nn import functional as F
 
-from vae_balance.errors import ModelError
-from vae_balance.latent_balancer import LatentBalancer
-from vae_balance.models.published_balancer import (
+from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
+from vae_balance.correctors.latent_balancer.published_network import (
     PublishedBalancer,
     PublishedBalancerConfig,
     read_checkpoint,
 )
+from vae_balance.errors import ModelError
 
 SIZES = {"weight", "bias"}
 NORMALIZED = ("ins1", "ins2", "ins3", "ins4", "ins5")

@@ -22,18 +22,18 @@ from published import (
     save_as_published,
 )
 from safetensors.torch import load_file, save_file
-from service.daemon_process import Daemon
+from server.daemon_process import Daemon
 
+from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, learn_look
+from vae_balance.correctors.latent_balancer.networks import load_latent_balancer, load_vae
+from vae_balance.correctors.latent_balancer.published_network import read_checkpoint
+from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
+from vae_balance.correctors.latent_balancer.vae import VAE, latents_of
 from vae_balance.errors import ModelError
-from vae_balance.images import read_photo
-from vae_balance.look import Look, LookOptions, learn_look
 from vae_balance.models.catalog import SD_VAE_FT_MSE
 from vae_balance.models.checksum import sha256_of
-from vae_balance.models.networks import load_latent_balancer, load_vae
-from vae_balance.models.published_balancer import read_checkpoint
-from vae_balance.models.registry import load_model, write_info
-from vae_balance.models.stability import StabilityVAE
-from vae_balance.vae import VAE, latents_of
+from vae_balance.models.store import load_model, write_info
+from vae_balance.photos.photo import read_photo
 
 RANGES = [(-1.0, 1.0), (0.0, 1.0)]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -201,7 +201,7 @@ def test_a_photo_is_balanced_at_full_size(
         looks.append(learn_look(*arguments))
         return looks[-1]
 
-    monkeypatch.setattr("vae_balance.look.learn_look", remember)
+    monkeypatch.setattr("vae_balance.correctors.latent_balancer.learn.learn_look", remember)
     before, after = photo("a.png"), tmp_path / "b.png"
     result = run("balance", before, "-o", after, "--model", full_size)
     assert (result.exit_code, result.output) == (0, "")

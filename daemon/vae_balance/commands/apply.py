@@ -13,7 +13,7 @@ from vae_balance.commands.console import Console
 from vae_balance.commands.outputs import Job, check_new, plan_jobs
 
 if TYPE_CHECKING:
-    from vae_balance.lut import Lut3D
+    from vae_balance.color.lut import Lut3D
 
 
 @click.command()
@@ -42,7 +42,7 @@ def apply(
     """
     jobs = plan_jobs(photos, output, out_dir, force)
 
-    from vae_balance.lut_files import read_lut
+    from vae_balance.luts.files import read_lut
 
     lut = read_lut(look)
     if strength != 1.0:
@@ -64,8 +64,8 @@ def apply(
 
 
 def _apply_to_photo(lut: Lut3D, job: Job, force: bool) -> None:
-    from vae_balance.color_profile import apply_in_profile
-    from vae_balance.images import read_photo, write_photo
+    from vae_balance.color.profile import apply_in_profile
+    from vae_balance.photos.photo import read_photo, write_photo
 
     photo = read_photo(job.photo)
     apply_in_profile(lut, photo.pixels, photo.icc_profile, out=photo.pixels)

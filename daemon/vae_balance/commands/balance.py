@@ -15,9 +15,9 @@ from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import Job, check_distinct, check_new, plan_jobs
 
 if TYPE_CHECKING:
-    from vae_balance.images import Photo
-    from vae_balance.look import Look, LookOptions, Progress
-    from vae_balance.models.registry import Model
+    from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress
+    from vae_balance.models.store import Model
+    from vae_balance.photos.photo import Photo
 
 _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining sheet
 
@@ -68,9 +68,9 @@ def balance(
     jobs = plan_jobs(photos, output, out_dir, force)
     _check_extra_outputs(jobs, cube, explain, force)
 
-    from vae_balance.look import LookOptions
-    from vae_balance.lut_files import labeled_lut, write_lut
-    from vae_balance.models.registry import load_model
+    from vae_balance.correctors.latent_balancer.learn import LookOptions
+    from vae_balance.luts.files import labeled_lut, write_lut
+    from vae_balance.models.store import load_model
 
     how = LookOptions(iterations, strength, seed, size)
     loaded = load_model(model, device)
@@ -123,7 +123,7 @@ def _check_extra_outputs(
     for path in further:
         check_new(path, force)
     if cube is not None:
-        from vae_balance.lut_files import lut_suffix
+        from vae_balance.luts.files import lut_suffix
 
         lut_suffix(cube)
     if explain is not None:
@@ -140,10 +140,10 @@ def _balance_photo(
     progress: Progress,
 ) -> Look:
     """Learn the look of a photo, apply it in place, write the photo; return the look."""
-    from vae_balance.color_profile import apply_in_profile
-    from vae_balance.images import read_photo, write_photo
-    from vae_balance.look import learn_look
-    from vae_balance.proxy import make_proxy
+    from vae_balance.color.profile import apply_in_profile
+    from vae_balance.correctors.latent_balancer.learn import learn_look
+    from vae_balance.photos.photo import read_photo, write_photo
+    from vae_balance.photos.proxy import make_proxy
 
     photo = read_photo(job.photo)
     look = learn_look([make_proxy(photo, proxy)], model, how, progress)
@@ -156,8 +156,8 @@ def _balance_photo(
 
 def _explain(look: Look, photo: Photo, proxy: str, sheet: Path, force: bool) -> None:
     """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
-    from vae_balance.explain import explain_sheet
-    from vae_balance.preview import preview
+    from vae_balance.correctors.latent_balancer.explain import explain_sheet
+    from vae_balance.photos.preview import preview
 
     before = preview(photo, _PREVIEW_SIDE)
     explain_sheet(look, before, look.lut(before), sheet, overwrite=force, proxy=proxy)

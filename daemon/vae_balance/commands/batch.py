@@ -26,9 +26,9 @@ from vae_balance.errors import (
 )
 
 if TYPE_CHECKING:
-    from vae_balance.batch_plan import Folders, Planned, Request
-    from vae_balance.batch_report import Line, Report
-    from vae_balance.models.registry import ModelInfo
+    from vae_balance.batch.plan import Folders, Planned, Request
+    from vae_balance.batch.report import Line, Report
+    from vae_balance.models.store import ModelInfo
     from vae_balance_protocol.client import Client
 
 _SHEET_NAME = "contact-sheet.jpg"
@@ -109,7 +109,7 @@ def batch(
     vae-balance batch scans balanced --recursive
     vae-balance batch roll-12 balanced --roll --cube-dir looks
     """
-    from vae_balance.batch_plan import (
+    from vae_balance.batch.plan import (
         Folders,
         check_targets,
         find_photos,
@@ -117,8 +117,8 @@ def batch(
         plan_requests,
         settings_of,
     )
-    from vae_balance.batch_report import REPORT_NAME, Report
-    from vae_balance.models.registry import find_model
+    from vae_balance.batch.report import REPORT_NAME, Report
+    from vae_balance.models.store import find_model
     from vae_balance_protocol.messages import PROXIES
 
     if no_contact_sheet and contact_sheet is not None:
@@ -180,8 +180,8 @@ def _ask_for(
         BalanceError: the daemon cannot be started, refuses or is lost.
         click.exceptions.Exit: Ctrl-C was pressed.
     """
-    from vae_balance.batch_plan import outputs_of
-    from vae_balance.batch_run import run_request
+    from vae_balance.batch.plan import outputs_of
+    from vae_balance.batch.request import run_request
 
     with (
         _daemon(console) as client,
@@ -211,7 +211,7 @@ class _Results:
     """
 
     def __init__(self, planned: Sequence[Planned], force: bool, console: Console) -> None:
-        from vae_balance.batch_plan import State
+        from vae_balance.batch.plan import State
 
         self._console = console
         self._planned = planned
@@ -283,7 +283,7 @@ def _check_sheet(sheet: Path, folders: Folders, photos: Sequence[Path], force: b
         OptionError: it would be taken for a photo, or replace one, or has another suffix.
         OutputExistsError: something else is there, without `force`.
     """
-    from vae_balance.contact_sheet import check_replaceable, sheet_pages
+    from vae_balance.batch.contact_sheet import check_replaceable, sheet_pages
 
     pages = sheet_pages(sheet, len(photos))
     targets = {folders.targets / photo for photo in photos}
@@ -302,7 +302,7 @@ def _make_sheet(
     results: _Results, sheet: Path, folders: Folders, force: bool, console: Console
 ) -> list[Path]:
     """Write the contact sheet of all photos that are done, now or before."""
-    from vae_balance.contact_sheet import Pair, sheet_pages, write_sheet
+    from vae_balance.batch.contact_sheet import Pair, sheet_pages, write_sheet
 
     pairs = [
         Pair(photo.source.relative_to(folders.sources).as_posix(), photo.source, photo.target)

@@ -34,9 +34,9 @@ def benchmark(megapixels: float, model: str, device: str, as_json: bool, quiet: 
     """
     require_extra("train")
 
-    from vae_balance.benchmark import benchmark as measure
-    from vae_balance.models.registry import load_model
-    from vae_balance.targets import targets_markdown
+    from vae_balance.benchmark.table import benchmark as measure
+    from vae_balance.evaluation.targets import targets_markdown
+    from vae_balance.models.store import load_model
 
     loaded = load_model(model, device)
     with Console(quiet).bar("measuring") as move:

@@ -21,6 +21,6 @@ def convert(lut: Path, output: Path, force: bool) -> None:
     vae-balance convert edited-hald.png faded.cube
     """
     check_distinct([lut, output])
-    from vae_balance.lut_files import read_lut, write_lut
+    from vae_balance.luts.files import read_lut, write_lut
 
     write_lut(output, read_lut(lut), overwrite=force)

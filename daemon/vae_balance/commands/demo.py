@@ -8,7 +8,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.outputs import check_new, make_folder
-from vae_balance.sample import SAMPLE, cast, side_by_side
+from vae_balance.photos.sample import SAMPLE, cast, side_by_side
 
 _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
 
@@ -43,10 +43,10 @@ def demo(out_dir: Path, iterations: int, model: str, device: str, force: bool) -
     for path in (damaged_file, balanced_file, pair_file, look_file):
         check_new(path, force)
 
-    from vae_balance.balancer import Balancer
-    from vae_balance.images import read_photo, write_photo
-    from vae_balance.lut import Lut3D
-    from vae_balance.lut_files import labeled_lut, write_lut
+    from vae_balance.api import Balancer
+    from vae_balance.color.lut import Lut3D
+    from vae_balance.luts.files import labeled_lut, write_lut
+    from vae_balance.photos.photo import read_photo, write_photo
 
     balancer = Balancer(model, device)
     make_folder(out_dir)

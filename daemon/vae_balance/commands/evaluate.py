@@ -47,8 +47,8 @@ def evaluate(
     """
     require_extra("train")
 
-    from vae_balance.models.registry import load_model
-    from vae_balance.training.evaluate import evaluate as evaluate_model
+    from vae_balance.evaluation.evaluate import evaluate as evaluate_model
+    from vae_balance.models.store import load_model
 
     loaded = load_model(model, device)
     make_folder(out)

@@ -22,7 +22,7 @@ def identity(output: Path, force: bool) -> None:
     vae-balance identity hald.png
     vae-balance convert edited-hald.png faded.cube
     """
-    from vae_balance.lut import Lut3D
-    from vae_balance.lut_files import write_lut
+    from vae_balance.color.lut import Lut3D
+    from vae_balance.luts.files import write_lut
 
     write_lut(output, Lut3D.identity(), overwrite=force)

@@ -50,11 +50,11 @@ def learn(
     for photo in photos:
         check_distinct([photo, output])
 
-    from vae_balance.images import read_photo
-    from vae_balance.look import LookOptions, learn_look
-    from vae_balance.lut_files import labeled_lut, lut_suffix, write_lut
-    from vae_balance.models.registry import load_model
-    from vae_balance.proxy import make_proxy
+    from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+    from vae_balance.luts.files import labeled_lut, lut_suffix, write_lut
+    from vae_balance.models.store import load_model
+    from vae_balance.photos.photo import read_photo
+    from vae_balance.photos.proxy import make_proxy
 
     lut_suffix(output)
     check_new(output, force)

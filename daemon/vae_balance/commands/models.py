@@ -75,7 +75,7 @@ def fetch(name: str, mirror: str | None, balancer: Path | None, quiet: bool) -> 
 def _rows() -> list[dict[str, str]]:
     from vae_balance.errors import ModelError
     from vae_balance.models.catalog import FETCHABLE
-    from vae_balance.models.registry import list_models, verify_files
+    from vae_balance.models.store import list_models, verify_files
 
     rows = []
     for info in list_models():

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vae_balance.service.settings import FILE_NAME, SETTINGS, read_settings
+from vae_balance.server.settings import FILE_NAME, SETTINGS, read_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,8 +48,8 @@ def serve(by_client: bool, **flags: str | None) -> None:
     # looks, read and write. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-    from vae_balance.service.activation import heed_knocks
-    from vae_balance.service.lifecycle import serve as be_the_daemon
+    from vae_balance.server.activation import heed_knocks
+    from vae_balance.server.lifecycle import serve as be_the_daemon
 
     heed_knocks()
     ended = be_the_daemon(settings, by_client)

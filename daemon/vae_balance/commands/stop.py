@@ -21,7 +21,7 @@ def stop(as_json: bool) -> None:
     What it is doing is cancelled; no file is left half-written. It is no error if none runs.
     """
     from vae_balance.errors import BalanceError
-    from vae_balance.service.lifecycle import running_pid, wait_for_end
+    from vae_balance.server.lifecycle import running_pid, wait_for_end
     from vae_balance_protocol.client import Client
     from vae_balance_protocol.errors import DaemonError
 

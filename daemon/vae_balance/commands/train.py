@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from vae_balance.commands import options
-from vae_balance.commands.allocator import keep_freed_memory
 from vae_balance.commands.console import Console, require_extra
+from vae_balance.training.allocator import keep_freed_memory
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,8 +70,8 @@ def vae_command(
     vae-balance train vae --photos photos --out my-vae
     """
     _prepare()
-    from vae_balance.models.registry import choose_device
-    from vae_balance.training.train_vae import VAETraining, train_vae
+    from vae_balance.correctors.latent_balancer.train_vae import VAETraining, train_vae
+    from vae_balance.models.store import choose_device
 
     given = _given(batch=batch, **settings)
     config = VAETraining(photos, out, device=str(choose_device(device)), **given)
@@ -112,8 +112,11 @@ def balancer_command(
     vae-balance balance photo.jpg -o balanced.jpg --model my-model
     """
     _prepare()
-    from vae_balance.models.registry import choose_device, find_vae
-    from vae_balance.training.train_balancer import BalancerTraining, train_balancer
+    from vae_balance.correctors.latent_balancer.train_balancer import (
+        BalancerTraining,
+        train_balancer,
+    )
+    from vae_balance.models.store import choose_device, find_vae
 
     vae_folder = find_vae(vae)
     given = _given(views=batch, **settings)
@@ -194,7 +197,7 @@ def _duration(seconds: float) -> str:
 
 def _make_model(folder: Path, vae: Path, photos: Path) -> None:
     """Put the VAE beside the latent balancer and describe both, so that they make a model."""
-    from vae_balance.models.registry import write_info
+    from vae_balance.models.store import write_info
 
     if vae.resolve() != (folder / "vae").resolve():
         shutil.copytree(vae, folder / "vae", dirs_exist_ok=True)

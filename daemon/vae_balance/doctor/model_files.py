@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vae_balance.doctor.line import INSTALL_AGAIN, Line
 from vae_balance.errors import ModelError
-from vae_balance.models.registry import EMBEDDED, list_models, verify_files
+from vae_balance.models.store import EMBEDDED, list_models, verify_files
 
 
 def model_lines() -> Iterator[Line]:

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from vae_balance import __version__
 from vae_balance.doctor.line import INSTALL_AGAIN, Line
 from vae_balance.errors import OptionError
-from vae_balance.service.settings import FILE_NAME, read_settings
+from vae_balance.server.settings import FILE_NAME, read_settings
 from vae_balance_protocol import NotStarted, places
 from vae_balance_protocol.starter import find_command
 

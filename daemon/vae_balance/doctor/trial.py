@@ -12,7 +12,7 @@ from vae_balance.errors import BalanceError
 from vae_balance_protocol import DaemonError
 
 if TYPE_CHECKING:
-    from vae_balance.images import Photo
+    from vae_balance.photos.photo import Photo
 
 SUBJECT = "a photo"
 BEFORE, AFTER, PAIR, LOOK = "before.png", "after.png", "before-after.png", "look.cube"
@@ -20,12 +20,12 @@ BEFORE, AFTER, PAIR, LOOK = "before.png", "after.png", "before-after.png", "look
 
 def photo_line(folder: Path) -> Line:
     """Balance the photo; leave it before and after, and its look, in a folder."""
-    from vae_balance.color_profile import apply_in_profile
+    from vae_balance.color.lut import Lut3D
+    from vae_balance.color.profile import apply_in_profile
     from vae_balance.commands.outputs import make_folder
     from vae_balance.files import atomic_write
-    from vae_balance.images import read_photo, write_photo
-    from vae_balance.lut import Lut3D
-    from vae_balance.sample import SAMPLE, cast, side_by_side
+    from vae_balance.photos.photo import read_photo, write_photo
+    from vae_balance.photos.sample import SAMPLE, cast, side_by_side
 
     try:
         make_folder(folder)
@@ -62,7 +62,7 @@ def balance(photo: Photo) -> tuple[Photo, bytes, str]:
     """
     import numpy as np
 
-    from vae_balance.strips import strips_of
+    from vae_balance.photos.strips import strips_of
     from vae_balance_protocol.client import Client
 
     height, width, channels = photo.pixels.shape

@@ -14,7 +14,7 @@ from pathlib import Path
 import filelock
 
 from vae_balance.errors import ModelError, OptionError
-from vae_balance.models import registry
+from vae_balance.models import store
 from vae_balance.models.catalog import (
     CHECKPOINT_NAME,
     FETCHABLE,
@@ -35,7 +35,7 @@ def fetch_model(
     mirror: str | None = None,
     trained: Path | None = None,
     progress: Progress = lambda file, done, total: None,
-) -> registry.ModelInfo:
+) -> store.ModelInfo:
     """Fetch what a model lacks, and describe it; the model is then found by its name.
 
     Args:
@@ -53,9 +53,11 @@ def fetch_model(
         known = ", ".join(FETCHABLE)
         raise OptionError(f"model {name!r}: there is none of this name to fetch; choose: {known}")
     if mirror is not None and not mirror.startswith(("http://", "https://")):
-        raise OptionError(f"mirror {mirror!r}: not an address; for instance https://hub.example.org")
+        raise OptionError(
+            f"mirror {mirror!r}: not an address; for instance https://hub.example.org"
+        )
     remote = FETCHABLE[name]
-    folder = registry.user_models_folder() / name
+    folder = store.user_models_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder / _LOCK_NAME, timeout=0):
@@ -67,7 +69,7 @@ def fetch_model(
                 _take_balancer(remote, trained, folder)
             elif published:
                 _convert_balancer(remote, folder)
-            return registry.read_info(folder)
+            return store.read_info(folder)
     except filelock.Timeout as error:
         raise ModelError(f"{folder}: another vae-balance fetches it; wait for that") from error
 
@@ -75,13 +77,13 @@ def fetch_model(
 def _has_balancer(folder: Path) -> bool:
     """Return whether the model has a latent balancer, and it is whole."""
     try:
-        info = registry.read_info(folder)
+        info = store.read_info(folder)
         own = {
             name: digest
             for name, digest in info.sha256.items()
             if name.startswith(LATENT_BALANCER_FOLDER)
         }
-        registry.verify_files(replace(info, sha256=own))
+        store.verify_files(replace(info, sha256=own))
     except ModelError:
         return False
     return bool(own)
@@ -93,8 +95,8 @@ def _take_balancer(remote: RemoteModel, trained: Path, folder: Path) -> None:
     Raises:
         ModelError: there is none, it is damaged, or it was trained for another VAE.
     """
-    info = registry.read_info(trained)
-    registry.verify_files(info)
+    info = store.read_info(trained)
+    store.verify_files(info)
     for file in remote.vae:
         if info.sha256.get(file.target) != file.sha256:
             raise ModelError(
@@ -113,7 +115,7 @@ def _convert_balancer(remote: RemoteModel, folder: Path) -> None:
     Raises:
         ModelError: it is none.
     """
-    from vae_balance.models.published_balancer import read_checkpoint
+    from vae_balance.correctors.latent_balancer.published_network import read_checkpoint
 
     checkpoint = folder / LATENT_BALANCER_FOLDER / CHECKPOINT_NAME
     if not checkpoint.is_file():  # else it was joined by hand
@@ -176,4 +178,4 @@ def _join(parts: Sequence[Path], whole: Path) -> None:
 
 def _describe(remote: RemoteModel, folder: Path, balancer: str) -> None:
     source = f"{remote.source}; {balancer}"
-    registry.write_info(folder, remote.name, remote.version, remote.license, source)
+    store.write_info(folder, remote.name, remote.version, remote.license, source)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, zoom
 
-from vae_balance.lut import Lut3D
-from vae_balance.srgb import LUMINANCE, luma_of, to_encoded, to_linear
+from vae_balance.color.lut import Lut3D
+from vae_balance.color.srgb import LUMINANCE, luma_of, to_encoded, to_linear
 
 Colors = NDArray[np.float32]
 ColorFunction = Callable[[Colors], Colors]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from vae_balance.errors import ImageError, OptionError
-from vae_balance.images import SUFFIXES
+from vae_balance.photos.photo import SUFFIXES
 
 T = TypeVar("T")
 

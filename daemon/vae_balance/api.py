@@ -1,0 +1,104 @@
+"""The Python API: learn a look from pictures and apply it to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vae_balance.color.lut import DEFAULT_SIZE, Lut3D, apply_lut
+from vae_balance.color.profile import apply_in_profile
+from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress, learn_look
+from vae_balance.errors import OptionError
+from vae_balance.models.store import EMBEDDED, load_model
+from vae_balance.photos.photo import Photo
+from vae_balance.photos.proxy import make_proxy
+
+Picture = NDArray[Any] | Image.Image | Photo
+P = TypeVar("P", NDArray[Any], Image.Image, Photo)
+
+
+class Balancer:
+    """Learns looks with one model, kept in memory, and applies looks.
+
+    Pictures are numpy arrays (H, W, 3 or 4), sRGB-encoded, uint8 or uint16 of full scale, or
+    float16/32 of 0..1; Pillow images of mode RGB or RGBA; or a `Photo` of `photo.read_photo`,
+    whose color profile is honored.
+
+    Args:
+        model: name of a model, or the path of its folder.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ModelError: the model is missing or damaged.
+        OptionError: there is no such device.
+    """
+
+    def __init__(self, model: str = EMBEDDED, device: str = "auto") -> None:
+        self.model = load_model(model, device)
+
+    def learn(
+        self,
+        photos: Picture | Sequence[Picture],
+        *,
+        iterations: int = 1,
+        strength: float = 1.0,
+        seed: int | None = None,
+        size: int = DEFAULT_SIZE,
+        proxy: str = "centre",
+        progress: Progress = lambda done, total, stage: None,
+    ) -> Look:
+        """Learn one look from one picture, or from all pictures of a roll together.
+
+        Args:
+            photos: a picture, or a sequence of pictures that share one fault.
+            iterations: rounds, 1..10.
+            strength: 0 changes nothing, 1 corrects, up to 1.5 goes beyond.
+            seed: decode the means of the moments (None) or a sample drawn with this seed.
+            size: nodes along each edge of the LUT, 2..129.
+            proxy: what the network looks at: "centre" (the centre square) or "frame" (all).
+            progress: called with rounds done, all rounds and the stage that begins.
+
+        Raises:
+            OptionError: an option is out of its range.
+            ImageError: a picture has no colors to balance.
+        """
+        options = LookOptions(iterations, strength, seed, size)
+        roll = [photos] if isinstance(photos, np.ndarray | Image.Image | Photo) else photos
+        proxies = [make_proxy(_pixels_or_photo(photo), proxy) for photo in roll]
+        return learn_look(proxies, self.model, options, progress)
+
+    def apply(self, look: Look | Lut3D, photo: P) -> P:
+        """Return a new picture of the same kind, depth and size with the look applied.
+
+        Alpha is left alone. Floats outside 0..1 survive.
+
+        Raises:
+            OptionError: the picture has a form that cannot be balanced.
+        """
+        lut = look.lut if isinstance(look, Look) else look
+        if isinstance(photo, Photo):
+            return replace(photo, pixels=apply_in_profile(lut, photo.pixels, photo.icc_profile))
+        if isinstance(photo, Image.Image):
+            mapped = Image.fromarray(apply_lut(lut, _image_pixels(photo)))
+            mapped.info = dict(photo.info)
+            return mapped
+        return apply_lut(lut, photo)
+
+    def balance(self, photo: P, **options: Any) -> P:
+        """Learn a look from the picture and apply it to it; `options` are those of `learn`."""
+        return self.apply(self.learn(photo, **options), photo)
+
+
+def _pixels_or_photo(picture: Picture) -> NDArray[Any] | Photo:
+    return _image_pixels(picture) if isinstance(picture, Image.Image) else picture
+
+
+def _image_pixels(image: Image.Image) -> NDArray[Any]:
+    if image.mode not in ("RGB", "RGBA"):
+        raise OptionError(f"image of mode {image.mode}: convert it to RGB or RGBA first")
+    return np.asarray(image)

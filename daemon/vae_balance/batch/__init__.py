@@ -1,0 +1,1 @@
+"""Many photos at once: the plan, the request, the report."""

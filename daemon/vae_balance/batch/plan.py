@@ -1,0 +1,263 @@
+"""What a batch has to do: which photos there are, where their results go, what is done already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from vae_balance.batch.report import Report, Stamp
+from vae_balance.errors import BalanceError, OptionError, OutputExistsError
+from vae_balance.models.store import ModelInfo
+from vae_balance.photos.photo import SUFFIXES
+from vae_balance_protocol import messages
+
+ROLL_CUBE_NAME = "roll.cube"
+
+_MSGPACK_BYTES = 6  # of a string beside its letters, and of the array around it
+_HEADER_ROOM = 100_000  # bytes of a request's header for all but the photos
+
+
+@dataclass(frozen=True)
+class Found:
+    """The photos of a folder, by path within it, in order, and how many other files it has."""
+
+    photos: list[Path]
+    others: int
+
+
+class State(Enum):
+    """How it stands with a photo before a run."""
+
+    DONE = "its result is there, and would be the same again"
+    NEW = "nothing is in the place of its outputs"
+    OURS = "an earlier run has made what is in their place"
+    TAKEN = "something else is in their place"
+    NAMELESS = "its path is not Unicode, and cannot be sent to the daemon"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Absolute paths of the folders of photos, of their results and, if wanted, of their looks."""
+
+    sources: Path
+    targets: Path
+    cubes: Path | None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A photo of a batch, its outputs, and how it stands; absolute paths.
+
+    Attributes:
+        taken: the output in whose place something else is, if the state is TAKEN.
+    """
+
+    source: Path
+    target: Path
+    cube: Path | None
+    state: State
+    taken: Path | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """Photos to ask the daemon for at once, and whether it may overwrite what is in their place."""
+
+    photos: list[Planned]
+    overwrite: bool
+
+
+def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
+    """Find the photos in a folder by the suffixes that can be read.
+
+    Hidden files and folders do not count; links to folders are not followed.
+
+    Args:
+        folder: absolute path.
+        recursive: look into its folders, too.
+        leave_out: absolute path of a folder that is not looked into.
+
+    Raises:
+        BalanceError: there is no such folder, or it cannot be read, or has no photos.
+    """
+    photos = []
+    others = 0
+    for place, folders, names in os.walk(folder, onerror=_unreadable):
+        inner = [name for name in folders if not name.startswith(".")]
+        folders[:] = [n for n in inner if recursive and Path(place, n) != leave_out]
+        for name in names:
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                photos.append(Path(place, name).relative_to(folder))
+            elif not name.startswith("."):
+                others += 1
+    if not photos:
+        deeper = "" if recursive else "; --recursive looks into its folders, too"
+        raise BalanceError(f"{folder}: no photos here (.jpg, .png, .tif, .webp){deeper}")
+    return Found(sorted(photos), others)
+
+
+def check_targets(photos: Sequence[Path]) -> None:
+    """Check that no two photos would be written to one file.
+
+    Raises:
+        OptionError: two would, at least where names that differ in case only are one file.
+    """
+    seen: dict[str, Path] = {}
+    for photo in photos:
+        first = seen.setdefault(str(photo).casefold(), photo)
+        if first is not photo:
+            raise OptionError(f"{first} and {photo} would be written to one file: rename one")
+
+
+def plan_photos(
+    names: Sequence[Path],
+    folders: Folders,
+    roll: bool,
+    settings: Mapping[str, Any],
+    report: Report,
+) -> list[Planned]:
+    """Say of every photo where its outputs go and how it stands with them.
+
+    Args:
+        names: paths within the folder of sources.
+        folders: where photos and outputs are.
+        roll: all photos share one cube.
+        settings: all that the results depend on, beside each photo itself.
+        report: of earlier runs.
+    """
+    sources = [folders.sources / name for name in names]
+    everyone = {str(source) for source in sources}
+    planned = []
+    for name, source in zip(names, sources, strict=True):
+        target = folders.targets / name
+        owners = {target: {str(source)}}
+        cube = None
+        if folders.cubes is not None:
+            cube = folders.cubes / (ROLL_CUBE_NAME if roll else f"{name}.cube")
+            owners[cube] = everyone if roll else {str(source)}
+        line = report.done.get(str(target))
+        there = [path for path in owners if os.path.lexists(path)]
+        taken = [path for path in there if report.owner(path) not in owners[path]]
+        if not all(_is_unicode(path) for path in (source, *owners)):
+            state = State.NAMELESS
+        elif line is not None and line.settings == settings and line.is_unchanged(source, *owners):
+            state = State.DONE
+        elif taken:
+            state = State.TAKEN
+        else:
+            # The cube of a roll is there for the frames that were done; `plan_requests` minds it.
+            state = State.OURS if target in there or (there and not roll) else State.NEW
+        planned.append(Planned(source, target, cube, state, taken[0] if taken else None))
+    return planned
+
+
+def plan_requests(planned: Sequence[Planned], roll: bool, force: bool) -> list[Request]:
+    """Say what to ask the daemon for, so that what is done stays and what is taken is not lost.
+
+    A roll is asked for whole, because its look depends on all photos; without `overwrite` those
+    that are done are refused as existing, and so kept.
+
+    Args:
+        planned: all photos of the batch.
+        roll: they share one look.
+        force: overwrite what is taken, too.
+
+    Raises:
+        OutputExistsError: an output of a roll is taken.
+        OptionError: there are too many photos for one roll.
+    """
+    todo = [p for p in planned if p.state is State.NEW or p.state is State.OURS]
+    todo += [p for p in planned if p.state is State.TAKEN and force]
+    if not roll:
+        new = [photo for photo in todo if photo.state is State.NEW]
+        other = [photo for photo in todo if photo.state is not State.NEW]
+        return [
+            Request(part, overwrite)
+            for group, overwrite in ((new, False), (other, True))
+            for part in _parts(group)
+        ]
+    for photo in planned:
+        if photo.taken is not None and not force:
+            raise OutputExistsError(
+                f"{photo.taken}: exists, and is not of this batch; the photos of a roll are done "
+                "together: give --force to overwrite it or choose another folder"
+            )
+    if not todo:
+        return []
+    if len(list(_parts(planned))) > 1:
+        raise OptionError(f"a roll of {len(planned)} photos: at most {messages.PHOTOS}")
+    first_cube = planned[0].cube
+    made_for_none = State.DONE not in {p.state for p in planned}
+    left_behind = first_cube is not None and made_for_none and os.path.lexists(first_cube)
+    overwrite = left_behind or any(photo.state is not State.NEW for photo in todo)
+    return [Request(list(planned), overwrite)]
+
+
+def _parts(photos: Sequence[Planned]) -> Iterator[list[Planned]]:
+    """Cut photos into parts that one request can hold."""
+    part: list[Planned] = []
+    room = 0
+    for photo in photos:
+        paths = (photo.source, photo.target, photo.cube)
+        needed = sum(len(str(path).encode()) + _MSGPACK_BYTES for path in paths)
+        if needed > room or len(part) == messages.PHOTOS:
+            if part:
+                yield part
+            part, room = [], messages.HEADER_BYTES - _HEADER_ROOM
+        part.append(photo)
+        room -= needed
+    if part:
+        yield part
+
+
+def outputs_of(requests: Sequence[Request]) -> dict[Path, Path]:
+    """Return every file that will be written -> the photo it is made from."""
+    return {
+        output: photo.source
+        for request in requests
+        for photo in request.photos
+        for output in (photo.target, photo.cube)
+        if output is not None and (request.overwrite or photo.state is not State.DONE)
+    }
+
+
+def settings_of(
+    look: Mapping[str, Any], proxy: str, model: ModelInfo, roll: Sequence[Path]
+) -> dict[str, Any]:
+    """Return all that the result of a photo depends on, beside the photo itself.
+
+    Args:
+        look: options of learning, by name.
+        proxy: "centre" or "frame".
+        model: what is learned with.
+        roll: absolute paths of the photos that share a look, none if each has its own.
+    """
+    files = json.dumps(model.sha256, sort_keys=True)
+    stamps = repr([(str(photo), Stamp.of(photo)) for photo in roll])
+    return {
+        **look,
+        "proxy": proxy,
+        "model": model.name,
+        "model_version": model.version,
+        "model_sha256": hashlib.sha256(files.encode()).hexdigest(),
+        "roll_sha256": hashlib.sha256(stamps.encode()).hexdigest() if roll else None,
+    }
+
+
+def _is_unicode(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # on Linux names are bytes, mostly UTF-8
+        return False
+    return True
+
+
+def _unreadable(error: OSError) -> None:
+    reason = error.strerror or str(error)
+    raise BalanceError(f"{error.filename}: cannot be read: {reason}") from error

@@ -1,0 +1,97 @@
+"""Have a batch done by the daemon, and keep in the report what becomes of each photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from vae_balance.batch.plan import Planned, Request, State
+from vae_balance.batch.report import Line, Report, Stamp
+from vae_balance_protocol import DaemonError, messages
+
+if TYPE_CHECKING:
+    from vae_balance_protocol.client import Client
+
+_POLL_SECONDS = 0.5  # how soon an interruption is noticed; the daemon itself tells every second
+
+
+def run_request(
+    client: Client,
+    request: Request,
+    fields: Mapping[str, Any],
+    settings: dict[str, Any],
+    report: Report,
+    interrupted: Callable[[], bool],
+) -> Iterator[tuple[Planned, Line]]:
+    """Yield every photo of a request when it is done or failed, with its line in the report.
+
+    Photos that were done before are left out where the daemon keeps them as they are. When
+    `interrupted` says yes, the daemon is told to stop, and what it has done until then is yielded.
+
+    Args:
+        client: connected to the daemon.
+        request: photos.
+        fields: the options of the verb `batch`.
+        settings: what the results depend on, for the report.
+        report: to append to.
+        interrupted: asked all the time.
+
+    Raises:
+        DaemonError: the daemon refuses or is lost.
+        BalanceError: the report cannot be written.
+    """
+    stamps = [Stamp.of(photo.source) for photo in request.photos]
+    asked = client.send("batch", {**fields, **_photos(request, bool(fields["roll"]))})
+    cancelled = False
+    while True:
+        if interrupted() and not cancelled:
+            client.cancel(asked)
+            cancelled = True
+        answer = client.receive(_POLL_SECONDS)
+        if answer is None or answer.request != asked:
+            continue
+        if answer.type == messages.RESULT:
+            return
+        if answer.type == messages.ERROR:
+            if cancelled and answer.header["code"] == messages.CANCELLED:
+                return
+            raise DaemonError(answer.header["code"], answer.header["message"])
+        number = answer.header.get("photo")
+        if number is None:
+            continue
+        photo = request.photos[number]
+        if photo.state is State.DONE and answer.header["code"] == messages.OUTPUT_EXISTS:
+            continue
+        line = _line(photo, stamps[number], settings, answer.header)
+        report.append(line)
+        yield photo, line
+
+
+def _photos(request: Request, roll: bool) -> dict[str, Any]:
+    """Return the fields that name the photos."""
+    # The cube of a roll that goes on is there already, and would be refused as existing.
+    kept = roll and not request.overwrite and State.DONE in {p.state for p in request.photos}
+    rows = [
+        [str(p.source), str(p.target), None if kept or p.cube is None else str(p.cube)]
+        for p in request.photos
+    ]
+    return {"photos": rows, "overwrite": request.overwrite}
+
+
+def _line(
+    photo: Planned, stamp: Stamp | None, settings: dict[str, Any], told: Mapping[str, Any]
+) -> Line:
+    """Return the report's line of a photo from what the daemon tells of it."""
+    outputs = [path for path in (photo.target, photo.cube) if path is not None]
+    return Line(
+        str(photo.source),
+        str(photo.target),
+        None if photo.cube is None else str(photo.cube),
+        **{name: told[name] for name in _TOLD},
+        seconds={stage: round(seconds, 4) for stage, seconds in told["seconds"].items()},
+        settings=settings,
+        stamps={str(photo.source): stamp, **{str(path): Stamp.of(path) for path in outputs}},
+    )
+
+
+_TOLD = ("outcome", "code", "message", "look", "device", "width", "height")

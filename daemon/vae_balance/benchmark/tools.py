@@ -1,0 +1,69 @@
+"""What both parts of the speed table need: a photo of any size, other processes, a stopwatch."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vae_balance.errors import BalanceError
+from vae_balance.photos.sample import SAMPLE
+
+Photo8 = NDArray[np.uint8]
+
+
+def sample_photo(megapixels: float) -> Photo8:
+    """Return the bundled portrait with a cast, enlarged: (H, W, 3), 3:2, sRGB-encoded."""
+    width = max(3, round((megapixels * 1e6 * 1.5) ** 0.5))
+    with Image.open(SAMPLE) as image:
+        portrait = image.convert("RGB").crop((0, 0, 512, 341))
+    cast = [0.9 * np.arange(256) + 20, 0.85 * np.arange(256), 0.6 * np.arange(256) + 30]
+    portrait = portrait.point([round(value) for table in cast for value in table])
+    size = (width, max(2, round(width / 1.5)))
+    return np.array(portrait.resize(size, Image.Resampling.BICUBIC))
+
+
+def run_python(arguments: Sequence[str]) -> str:
+    """Run this Python with the arguments, able to import this package; return what it prints.
+
+    Raises:
+        BalanceError: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=python_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BalanceError(f"python {' '.join(arguments[:3])}...: failed: {reason}")
+    return done.stdout
+
+
+def python_environment() -> dict[str, str]:
+    """Return the environment in which another Python can import what this one can."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long the work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def medians(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Return the median time of each work in seconds; they take turns, after one warm-up."""
+    for work in works:
+        work()
+    times = [[seconds_of(work) for work in works] for _ in range(repeats)]
+    return [statistics.median(column) for column in zip(*times, strict=True)]

@@ -1,0 +1,1 @@
+"""Color arithmetic on arrays; knows no files."""

@@ -1,0 +1,1 @@
+"""Who learns; a corrector sees proxies, never files."""

@@ -1,0 +1,183 @@
+"""The quality table: color errors of every correction on every case, and what they add up to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from vae_balance.evaluation.cases import EXTREME, EXTREME_STRENGTH, STRENGTHS, UNDAMAGED
+from vae_balance.evaluation.targets import Target, targets_markdown
+from vae_balance.training.damage import KIND_NAMES
+
+NONE = "no correction"
+GREY_WORLD = "grey world"
+SHADES_OF_GREY = "shades of grey"
+STRETCH = "per-channel stretch"
+CLASSICAL = (GREY_WORLD, SHADES_OF_GREY, STRETCH)
+PUBLISHED = "published mapper*"
+OURS_BESIDE_PUBLISHED = "our mapper*"
+ITERATIONS = (1, 2, 3, 5)
+OURS = {count: f"ours, {count} iteration{'s' if count > 1 else ''}" for count in ITERATIONS}
+BEST = "best color map"
+COLUMNS = (NONE, *CLASSICAL, PUBLISHED, OURS_BESIDE_PUBLISHED, *OURS.values(), BEST)
+ALL_DAMAGE = "all damage"
+# Rows below those of kinds and strengths.
+_APART = (ALL_DAMAGE, EXTREME, UNDAMAGED)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean CIEDE2000 of one case to its undamaged photo, by column.
+
+    Attributes:
+        photo: source and file name.
+        kind: of the damage.
+        strength: of the damage, as in `Case`.
+        errors: column -> error; columns that were not measured on this case are missing.
+    """
+
+    photo: str
+    kind: str
+    strength: str
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one column makes of one row's cases."""
+
+    mean: float
+    percentile95: float
+    cases: int
+
+
+@dataclass(frozen=True)
+class VaeScore:
+    """How well the VAE gives proxies back, before any balancing.
+
+    Attributes:
+        psnr: mean over proxies, in dB.
+        color: mean CIE76 of the pictures averaged 8 x 8.
+    """
+
+    psnr: float
+    color: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """All scores of one model.
+
+    Attributes:
+        model: its name and version.
+        scores: one for each case.
+        vae_clean: the VAE on undamaged photos.
+        vae_damaged: the VAE on damaged photos.
+    """
+
+    model: str
+    scores: tuple[Score, ...]
+    vae_clean: VaeScore
+    vae_damaged: VaeScore
+
+    def cell(self, row: str, column: str) -> Cell | None:
+        """Return mean and percentile over the cases of a row, None where none was measured."""
+        errors = [s.errors[column] for s in self.scores if column in s.errors and _in(row, s)]
+        if not errors:
+            return None
+        return Cell(float(np.mean(errors)), float(np.percentile(errors, 95)), len(errors))
+
+    def rows(self) -> list[str]:
+        """Return the rows that have cases, in order."""
+        names = [*KIND_NAMES, *STRENGTHS, *_APART]
+        return [row for row in names if any(_in(row, score) for score in self.scores)]
+
+    def best_classical(self) -> str:
+        """Return the classical column with the least mean error on all damage."""
+        means = {column: self._mean(ALL_DAMAGE, column) for column in CLASSICAL}
+        return min(CLASSICAL, key=lambda column: means[column] or 0.0)
+
+    def targets(self) -> list[Target]:
+        """Return every figure that has a target."""
+        best = self.best_classical()
+        one, two, five = OURS[1], OURS[2], OURS[5]
+        return [
+            self._ratio(one, best, 0.75),
+            Target("change of undamaged photos by 1 iteration", self._mean(UNDAMAGED, one), 2.5),
+            self._ratio(two, one, 1.0),
+            self._ratio(five, one, 1.05),
+            self._ratio(OURS_BESIDE_PUBLISHED, PUBLISHED, 1.0),
+            Target("VAE on undamaged photos, PSNR", self.vae_clean.psnr, 26.0, "dB", False),
+            Target("VAE on damaged photos, PSNR", self.vae_damaged.psnr, 26.0, "dB", False),
+            Target("VAE on undamaged photos, CIE76 at 1/8", self.vae_clean.color, 1.6),
+            Target("VAE on damaged photos, CIE76 at 1/8", self.vae_damaged.color, 1.6),
+        ]
+
+    def table_markdown(self) -> str:
+        """Return the table with its legend and the targets, in Markdown."""
+        lines = [
+            f"| mean (95th percentile) of CIEDE2000 | {' | '.join(COLUMNS)} | cases |",
+            "|---|" + "---:|" * (len(COLUMNS) + 1),
+        ]
+        for row in self.rows():
+            cells = [_text(self.cell(row, column)) for column in COLUMNS]
+            name = f"**{row}**" if row in _APART else row
+            count = sum(_in(row, score) for score in self.scores)
+            lines.append(f"| {name} | {' | '.join(cells)} | {count} |")
+        strengths = ", ".join(f"{name} {value}" for name, value in STRENGTHS.items())
+        few = sum(PUBLISHED in score.errors for score in self.scores)
+        legend = (
+            f"Model {self.model}. Error of a case: mean CIEDE2000 to the undamaged photo; of "
+            f"undamaged photos: how far they are changed. Strengths: {strengths}; extreme "
+            f"{EXTREME_STRENGTH}, beyond what training draws, is not in all damage. * on {few} "
+            "of the cases, the published mapper being slow.\n"
+        )
+        return "\n".join([*lines, "", legend, targets_markdown(self.targets())])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the table, the targets and the scores as values that `json.dumps` takes."""
+        table = {
+            row: {column: _values(self.cell(row, column)) for column in COLUMNS}
+            for row in self.rows()
+        }
+        return {
+            "model": self.model,
+            "table": table,
+            "targets": [target.to_json() for target in self.targets()],
+            "vae": {"undamaged": asdict(self.vae_clean), "damaged": asdict(self.vae_damaged)},
+            "cases": [asdict(score) for score in self.scores],
+        }
+
+    def dumps(self) -> str:
+        """Return `to_json` as text."""
+        return json.dumps(self.to_json(), indent=1) + "\n"
+
+    def _mean(self, row: str, column: str) -> float | None:
+        cell = self.cell(row, column)
+        return None if cell is None else cell.mean
+
+    def _ratio(self, column: str, reference: str, bound: float) -> Target:
+        name = f"damage: {column} / {reference}".replace("*", "")
+        figure, other = self._mean(ALL_DAMAGE, column), self._mean(ALL_DAMAGE, reference)
+        if figure is None or not other:
+            return Target(name, None, bound)
+        return Target(name, figure / other, bound, detail=f"{figure:.2f} / {other:.2f}")
+
+
+def _in(row: str, score: Score) -> bool:
+    if score.strength == EXTREME:
+        return row == EXTREME
+    if row == ALL_DAMAGE:
+        return score.kind != UNDAMAGED
+    return row in (score.kind, score.strength)
+
+
+def _text(cell: Cell | None) -> str:
+    return "-" if cell is None else f"{cell.mean:.1f} ({cell.percentile95:.1f})"
+
+
+def _values(cell: Cell | None) -> dict[str, float] | None:
+    return None if cell is None else asdict(cell)

@@ -1,0 +1,121 @@
+"""Contact sheets: photos before and after, and what damage looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from vae_balance.evaluation.cases import STRENGTHS, to_8_bits
+from vae_balance.files import atomic_write
+from vae_balance.training.damage import KIND_NAMES, random_damage
+from vae_balance.training.photos import centre_square
+
+Colors = NDArray[np.float32]
+
+# Held-out photos of the before/after sheet, faces first, of all skin tones.
+SHEET_PHOTOS = (
+    "gov_pcorps/f58ed6e11fd381.jpg",
+    "gov_doi/af71b371a7c8e8.jpg",
+    "gov_doi/712b7e153e1ae3.jpg",
+    "gov_ekip/d00083098bcbc2.jpg",
+    "gov_ekip/db4cd69012c7d3.jpg",
+    "gov_pcorps/a6f04773b3525f.jpg",
+    "gov_doi/c6cc0aab999b17.jpg",
+    "gov_ekip/691fa4f9cc2202.jpg",
+    "gov_ekip/46fbab5f5c87b4.jpg",
+    "gov_pcorps/d81450546ee3c3.jpg",
+    "gov_ekip/df772a30876abd.jpg",
+    "gov_veda_eic/f8de22bd99527b.jpg",
+    "gov_ekip/34bbee8fe549c5.jpg",
+    "gov_ekip/42293274899e3f.jpg",
+    "gov_veda_eic/802a579cefda4c.jpg",
+    "gov_veda_eic/9fa63bf50522cf.jpg",
+    "gov_veda_eic/55264eb862e398.jpg",
+    "budgie/c6a34678106408.jpg",
+    "budgie/04d2a93d218408.jpg",
+    "budgie/50903c0ec5fb2b.jpg",
+    "budgie/cfa488eaa4155b.jpg",
+    "basedcooking/8bc78ec171d645.jpg",
+    "basedcooking/26095779b9851e.jpg",
+    "calyx/b14a97a9bd4227.jpg",
+)
+
+_PICTURE = 168
+_GAP = 6
+_LABEL = 20
+_PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 30), (110, 110, 110)
+
+
+@dataclass(frozen=True, eq=False)
+class Triple:
+    """One photo of the before/after sheet; pictures are sRGB-encoded float32 (H, W, 3) in 0..1."""
+
+    label: str
+    damaged: Colors
+    balanced: Colors
+    undamaged: Colors
+
+
+def before_after_sheet(triples: Sequence[Triple], path: Path) -> None:
+    """Write the photos as damaged | balanced | undamaged, four to a row, as a PNG."""
+    columns, rows = 4, -(-len(triples) // 4)
+    width, height = 3 * (_PICTURE + 2), _PICTURE + _LABEL + 2 * _GAP
+    sheet = Image.new("RGB", (columns * (width + 2 * _GAP), rows * height + _LABEL), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for column in range(min(columns, len(triples))):
+        for i, heading in enumerate(("damaged", "balanced", "undamaged")):
+            left = column * (width + 2 * _GAP) + _GAP + i * (_PICTURE + 2)
+            pen.text((left + 2, 4), heading, _INK, _font(13))
+    for number, triple in enumerate(triples):
+        left = number % columns * (width + 2 * _GAP) + _GAP
+        top = number // columns * height + _LABEL + _GAP
+        for i, pixels in enumerate((triple.damaged, triple.balanced, triple.undamaged)):
+            sheet.paste(_picture(pixels), (left + i * (_PICTURE + 2), top))
+        pen.text((left + 2, top + _PICTURE + 2), triple.label, _FAINT, _font(13))
+    _save(sheet, path)
+
+
+def damage_sheet(path: Path) -> None:
+    """Write a PNG of 40 damaged pictures: every kind at every strength, and one more mixed.
+
+    The photos are free of copyright and come with scikit-image.
+    """
+    from skimage import data
+
+    photos = [
+        centre_square(Image.fromarray(photo), _PICTURE)
+        for photo in (data.astronaut(), data.coffee(), data.chelsea())
+    ]
+    examples = [(kind, name) for kind in KIND_NAMES for name in STRENGTHS]
+    examples.append(("mixed", "strong"))
+    columns, height = 8, _PICTURE + _LABEL + _GAP
+    size = (columns * (_PICTURE + _GAP) + _GAP, len(examples) // columns * height + _GAP)
+    sheet = Image.new("RGB", size, _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for number, (kind, name) in enumerate(examples):
+        damage = random_damage(np.random.default_rng((40, number)), kind, STRENGTHS[name])
+        left = number % columns * (_PICTURE + _GAP) + _GAP
+        top = number // columns * height + _GAP
+        photo = photos[(number + number // len(STRENGTHS)) % len(photos)]
+        sheet.paste(_picture(to_8_bits(damage(photo))), (left, top))
+        pen.text((left + 2, top + _PICTURE + 2), f"{kind}, {name}", _INK, _font(13))
+    _save(sheet, path)
+
+
+def _picture(pixels: Colors) -> Image.Image:
+    codes = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return Image.fromarray(codes).resize((_PICTURE, _PICTURE), Image.Resampling.BOX)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _save(sheet: Image.Image, path: Path) -> None:
+    with atomic_write(path, overwrite=True) as temporary:
+        sheet.save(temporary, "PNG")

@@ -1,0 +1,1 @@
+"""LUT files, a format each; knows no networks."""

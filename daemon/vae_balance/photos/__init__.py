@@ -1,0 +1,1 @@
+"""Photos in files and in memory; knows no networks."""

@@ -1,0 +1,149 @@
+"""PNG chunks: metadata out of and into PNG files.
+
+Format: W3C, Portable Network Graphics (PNG) Specification (Third Edition).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vae_balance.errors import ImageError
+from vae_balance.photos.containers.metadata import Metadata, check_size
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _GREY_ALPHA = 0, 4
+_XMP = b"XML:com.adobe.xmp\0"
+# Texts, and what else than a profile says how numbers mean colors. Others describe the stored
+# pixels (tRNS, bKGD, sBIT, hIST) or the old file (tIME), or are not known here.
+_OWN = frozenset({b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
+_CRITICAL = frozenset({b"PLTE", b"IDAT", b"IEND"})
+_BLOCK = 1 << 20
+_MAX_UNPACKED = 1 << 26
+_METERS_PER_INCH = 0.0254
+_CUT_SHORT = "is damaged or cut short: copy it again from where it came from"
+
+
+def inspect(path: Path) -> tuple[Metadata, bytes | None]:
+    """Return the metadata and the ICC profile of a PNG file; check all its checksums.
+
+    Raises:
+        ImageError: The file is damaged or cut short, greyscale or animated. The message does not
+            name the file.
+    """
+    exif = xmp = resolution = profile = None
+    own: list[bytes] = []
+    for kind, data in _chunks(path):
+        if kind == b"IHDR":
+            _check_header(data)
+        elif kind == b"acTL":
+            raise ImageError("is animated: save the frame you want as a file of its own")
+        elif kind == b"eXIf":
+            exif = data.removeprefix(b"Exif\0\0")  # which some writers put there
+        elif kind == b"iCCP":
+            profile = _unpack(data.partition(b"\0")[2][1:])
+        elif kind == b"pHYs" and len(data) == 9:
+            resolution = _resolution(data)
+        elif kind == b"iTXt" and data.startswith(_XMP):
+            xmp = _international_text(data)
+        elif kind in _OWN:
+            own.append(_bytes_of(kind, data))
+    return Metadata(exif, xmp, resolution, tuple(own)), profile
+
+
+def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | None) -> None:
+    """Copy a PNG file with other metadata in place of all that it has."""
+    chunks = list(metadata.own)
+    if icc_profile:
+        chunks.append(_bytes_of(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile)))
+    if metadata.exif:
+        chunks.append(_bytes_of(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        chunks.append(_bytes_of(b"iTXt", _XMP + bytes(4) + metadata.xmp))
+    if metadata.resolution:
+        per_meter = (round(value / _METERS_PER_INCH) for value in metadata.resolution)
+        chunks.append(_bytes_of(b"pHYs", struct.pack(">IIB", *per_meter, 1)))
+    with source.open("rb") as pixels, target.open("wb") as out:
+        out.write(pixels.read(len(_SIGNATURE) + 25) + b"".join(chunks))  # IHDR has 25 bytes
+        while head := pixels.read(8):
+            length, kind = struct.unpack(">I4s", head)
+            if kind in _CRITICAL:
+                out.write(head)
+                _copy(pixels, out, length + 4)
+            else:
+                pixels.seek(length + 4, 1)
+
+
+def _check_header(data: bytes) -> None:
+    """Raise ImageError unless the header is of a picture that can be balanced."""
+    if len(data) != 13:
+        raise ImageError(_CUT_SHORT)
+    width, height, _, color_type = struct.unpack_from(">IIBB", data)
+    if color_type in (_GREY, _GREY_ALPHA):
+        raise ImageError("is greyscale: there is no color to balance")
+    check_size(width, height)
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and data of each chunk; those of pixels are checked and come without data."""
+    with path.open("rb") as file:
+        file.seek(len(_SIGNATURE))
+        kind = b""
+        while kind != b"IEND":
+            head = file.read(8)
+            if len(head) < 8:
+                raise ImageError(_CUT_SHORT)
+            length, kind = struct.unpack(">I4s", head)
+            checksum = zlib.crc32(kind)
+            parts = []
+            while length:
+                part = file.read(min(length, _BLOCK))
+                if not part:
+                    raise ImageError(_CUT_SHORT)
+                checksum = zlib.crc32(part, checksum)
+                length -= len(part)
+                if kind != b"IDAT":
+                    parts.append(part)
+            if file.read(4) != checksum.to_bytes(4, "big"):
+                raise ImageError(_CUT_SHORT)
+            yield kind, b"".join(parts)
+
+
+def _resolution(data: bytes) -> tuple[float, float] | None:
+    """Return the pixels per inch that a pHYs chunk states, None if it states only their shape."""
+    across, down, unit = struct.unpack(">IIB", data)
+    return (across * _METERS_PER_INCH, down * _METERS_PER_INCH) if unit == 1 else None
+
+
+def _international_text(data: bytes) -> bytes | None:
+    """Return the text of an iTXt chunk: keyword 0 compressed method language 0 translated 0."""
+    _, _, rest = data.partition(b"\0")
+    _, _, text = rest[2:].split(b"\0", 2) if rest[2:].count(b"\0") >= 2 else (b"", b"", b"")
+    return (_unpack(text) if rest[:1] == b"\1" else text) or None
+
+
+def _unpack(data: bytes) -> bytes | None:
+    """Return zlib-compressed data, None if it is damaged or suspiciously large."""
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(data, _MAX_UNPACKED)
+    except zlib.error:
+        return None
+    return unpacked if unpacker.eof else None
+
+
+def _bytes_of(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", checksum)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, length: int) -> None:
+    while length:
+        part = source.read(min(length, _BLOCK))
+        if not part:
+            raise ImageError("cannot be given its metadata: the written file is damaged")
+        target.write(part)
+        length -= len(part)

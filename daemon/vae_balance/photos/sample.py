@@ -1,0 +1,36 @@
+"""The bundled photo that the demo and the self-check damage and balance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vae_balance.photos.photo import Photo
+
+SAMPLE = Path(__file__).parent / "samples" / "astronaut.jpg"
+
+# Expired film: each channel (R, G, B) has a black, a white and a gamma of its own.
+_BLACK, _WHITE, _GAMMA = (0.05, 0.12, 0.16), (0.72, 0.95, 0.82), (1.25, 0.80, 0.95)
+_GAP = 8  # white pixels between before and after
+
+
+def cast(colors: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return colors (..., 3), sRGB-encoded, 0..1, as the photo is damaged."""
+    import numpy as np
+
+    black, white = np.array(_BLACK), np.array(_WHITE)
+    return black + (white - black) * colors ** np.array(_GAMMA)
+
+
+def side_by_side(before: Photo, after: Photo) -> Photo:
+    """Return two photos of 8 bits and one height beside each other."""
+    import numpy as np
+
+    from vae_balance.photos.photo import Photo
+
+    gap = np.full((len(before.pixels), _GAP, 3), 255, np.uint8)
+    return Photo(np.concatenate([before.pixels, gap, after.pixels], axis=1))

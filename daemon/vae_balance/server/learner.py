@@ -1,0 +1,198 @@
+"""The one thread that owns the models: it learns looks, for one client after the other.
+
+Only on the CPU, a batch learns from single photos in its own threads, which borrow the model.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vae_balance.errors import BalanceError
+from vae_balance.server.jobs import CancelledError, FairQueue, Job, Stages, Task
+from vae_balance.server.lanes import Result
+from vae_balance.server.looks import Looks
+from vae_balance.server.model_shelf import ModelShelf
+from vae_balance_protocol import Malformed
+from vae_balance_protocol.messages import MALFORMED, PROXY_SIZE
+
+if TYPE_CHECKING:
+    from vae_balance.correctors.latent_balancer.learn import Look, Progress
+    from vae_balance.models.store import Model
+    from vae_balance.photos.proxy import Floats
+    from vae_balance.server.batch import LearnedLook
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Learner:
+    """Learns looks in a thread of its own.
+
+    Attributes:
+        queue: what waits to be learned.
+
+    Args:
+        shelf: the models; nobody else may use it.
+        looks: where the looks that clients ask for are kept.
+    """
+
+    def __init__(self, shelf: ModelShelf, looks: Looks) -> None:
+        self.queue = FairQueue()
+        self._shelf = shelf
+        self._looks = looks
+        self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
+        self._first_model: str | None = None
+
+    def start(self, first_model: str | None) -> None:
+        """Begin to work; load a model at once if one is named."""
+        self._first_model = first_model
+        self._thread.start()
+
+    def close(self, deadline: float) -> bool:
+        """Begin nothing more; return whether the thread has ended by `deadline` (monotonic)."""
+        self.queue.close()
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive()
+
+    def learn(self, job: Job, proxies: Sequence[Floats]) -> LearnedLook:
+        """Return the look of one photo or a roll of a `batch` request.
+
+        A roll, and anything on CUDA, is learned when it has its turn. On the CPU the calling thread
+        learns from its photo itself, on one core: several photos beside each other are done sooner
+        than one after the other on all cores. (Looks learned with other numbers of threads differ
+        in the last bits.)
+
+        Args:
+            job: the request.
+            proxies: (224, 224, 3) each, sRGB-encoded, 0..1.
+
+        Raises:
+            ModelError: no such model, or its files are damaged.
+            CancelledError: the batch was cancelled.
+        """
+        from vae_balance.server.batch import LearnedLook
+
+        turn: Future[tuple[Look | None, Model]] = Future()
+        stages = Stages("queued")
+
+        def follow(done: int, total: int, stage: str) -> None:
+            job.check()
+            stages.enter(stage)
+
+        def run() -> None:
+            try:
+                turn.set_result(self._learn_or_lend(job, proxies, follow))
+            except Exception as error:
+                turn.set_exception(error)
+
+        self.queue.put(Task(job, run, lambda: turn.set_exception(CancelledError())))
+        look, model = turn.result()
+        if look is None:
+            look = _learn_in_one_thread(job, proxies, model, follow)
+        stages.enter("")
+        return LearnedLook(look, model.info, str(model.device), stages.seconds)
+
+    def answer(self, job: Job) -> Result:
+        """Do a `learn` request, in this thread's turn."""
+        from vae_balance.luts.files import titled_lut
+
+        dtype = job.fields["dtype"]
+        proxies = [_proxy(frame, dtype, index) for index, frame in enumerate(job.frames)]
+
+        def follow(done: int, total: int, stage: str) -> None:
+            job.progress(stage, done, total)
+
+        look, model = self._learn(job, proxies, follow)
+        job.stages.enter("keep")
+        kept = self._looks.keep(titled_lut(look, model.info, job.fields["title"]))
+        device = str(model.device)
+        return {
+            "look": kept.name,
+            "size": kept.lut.size,
+            "model": model.info.name,
+            "model_version": model.info.version,
+            "device": device,
+            "seconds": dict(job.stages.seconds),
+        }, []
+
+    def _work(self) -> None:
+        if self._first_model is not None:
+            self._prepare(self._first_model)
+        while not self.queue.closed:
+            task = self.queue.take(self._shelf.idle_seconds())
+            if task is not None:
+                task.run()
+                self.queue.finished(task)
+            self._shelf.tidy()
+
+    def _prepare(self, name: str) -> None:
+        """Load a model, and what else the first client would have to wait for."""
+        try:
+            importlib.import_module("vae_balance.correctors.latent_balancer.learn")
+            self._shelf.use(name, lambda model: None)
+        except BalanceError as error:
+            _log.error("%s", error)
+        except Exception:
+            _log.exception("the model cannot be loaded: a defect")
+
+    def _learn(self, job: Job, proxies: Sequence[Floats], follow: Progress) -> tuple[Look, Model]:
+        return self._use(job, follow, lambda model: _look_of(job, proxies, model, follow))
+
+    def _learn_or_lend(
+        self, job: Job, proxies: Sequence[Floats], follow: Progress
+    ) -> tuple[Look | None, Model]:
+        import torch
+
+        def work(model: Model) -> Look | None:
+            if job.fields["roll"] or model.device.type != "cpu":
+                return _look_of(job, proxies, model, follow)
+            # Asked once, a thread keeps its number; asked after the borrower, it would get his.
+            torch.get_num_threads()
+            return None
+
+        return self._use(job, follow, work)
+
+    def _use(self, job: Job, follow: Progress, work: Callable[[Model], T]) -> tuple[T, Model]:
+        """Return what `work` makes of the model that a request asks for, and the model."""
+        done, model = self._shelf.use(
+            job.fields["model"], work, lambda: follow(0, job.fields["iterations"], "load")
+        )
+        job.facts |= {"model": model.info.name, "device": model.device}
+        return done, model
+
+
+def _look_of(job: Job, proxies: Sequence[Floats], model: Model, follow: Progress) -> Look:
+    from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+
+    fields = job.fields
+    options = LookOptions(fields["iterations"], fields["strength"], fields["seed"], fields["size"])
+    return learn_look(proxies, model, options, follow)
+
+
+def _learn_in_one_thread(
+    job: Job, proxies: Sequence[Floats], model: Model, follow: Progress
+) -> Look:
+    import torch
+
+    torch.set_num_threads(1)  # of this thread, and of those that have not worked with torch yet
+    return _look_of(job, proxies, model, follow)
+
+
+def _proxy(frame: Any, dtype: str, index: int) -> Floats:
+    """Return the proxy (224, 224, 3), sRGB-encoded, 0..1, of a data frame."""
+    import numpy as np
+
+    values = np.frombuffer(frame, "u1" if dtype == "u8" else "<f4")
+    colors = values.reshape(PROXY_SIZE, PROXY_SIZE, 3).astype(np.float32)
+    if dtype == "u8":
+        return colors / np.float32(255)
+    if not np.isfinite(colors).all():
+        raise Malformed(MALFORMED, f"learn: proxy {index} holds NaN or infinity")
+    return colors.clip(0.0, 1.0)

@@ -1,0 +1,375 @@
+"""The daemon's service: what is done with a request, and when it all ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+import vae_balance
+from vae_balance.server import verbs
+from vae_balance.server.clients import Client
+from vae_balance.server.headers import pack_header, unpack_header
+from vae_balance.server.jobs import CancelledError, FairQueue, Job, Task
+from vae_balance.server.lanes import Lane, Result, describe_error, task_of
+from vae_balance.server.learner import Learner
+from vae_balance.server.looks import KeptLook, Looks
+from vae_balance.server.memory import resident_bytes
+from vae_balance.server.model_shelf import ModelShelf
+from vae_balance.server.router import Router
+from vae_balance.server.settings import FOREVER, Settings
+from vae_balance_protocol import DaemonError, Malformed, messages
+
+_BATCHES = 4  # at a time
+_LONG_HEADER_BYTES = 64 << 10  # takes too long to read for the router's thread
+_TICK_SECONDS = 0.25
+_REPEAT_SECONDS = 0.75  # with a tick, less than the second that is promised
+_END_SECONDS = 3.0  # for jobs to see that they are cancelled
+_THREADS_SECONDS = 1.0  # for threads to end after that
+_LINGER_SECONDS = 0.3  # for the last answers to arrive
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """Serves clients in the thread that calls `run`.
+
+    Attributes:
+        endpoint: where clients connect.
+
+    Args:
+        settings: how.
+        token: the password of clients.
+        log: path of the log, for `status`.
+        by_client: whether to end when nothing was asked for `settings.idle_exit` seconds.
+        stopping: called when the end begins and no client should come any more.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: str,
+        log: Path,
+        by_client: bool = False,
+        stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._log_path = log
+        self._idle_exit = settings.idle_exit if by_client else FOREVER
+        self._on_stopping = stopping
+        self._looks = Looks(settings.looks)
+        self._shelf = ModelShelf(settings.device, settings.keep_alive)
+        self._learner = Learner(self._shelf, self._looks)
+        self._pool = Lane("pool", settings.jobs or min(max(os.cpu_count() or 1, 2), 4))
+        self._batches = Lane("batch", _BATCHES)
+        self._queues = (self._pool.queue, self._learner.queue, self._batches.queue)
+        self._router = Router(token, self._receive, self._lose, self._pool.queue.hold)
+        self.endpoint = self._router.endpoint
+        self._began = self._last_asked = time.monotonic()
+        self._deadline: float | None = None
+        self._verbs: dict[str, Callable[[Client, Job], tuple[FairQueue, Task]]] = {
+            "hello": self._hello,
+            "shrink": self._shrink,
+            "learn": self._learn,
+            "import": self._import,
+            "export": self._export,
+            "apply": self._apply,
+            "batch": self._batch,
+        }
+        self._instant_verbs: dict[str, Callable[[Client, dict[str, Any]], dict[str, Any]]] = {
+            "cancel": self._cancel,
+            "status": self._status,
+            "shutdown": self._shut_down,
+        }
+
+    @property
+    def wakeup_fd(self) -> int:
+        """What `signal.set_wakeup_fd` wants, so that a signal ends waiting."""
+        return self._router.mailbox.wakeup_fd
+
+    def run(self) -> bool:
+        """Serve until the end; return whether everything has ended that was begun."""
+        first_model = self._settings.model if self._settings.keep_alive > 0 else None
+        self._learner.start(first_model)
+        self._pool.start()
+        self._batches.start()
+        while not self._is_over():
+            self._router.turn(self._turn_seconds())
+            self._repeat_progress()
+            if self._idle_seconds() <= 0:
+                self.stop(f"nothing was asked for {self._idle_exit:g} s")
+        deadline = time.monotonic() + _THREADS_SECONDS
+        ended = [lane.close(deadline) for lane in (self._learner, self._pool, self._batches)]
+        self._router.close(_LINGER_SECONDS)
+        return all(ended)
+
+    def stop(self, reason: str) -> None:
+        """Begin to end; for any thread, and for signal handlers."""
+        self._router.mailbox.post(partial(self._begin_end, reason))
+
+    # When
+
+    def _turn_seconds(self) -> float:
+        if self._deadline is not None:
+            return 0.02
+        return min(_TICK_SECONDS if self._jobs() else 60.0, self._idle_seconds())
+
+    def _idle_seconds(self) -> float:
+        """Return how long nothing more may be asked for before it is time to end."""
+        if self._jobs() or self._deadline is not None:
+            return FOREVER
+        return max(0.0, self._last_asked + self._idle_exit - time.monotonic())
+
+    def _begin_end(self, reason: str) -> None:
+        if self._deadline is not None:
+            return
+        _log.info("ending: %s", reason)
+        self._deadline = time.monotonic() + _END_SECONDS
+        self._on_stopping()
+        for job in self._jobs():
+            self._end_early(job)
+
+    def _is_over(self) -> bool:
+        if self._deadline is None:
+            return False
+        everything_said = not self._jobs() and self._router.is_quiet
+        return everything_said or time.monotonic() > self._deadline
+
+    def _jobs(self) -> list[Job]:
+        return [job for client in self._router.clients.values() for job in client.jobs.values()]
+
+    # Requests
+
+    def _receive(self, client: Client, frames: list[zmq.Frame]) -> None:
+        """Take in a message of a client: request id, header, data frames."""
+        request = frames[0].bytes
+        if not 1 <= len(request) <= messages.REQUEST_ID_BYTES:
+            return
+        data = [frame.buffer for frame in frames[2:]]
+        job = Job(client.identity, request, data, sum(map(len, data)), self._tell)
+        try:
+            if len(frames) < 2:
+                raise Malformed(messages.MALFORMED, "the header is missing")
+            if len(frames[1]) > _LONG_HEADER_BYTES:
+                client.admit(job)
+                read = partial(self._read_long_header, job, frames[1])
+                drop = partial(self._answer_error, job, CancelledError())
+                self._pool.queue.put(Task(job, read, drop))
+                return
+            _read_header(job, frames[1])
+            if job.verb in self._instant_verbs:
+                self._do_at_once(client, job)
+                return
+            client.admit(job)
+        except DaemonError as error:
+            self._refuse(client, job, error)
+            return
+        self._begin(client, job)
+
+    def _read_long_header(self, job: Job, header: zmq.Frame) -> None:
+        """Read a header in a thread of the pool."""
+        try:
+            _read_header(job, header)
+        except Exception as error:
+            self._answer_error(job, error)
+        else:
+            self._router.mailbox.post(partial(self._begin_read, job))
+
+    def _begin_read(self, job: Job) -> None:
+        client = self._client_of(job)
+        if client is None or job.cancelled:
+            self._answer_error(job, CancelledError())
+        elif job.verb in self._instant_verbs:
+            del client.jobs[job.request]
+            self._do_at_once(client, job)
+        else:
+            self._begin(client, job)
+
+    def _do_at_once(self, client: Client, job: Job) -> None:
+        fields = self._instant_verbs[job.verb](client, job.fields)
+        self._send(client, job, messages.RESULT, fields, [])
+
+    def _begin(self, client: Client, job: Job) -> None:
+        """Let a job wait for the thread that will do it, or refuse it."""
+        job.facts["client"] = repr(client.name)
+        if job.verb != "hello":
+            self._last_asked = time.monotonic()
+        try:
+            if self._deadline is not None:
+                raise DaemonError(messages.STOPPING, "the daemon ends: start it again")
+            queue, task = self._verbs[job.verb](client, job)
+        except DaemonError as error:
+            del client.jobs[job.request]
+            self._refuse(client, job, error)
+            return
+        queue.put(task)
+
+    def _refuse(self, client: Client, job: Job, error: DaemonError) -> None:
+        _log.info("client=%r %s refused: %s: %s", client.name, job.verb, error.code, error.message)
+        self._send(client, job, messages.ERROR, describe_error(error), [])
+
+    def _lose(self, client: Client) -> None:
+        """Stop all work for a client that is gone."""
+        _log.debug("client=%r is gone", client.name)
+        for job in list(client.jobs.values()):
+            self._end_early(job)
+        client.jobs.clear()
+
+    def _end_early(self, job: Job) -> None:
+        job.cancelled = True
+        for queue in self._queues:
+            queue.discard(job)
+
+    # Verbs
+
+    def _hello(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        client.name = job.fields["client"]
+        return self._pool.queue, self._task(job, lambda job: verbs.greet(self._shelf.device))
+
+    def _shrink(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        picture = client.pictures.expect(job.fields)
+        _note(job, "width", "rows", "channels", "dtype", "first_row")
+        return self._pool.queue, self._task(job, picture.shrink, strand=picture)
+
+    def _learn(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        job.total = job.fields["iterations"]
+        job.facts["proxies"] = len(job.frames)
+        _note(job, "iterations", "size", "model")
+        self._told(job, job.state())
+        return self._learner.queue, self._task(job, self._learner.answer)
+
+    def _import(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        _note(job, "format")
+        return self._pool.queue, self._task(job, partial(verbs.import_look, self._looks))
+
+    def _export(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        look = self._look_of(job)
+        _note(job, "format")
+        return self._pool.queue, self._task(job, partial(verbs.export_look, look))
+
+    def _apply(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        look = self._look_of(job)
+        _note(job, "width", "rows", "channels", "dtype")
+        return self._pool.queue, self._task(job, partial(verbs.apply_look, look))
+
+    def _batch(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        job.total = job.facts["photos"] = len(job.fields["photos"])
+        _note(job, "roll", "iterations", "model")
+        self._told(job, job.state())
+        work = partial(verbs.balance_photos, self._learner.learn)
+        return self._batches.queue, self._task(job, work)
+
+    def _cancel(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+        job = client.jobs.get(fields["request"])
+        if job is not None:
+            self._end_early(job)
+        return {"cancelled": job is not None}
+
+    def _status(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+        now = time.monotonic()
+        jobs = self._jobs()
+        running = [
+            {"verb": job.verb, **job.state(), "seconds": now - job.began}
+            for job in jobs
+            if job.began is not None
+        ]
+        return {
+            "version": vae_balance.__version__,
+            "pid": os.getpid(),
+            "uptime": now - self._began,
+            "device": self._shelf.device,
+            "models": list(self._shelf.names),
+            "looks": len(self._looks),
+            "clients": len(self._router.clients),
+            "queued": len(jobs) - len(running),
+            "running": running,
+            "memory_bytes": resident_bytes(),
+            "log": str(self._log_path),
+        }
+
+    def _shut_down(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+        self._begin_end(f"client={client.name!r} asked for it")
+        return {}
+
+    def _look_of(self, job: Job) -> KeptLook:
+        name = job.fields["look"]
+        look = self._looks.find(name)
+        if look is None:
+            raise DaemonError(
+                messages.UNKNOWN_LOOK, f"look {name[:12]}... is not known here: learn it again"
+            )
+        return look
+
+    # Answers
+
+    def _task(self, job: Job, work: Callable[[Job], Result], strand: object = None) -> Task:
+        return task_of(job, work, self._answer, strand)
+
+    def _answer(self, job: Job, kind: str, fields: dict[str, Any], frames: list[Any]) -> None:
+        """Answer a job; for any thread."""
+        self._router.mailbox.post(partial(self._answered, job, kind, fields, frames))
+
+    def _answer_error(self, job: Job, error: Exception) -> None:
+        self._answer(job, messages.ERROR, describe_error(error), [])
+
+    def _answered(self, job: Job, kind: str, fields: dict[str, Any], frames: list[Any]) -> None:
+        client = self._client_of(job)
+        if client is None:
+            return
+        del client.jobs[job.request]
+        self._last_asked = time.monotonic()
+        if job.cancelled:
+            kind, fields, frames = messages.ERROR, describe_error(CancelledError()), []
+        self._send(client, job, kind, fields, frames)
+
+    def _tell(self, job: Job, fields: dict[str, Any]) -> None:
+        """Pass on how far a job is; for any thread."""
+        self._router.mailbox.post(partial(self._told, job, fields))
+
+    def _told(self, job: Job, fields: dict[str, Any]) -> None:
+        client = self._client_of(job)
+        if client is not None:
+            job.told = time.monotonic()
+            self._send(client, job, messages.PROGRESS, fields, [])
+
+    def _repeat_progress(self) -> None:
+        """Let every client that waits know that it is not forgotten."""
+        now = time.monotonic()
+        for job in self._jobs():
+            client = self._client_of(job)
+            if client is not None and not client.unread and now - job.told > _REPEAT_SECONDS:
+                self._told(job, job.state())
+
+    def _client_of(self, job: Job) -> Client | None:
+        """Return the client that waits for a job, if it still does."""
+        client = self._router.clients.get(job.client)
+        return client if client is not None and client.jobs.get(job.request) is job else None
+
+    def _send(
+        self, client: Client, job: Job, kind: str, fields: dict[str, Any], frames: list[Any]
+    ) -> None:
+        self._router.send(client, [job.request, pack_header(kind, fields), *frames])
+
+
+def _read_header(job: Job, frame: zmq.Frame) -> None:
+    """Give a job its verb and fields.
+
+    Raises:
+        Malformed: header or data frames are not as PROTOCOL.md has them.
+    """
+    header = unpack_header(frame.bytes)
+    verb = header.get("verb")
+    job.fields = messages.check(verb, header)
+    job.verb = str(verb)
+    messages.check_frames(job.verb, job.fields, [len(data) for data in job.frames])
+
+
+def _note(job: Job, *names: str) -> None:
+    """Note fields for the job's line in the log."""
+    job.facts |= {name: job.fields[name] for name in names}

@@ -1,0 +1,114 @@
+"""What the threads beside the learner do for a request."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import vae_balance
+from vae_balance.errors import BalanceError
+from vae_balance.server.jobs import Job
+from vae_balance.server.lanes import Result
+from vae_balance.server.looks import KeptLook, Looks
+from vae_balance.server.pixels import as_pixels
+from vae_balance_protocol import messages
+
+if TYPE_CHECKING:
+    from vae_balance.photos.proxy import Floats
+    from vae_balance.server.batch import LearnedLook, PhotoReport
+
+_LIMITS = {
+    "frame_bytes": messages.FRAME_BYTES,
+    "header_bytes": messages.HEADER_BYTES,
+    "requests": messages.REQUESTS,
+    "window_bytes": messages.WINDOW_BYTES,
+    "proxies": messages.PROXIES,
+}
+_log = logging.getLogger(__name__)
+
+
+def greet(device: str) -> Result:
+    """Tell who we are and what we allow."""
+    from vae_balance.models.store import list_models
+
+    try:
+        models = [info.name for info in list_models()]
+    except BalanceError as error:
+        _log.error("%s", error)
+        models = []
+    return {
+        "version": vae_balance.__version__,
+        "protocol": messages.PROTOCOL,
+        "pid": os.getpid(),
+        "device": device,
+        "limits": _LIMITS,
+        "models": models,
+    }, []
+
+
+def apply_look(look: KeptLook, job: Job) -> Result:
+    """Apply a look to a strip, in place."""
+    fields = job.fields
+    shape = (fields["rows"], fields["width"], fields["channels"])
+    pixels = as_pixels(job.frames[0], *shape, fields["dtype"])
+    look.apply(pixels, fields["profile"], fields["strength"])
+    return {"look": look.name}, [pixels]
+
+
+def import_look(looks: Looks, job: Job) -> Result:
+    """Keep the look of a LUT file."""
+    from vae_balance.luts.files import parse_lut
+
+    content = b"".join(job.frames)
+    look = looks.keep(parse_lut(content, job.fields["format"], job.fields["name"]))
+    return {"look": look.name, "size": look.lut.size}, []
+
+
+def export_look(look: KeptLook, job: Job) -> Result:
+    """Give a look as a LUT file, in as many frames as it takes."""
+    from vae_balance.luts.files import format_lut
+
+    content = memoryview(format_lut(look.lut, job.fields["format"]))
+    step = messages.FRAME_BYTES
+    return {"look": look.name}, [content[i : i + step] for i in range(0, len(content), step)]
+
+
+def balance_photos(learn: Callable[[Job, list[Floats]], LearnedLook], job: Job) -> Result:
+    """Balance photos on disk; `learn` waits for the learner's turn."""
+    from vae_balance.server.batch import BatchPhoto, run_batch
+
+    fields = job.fields
+    photos = [
+        BatchPhoto(Path(source), Path(target), Path(cube) if cube is not None else None)
+        for source, target, cube in fields["photos"]
+    ]
+    reported = 0
+    seconds: Counter[str] = Counter()
+
+    def report(photo: PhotoReport) -> None:
+        nonlocal reported
+        reported += 1
+        job.facts[photo.outcome] = job.facts.get(photo.outcome, 0) + 1
+        seconds.update(photo.seconds)
+        job.facts |= {f"all.{stage}": f"{total:.1f}" for stage, total in seconds.items()}
+        values = asdict(photo)
+        values["photo"] = values.pop("index")
+        # Of what was being written when the batch was cancelled the client has to know.
+        job.report("photo", reported, len(photos), **values)
+
+    done, failed = run_batch(
+        photos,
+        proxy=fields["proxy"],
+        roll=fields["roll"],
+        overwrite=fields["overwrite"],
+        jobs=fields["jobs"],
+        learn=lambda proxies: learn(job, proxies),
+        keep_going=lambda: not job.cancelled,
+        report=report,
+    )
+    return {"done": done, "failed": failed}, []

@@ -1,0 +1,92 @@
+"""The Python API: what comes back is what went in, with other colors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
+from pictures import picture
+from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from vae_balance import Balancer
+from vae_balance.errors import ModelError, OptionError
+from vae_balance.photos.photo import Photo
+from vae_balance.photos.sample import SAMPLE, cast
+
+
+@pytest.fixture(scope="module")
+def balancer(random_model: Path) -> Balancer:
+    return Balancer(str(random_model), "cpu")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_an_array_comes_back_in_its_shape_and_depth(
+    balancer: Balancer, dtype: type, channels: int
+) -> None:
+    full = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0
+    rgba = np.dstack([picture(), picture()[..., :1]]) / 255.0
+    pixels = (rgba[..., :channels] * full).astype(dtype)
+    given = pixels.copy()
+    balanced = balancer.balance(pixels)
+    assert (balanced.shape, balanced.dtype) == (pixels.shape, pixels.dtype)
+    np.testing.assert_array_equal(pixels, given)
+    assert not np.array_equal(balanced[..., :3], pixels[..., :3])
+    np.testing.assert_array_equal(balanced[..., 3:], pixels[..., 3:])
+
+
+def test_a_pillow_image_gives_a_pillow_image_of_the_same_pixels(balancer: Balancer) -> None:
+    image = Image.fromarray(picture())
+    image.info["icc_profile"] = b"kept"
+    balanced = balancer.balance(image, iterations=2)
+    assert balanced.info["icc_profile"] == b"kept"
+    np.testing.assert_array_equal(balanced, balancer.balance(picture(), iterations=2))
+
+
+def test_a_photo_is_balanced_in_its_own_profile(balancer: Balancer) -> None:
+    profile = icc_profile(DISPLAY_P3, SRGB_CURVE)
+    photo = Photo(picture(), icc_profile=profile)
+    look = balancer.learn(photo)
+    balanced = balancer.apply(look, photo)
+    assert balanced.icc_profile == profile
+    as_if_srgb = balancer.apply(look, picture())
+    assert not np.array_equal(balanced.pixels, as_if_srgb)
+
+
+def test_a_look_of_one_photo_fits_another(balancer: Balancer) -> None:
+    look = balancer.learn(picture(seed=1))
+    other = picture(height=33, width=90, seed=2)
+    np.testing.assert_array_equal(balancer.apply(look, other), balancer.apply(look.lut, other))
+
+
+def test_a_roll_gives_one_look(balancer: Balancer) -> None:
+    roll = [picture(seed=1), Image.fromarray(picture(seed=2)), Photo(picture(seed=3))]
+    look = balancer.learn(roll)
+    assert len(look.rounds[0].proxies) == 3
+
+
+def test_options_reach_the_look(balancer: Balancer) -> None:
+    look = balancer.learn(picture(), iterations=2, strength=0.5, seed=3, size=9, proxy="frame")
+    assert (look.options.iterations, look.options.strength, look.options.seed) == (2, 0.5, 3)
+    assert look.lut.size == 9
+
+
+def test_an_image_of_another_mode_is_refused(balancer: Balancer) -> None:
+    with pytest.raises(OptionError, match="mode L: convert it to RGB"):
+        balancer.learn(Image.new("L", (8, 8)))
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="no such model"):
+        Balancer("no-such-model")
+
+
+def test_the_embedded_model_removes_most_of_acast() -> None:
+    photo = np.asarray(Image.open(SAMPLE), dtype=np.float32) / 255.0
+    damaged = cast(photo).astype(np.float32)
+    balanced = Balancer(device="cpu").balance(damaged).clip(0.0, 1.0)
+    truth, before, after = (rgb2lab(x[::4, ::4]) for x in (photo, damaged, balanced))
+    assert deltaE_ciede2000(after, truth).mean() < 0.6 * deltaE_ciede2000(before, truth).mean()
