@@ -10,7 +10,6 @@ Source: ICC.1:2022, Image technology color management, sections 8, 9.2, 10.6 and
 
 from __future__ import annotations
 
-import logging
 import struct
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,8 +23,6 @@ from vae_balance.errors import OptionError
 
 Floats = npt.NDArray[np.floating[Any]]
 Pixels = npt.NDArray[Any]
-
-_log = logging.getLogger(__name__)
 
 # Linear sRGB to XYZ relative to the D50 of ICC profiles (0.9642, 1, 0.8249): from the primaries of
 # IEC 61966-2-1 and D65 (0.3127, 0.3290), adapted by Bradford's method.
@@ -135,7 +132,7 @@ def to_srgb(colors: npt.ArrayLike, icc_profile: bytes | None) -> npt.NDArray[np.
     Args:
         colors: (..., 3), encoded as the profile says, 0..1; values outside are continued.
         icc_profile: None is sRGB. A profile that is broken, not of RGB or made of tables is
-            taken for sRGB, and a warning is logged.
+            taken for sRGB; `profile_problem` tells why.
 
     Returns:
         (..., 3) sRGB-encoded; colors that sRGB lacks are outside 0..1.
@@ -255,6 +252,17 @@ def _apply_in_linear_light(
     return out
 
 
+def profile_problem(icc_profile: bytes | None) -> str:
+    """Return what keeps a profile from being used, as after "its ICC profile", "" if nothing."""
+    if icc_profile is None:
+        return ""
+    try:
+        _parse(icc_profile)
+    except _UnusableProfileError as problem:
+        return str(problem)
+    return ""
+
+
 @lru_cache(maxsize=8)
 def _understood(icc_profile: bytes | None) -> _Profile | None:
     """Return the profile, or None for sRGB and for what has to pass for it."""
@@ -262,8 +270,7 @@ def _understood(icc_profile: bytes | None) -> _Profile | None:
         return None
     try:
         profile = _parse(icc_profile)
-    except _UnusableProfileError as problem:
-        _log.warning("ICC profile %s: the photo's colors are taken for sRGB", problem)
+    except _UnusableProfileError:
         return None
     steps = np.linspace(0.0, 1.0, 9)
     colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1)

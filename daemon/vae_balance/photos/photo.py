@@ -11,7 +11,9 @@ bytes, and JPEG, because OpenImageIO's libjpeg ends the whole process when the d
 
 from __future__ import annotations
 
+import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,12 +23,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vae_balance.color.profile import profile_problem
 from vae_balance.errors import BalanceError, ImageError, OptionError
 from vae_balance.files import atomic_write
 from vae_balance.photos.containers import Metadata, jpeg, png, tiff, webp
-from vae_balance.photos.containers.metadata import fitting
+from vae_balance.photos.containers import xmp as xmp_packet
+from vae_balance.photos.containers.metadata import Warn, fitting
 
 Pixels = npt.NDArray[Any]
+
+_log = logging.getLogger(__name__)
 
 _STRIP_BYTES = 16 << 20
 _BIGTIFF_BYTES = 4_000_000_000
@@ -99,13 +105,17 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     not rotated. Memory beyond the returned pixels does not grow with the picture, but for WebP
     and for what a TIFF file compresses in one piece.
 
+    Logged as a warning of one line that names the file: harmless damage, that is outside of the
+    pixels; an ICC profile that cannot be used; what cannot follow the colors, and is left out.
+
     Raises:
         ImageError: The file is missing, unreadable, damaged, or not a single RGB picture of at
             most a gigapixel. The message is one line that names the file.
     """
     path = Path(path)
+    warnings: list[str] = []
     try:
-        return _READERS[_sniff(path)](path)
+        photo = _READERS[_sniff(path)](path, warnings.append)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
     except OSError as error:
@@ -113,6 +123,11 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
         raise ImageError(f"{path}: cannot be read: {reason}; check its permissions") from error
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into memory: make it smaller first") from error
+    if problem := profile_problem(photo.icc_profile):
+        warnings.append(f"its ICC profile {problem}: its colors are taken for sRGB")
+    for warning in warnings:
+        _log.warning("%s: %s", path, warning)
+    return photo
 
 
 def write_photo(
@@ -163,7 +178,7 @@ def _sniff(path: Path) -> str:
         head = file.read(16)
     if not head:
         raise ImageError("is empty (0 bytes): copy it again from where it came from")
-    if head.startswith(b"\xff\xd8\xff"):
+    if head.startswith(b"\xff\xd8"):
         return "jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
@@ -176,23 +191,30 @@ def _sniff(path: Path) -> str:
     raise ImageError("is not a JPEG, PNG, TIFF or WebP picture: convert it to one of these")
 
 
-def _read_jpeg(path: Path) -> Photo:
-    metadata, profile = jpeg.inspect(path)
-    return _photo(_decode(path)[0], profile, metadata, "jpeg")
+def _read_jpeg(path: Path, warn: Warn) -> Photo:
+    header = jpeg.inspect(path, warn)
+    if header.is_whole:
+        pixels, _ = _decode(path)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            mended = Path(folder, "mended.jpg")
+            jpeg.write_mended(path, mended)
+            pixels, _ = _decode(mended)
+    return _photo(pixels, header.icc_profile, header.metadata, "jpeg", warn)
 
 
-def _read_png(path: Path) -> Photo:
-    metadata, profile = png.inspect(path)
-    return _photo(_decode(path)[0], profile, metadata, "png")
+def _read_png(path: Path, warn: Warn) -> Photo:
+    metadata, profile = png.inspect(path, warn)
+    return _photo(_decode(path)[0], profile, metadata, "png", warn)
 
 
-def _read_webp(path: Path) -> Photo:
+def _read_webp(path: Path, warn: Warn) -> Photo:
     metadata, profile, lossless = webp.inspect(path)
     compression = "lossless" if lossless else ""
-    return _photo(_decode(path)[0], profile, metadata, "webp", compression=compression)
+    return _photo(_decode(path)[0], profile, metadata, "webp", warn, compression=compression)
 
 
-def _read_tiff(path: Path) -> Photo:
+def _read_tiff(path: Path, warn: Warn) -> Photo:
     header = tiff.inspect(path)
     pixels, compression = _decode(path)
     if header.alpha == "associated" and pixels.shape[2] == 4:
@@ -203,6 +225,7 @@ def _read_tiff(path: Path) -> Photo:
         header.icc_profile,
         header.metadata,
         "tiff",
+        warn,
         compression=compression,
         alpha=header.alpha,
     )
@@ -212,8 +235,19 @@ _READERS = {"jpeg": _read_jpeg, "png": _read_png, "tiff": _read_tiff, "webp": _r
 
 
 def _photo(
-    pixels: Pixels, profile: bytes | None, metadata: Metadata, file_format: str, **details: Any
+    pixels: Pixels,
+    profile: bytes | None,
+    metadata: Metadata,
+    file_format: str,
+    warn: Warn,
+    **details: Any,
 ) -> Photo:
+    xmp, companions = xmp_packet.without_companions(metadata.xmp)
+    for companion in sorted(companions - {xmp_packet.PREVIEW}):
+        warn(f"its {companion} is left out: it was made for the colors as they were")
+    if metadata.xmp and xmp is None:
+        warn("its XMP is left out: it tells of a gain map, a video or a preview, and is damaged")
+    metadata = replace(metadata, xmp=xmp)
     orientation = tiff.orientation_of(metadata.exif)
     return Photo(pixels, profile, orientation, metadata, file_format, **details)
 
@@ -235,10 +269,11 @@ def _decode(path: Path) -> tuple[Pixels, str]:
             raise ImageError(f"has {channels} channels of type {type_name}: convert it to RGB")
         pixels = np.empty((height, width, channels), _DTYPES[type_name])
         for top, bottom in _strip_bounds(spec):
+            x, y = (spec.x, spec.x + width), (spec.y + top, spec.y + bottom)  # on its page
             if spec.tile_height:
-                strip = file.read_tiles(0, 0, 0, width, top, bottom, 0, 1, 0, channels, type_name)
+                strip = file.read_tiles(0, 0, *x, *y, 0, 1, 0, channels, type_name)
             else:
-                strip = file.read_scanlines(0, 0, top, bottom, 0, 0, channels, type_name)
+                strip = file.read_scanlines(0, 0, *y, 0, 0, channels, type_name)
             if strip is None or file.has_error:
                 raise ImageError(f"is damaged or cut short: {_one_line(file.geterror())}")
             pixels[top:bottom] = strip.reshape(bottom - top, width, channels)

@@ -6,6 +6,7 @@ Adobe, XMP Specification Part 3.
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vae_balance.errors import ImageError
-from vae_balance.photos.containers.metadata import Metadata, check_size, fitting
+from vae_balance.photos.containers import xmp as xmp_packet
+from vae_balance.photos.containers.metadata import Metadata, Warn, check_size, fitting
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
-_SCAN = 0xDA
+_TEM, _START, _END, _SCAN = 0x01, 0xD8, 0xD9, 0xDA
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _XMP_EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 # Frames that libjpeg decodes: Huffman or arithmetic coding, sequential or progressive.
@@ -29,14 +31,37 @@ _MAX_PROFILE_PART = _MAX_SEGMENT - len(_ICC) - 2
 _CUT_SHORT = "is damaged or cut short: copy it again from where it came from"
 
 
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither data of a scan nor a restart
+_BLOCK = 1 << 20
+_LEAST_BEHIND = 64  # bytes behind a picture; fewer are no picture or video
+
+
 @dataclass(frozen=True)
 class _Segment:
+    """A marker and its data; where it begins in its file, and ends, data of a scan included."""
+
     marker: int
     data: bytes
+    start: int = 0
+    stop: int = 0
 
 
-def inspect(path: Path) -> tuple[Metadata, bytes | None]:
+@dataclass(frozen=True)
+class JpegHeader:
+    """What `inspect` finds; a file that is not whole is to be decoded as `write_mended` has it."""
+
+    metadata: Metadata
+    icc_profile: bytes | None
+    is_whole: bool
+
+
+def inspect(path: Path, warn: Warn) -> JpegHeader:
     """Return the metadata and the ICC profile of a JPEG file.
+
+    Args:
+        path: The file.
+        warn: Is told of bytes that belong to nothing, of a missing end, and of what hangs behind
+            the picture and does not follow its colors.
 
     Raises:
         ImageError: The file is damaged or cut short, or not a picture of three 8-bit channels.
@@ -45,22 +70,47 @@ def inspect(path: Path) -> tuple[Metadata, bytes | None]:
     exif = xmp = resolution = None
     own: list[bytes] = []
     profile_parts: dict[int, bytes] = {}
-    for segment in _segments(path):
-        marker, data = segment.marker, segment.data
-        if marker in _FRAMES | _OTHER_FRAMES:
-            _check_frame(segment)
-        elif marker == _APP0 and data.startswith(_JFIF) and len(data) >= 12:
-            resolution = _resolution(data)
-        elif marker == _APP1 and data.startswith(_EXIF) and exif is None:
-            exif = data.removeprefix(_EXIF)
-        elif marker == _APP1 and data.startswith(_XMP):
-            xmp = data.removeprefix(_XMP)
-        elif marker == _APP2 and data.startswith(_ICC) and len(data) > len(_ICC) + 2:
-            profile_parts[data[len(_ICC)]] = data[len(_ICC) + 2 :]
-        elif marker in (_APP13, _COMMENT) or data.startswith(_XMP_EXTENSION):
-            own.append(_bytes_of(segment))
+    end = 2  # of what was read so far
+    junk, has_end = False, False
+    with path.open("rb") as file:
+        for segment in _segments(file):
+            marker, data = segment.marker, segment.data
+            junk |= segment.start > end
+            end, has_end = segment.stop, marker == _END
+            if marker in _FRAMES | _OTHER_FRAMES:
+                _check_frame(segment)
+            elif marker == _APP0 and data.startswith(_JFIF) and len(data) >= 12:
+                resolution = _resolution(data)
+            elif marker == _APP1 and data.startswith(_EXIF) and exif is None:
+                exif = data.removeprefix(_EXIF)
+            elif marker == _APP1 and data.startswith(_XMP):
+                xmp = data.removeprefix(_XMP)
+            elif marker == _APP2 and data.startswith(_ICC) and len(data) > len(_ICC) + 2:
+                profile_parts[data[len(_ICC)]] = data[len(_ICC) + 2 :]
+            elif marker in (_APP13, _COMMENT) or data.startswith(_XMP_EXTENSION):
+                own.append(_bytes_of(segment))
+        file.seek(end)
+        behind = file.read(_LEAST_BEHIND)
+    if junk:
+        warn("has stray bytes between its segments: they are passed over")
+    if not has_end:
+        warn("has no end, though its pixels are all there")
+    if len(behind) == _LEAST_BEHIND and behind.strip(b"\0\xff") and has_end:
+        _warn_of_what_hangs_behind(xmp, behind, warn)
     profile = b"".join(profile_parts[part] for part in sorted(profile_parts))
-    return Metadata(exif, xmp, resolution, tuple(own)), profile or None
+    metadata = Metadata(exif, xmp, resolution, tuple(own))
+    return JpegHeader(metadata, profile or None, has_end and not junk)
+
+
+def write_mended(source: Path, target: Path) -> None:
+    """Copy a JPEG file without stray bytes and with an end."""
+    with source.open("rb") as file, target.open("wb") as out:
+        out.write(b"\xff\xd8")
+        places = [(s.start, s.stop) for s in _segments(file) if s.marker not in (_TEM, _END)]
+        for start, stop in places:
+            file.seek(start)
+            out.write(file.read(stop - start))
+        out.write(b"\xff\xd9")
 
 
 def embed(pixels: BinaryIO, target: Path, metadata: Metadata, icc_profile: bytes | None) -> None:
@@ -88,21 +138,51 @@ def embed(pixels: BinaryIO, target: Path, metadata: Metadata, icc_profile: bytes
         shutil.copyfileobj(pixels, out, 1 << 20)
 
 
-def _segments(path: Path) -> Iterator[_Segment]:
-    """Yield the segments before the first scan; whether scans are whole their decoder finds."""
-    with path.open("rb") as file:
-        file.seek(2)
-        while True:
-            filled, marker = file.read(1), file.read(1)
-            while marker == b"\xff":  # any number of them may precede a marker
-                marker = file.read(1)
+def _segments(file: BinaryIO) -> Iterator[_Segment]:
+    """Yield the segments of a file up to the end of its picture, as far as they are there."""
+    scanned = False
+    place = _find_marker(file, 2)
+    while place is not None:
+        where, marker = place
+        file.seek(stop := where.stop)
+        data = b""
+        if marker not in (_TEM, _START, _END):
             length = int.from_bytes(file.read(2), "big") - 2
             data = file.read(max(length, 0))
-            if filled != b"\xff" or not 0 <= length == len(data):
-                raise ImageError(_CUT_SHORT)
-            if marker[0] == _SCAN:
-                return
-            yield _Segment(marker[0], data)
+            if not 0 <= length == len(data):
+                break
+            stop += 2 + length
+        place = _find_marker(file, stop)
+        if marker == _SCAN:
+            scanned = True
+            stop = place[0].start if place else file.seek(0, 2)
+        yield _Segment(marker, data, where.start, stop)
+        if marker == _END:
+            break
+    if not scanned:
+        raise ImageError(_CUT_SHORT)
+
+
+def _find_marker(file: BinaryIO, place: int) -> tuple[range, int] | None:
+    """Return the next marker from `place` on and where it is, with the bytes that fill it up."""
+    size = 64
+    while True:
+        file.seek(place)
+        block = file.read(size)
+        if found := _MARKER.search(block):
+            start = len(block[: found.start()].rstrip(b"\xff"))
+            return range(place + start, place + found.end()), block[found.end() - 1]
+        if len(block) < 2:
+            return None
+        place += len(block) - 1  # the last byte may be the first of a marker
+        size = min(4 * size, _BLOCK)
+
+
+def _warn_of_what_hangs_behind(xmp: bytes | None, behind: bytes, warn: Warn) -> None:
+    if xmp_packet.without_companions(xmp)[1]:
+        return  # whoever cleans the packet tells of it
+    what = "further pictures" if behind.startswith(b"\xff\xd8\xff") else "what else"
+    warn(f"{what} behind the picture, in the same file, is left out: its colors stay the old ones")
 
 
 def _check_frame(frame: _Segment) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vae_balance.errors import ImageError
 
 MAX_PIXELS = 1_000_000_000
+
+Warn = Callable[[str], None]  # is told, in half a sentence, what is odd about a photo that is read
 
 _log = logging.getLogger(__name__)
 

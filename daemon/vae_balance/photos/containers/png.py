@@ -12,23 +12,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vae_balance.errors import ImageError
-from vae_balance.photos.containers.metadata import Metadata, check_size
+from vae_balance.photos.containers.metadata import Metadata, Warn, check_size
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _GREY_ALPHA = 0, 4
 _XMP = b"XML:com.adobe.xmp\0"
 # Texts, and what else than a profile says how numbers mean colors. Others describe the stored
 # pixels (tRNS, bKGD, sBIT, hIST) or the old file (tIME), or are not known here.
-_OWN = frozenset({b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
+_OWN = frozenset(
+    {b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"} | {b"oFFs"}
+)
 _CRITICAL = frozenset({b"PLTE", b"IDAT", b"IEND"})
+# What a wrong checksum does no harm to: people would see it, or it has a checksum of its own.
+_ROBUST = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP"})
 _BLOCK = 1 << 20
 _MAX_UNPACKED = 1 << 26
 _METERS_PER_INCH = 0.0254
 _CUT_SHORT = "is damaged or cut short: copy it again from where it came from"
 
 
-def inspect(path: Path) -> tuple[Metadata, bytes | None]:
+def inspect(path: Path, warn: Warn) -> tuple[Metadata, bytes | None]:
     """Return the metadata and the ICC profile of a PNG file; check all its checksums.
+
+    Args:
+        path: The file.
+        warn: Is told of damage that does not touch the pixels.
 
     Raises:
         ImageError: The file is damaged or cut short, greyscale or animated. The message does not
@@ -36,7 +44,7 @@ def inspect(path: Path) -> tuple[Metadata, bytes | None]:
     """
     exif = xmp = resolution = profile = None
     own: list[bytes] = []
-    for kind, data in _chunks(path):
+    for kind, data in _chunks(path, warn):
         if kind == b"IHDR":
             _check_header(data)
         elif kind == b"acTL":
@@ -87,13 +95,16 @@ def _check_header(data: bytes) -> None:
     check_size(width, height)
 
 
-def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(path: Path, warn: Warn) -> Iterator[tuple[bytes, bytes]]:
     """Yield type and data of each chunk; those of pixels are checked and come without data."""
     with path.open("rb") as file:
         file.seek(len(_SIGNATURE))
         kind = b""
         while kind != b"IEND":
             head = file.read(8)
+            if kind == b"IDAT" and not head:
+                warn("has no end, though its pixels are all there")
+                return
             if len(head) < 8:
                 raise ImageError(_CUT_SHORT)
             length, kind = struct.unpack(">I4s", head)
@@ -108,7 +119,13 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
                 if kind != b"IDAT":
                     parts.append(part)
             if file.read(4) != checksum.to_bytes(4, "big"):
-                raise ImageError(_CUT_SHORT)
+                if not kind[0] & 0x20:  # critical: the picture cannot be had without it
+                    raise ImageError(_CUT_SHORT)
+                kept = kind in _ROBUST
+                fate = "its content is kept" if kept else "it is left out"
+                warn(f"has a wrong checksum in its chunk {kind.decode('latin-1')!r}: {fate}")
+                if not kept:
+                    continue
             yield kind, b"".join(parts)
 
 
