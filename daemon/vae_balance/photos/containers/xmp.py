@@ -44,7 +44,7 @@ def without_companions(packet: bytes | None) -> tuple[bytes | None, set[str]]:
         return None, found
 
 
-def _clean(node: minidom.Node, found: set[str]) -> None:
+def _clean(node: minidom.Document | minidom.Element, found: set[str]) -> None:
     """Remove what belongs to companions below a node, and note which they are."""
     for child in list(node.childNodes):
         if child.nodeType != child.ELEMENT_NODE:
