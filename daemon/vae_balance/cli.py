@@ -9,7 +9,7 @@ from vae_balance.commands.apply import apply
 from vae_balance.commands.balance import balance
 from vae_balance.commands.batch import batch
 from vae_balance.commands.benchmark import benchmark
-from vae_balance.commands.console import INTERRUPTED, exit_code
+from vae_balance.commands.console import INTERRUPTED
 from vae_balance.commands.convert import convert
 from vae_balance.commands.demo import demo
 from vae_balance.commands.doctor import doctor
@@ -37,7 +37,7 @@ class CommandLine(click.Group):
             return super().invoke(ctx)
         except BalanceError as error:
             click.echo(f"vae-balance: {error}", err=True)
-            raise click.exceptions.Exit(exit_code(error)) from error
+            raise click.exceptions.Exit(error.exit_status) from error
         except KeyboardInterrupt:
             click.echo("\nvae-balance: interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -1,25 +1,95 @@
-"""Errors that a user can act on: every message is one line and says what to do."""
+"""Errors that a user can act on: every message is one line and says what to do.
+
+Each kind carries what the protocol calls it and what a command that fails with it ends with.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vae_balance_protocol import DaemonError, messages
 
 
 class BalanceError(Exception):
-    """Something asked of VAE Balance cannot be done."""
+    """Something asked of VAE Balance cannot be done.
+
+    Attributes:
+        code: of PROTOCOL.md.
+        exit_status: of a command.
+    """
+
+    code: ClassVar[str] = messages.FAILED
+    exit_status: ClassVar[int] = 1
 
 
 class ImageError(BalanceError):
-    """A picture cannot be read, or cannot be written in the form asked for."""
+    """A photo cannot be read, or cannot be written in the form asked for."""
+
+    code = messages.IMAGE
 
 
 class LutError(BalanceError):
-    """A colour table is malformed, or its file cannot be read."""
+    """A color table is malformed, or its file cannot be read."""
+
+    code = messages.LUT
 
 
 class ModelError(BalanceError):
     """A model is missing, damaged, or not the one that was expected."""
 
+    code = messages.MODEL
+    exit_status = 3
+
 
 class OptionError(BalanceError):
     """An option or argument has a value that cannot be used."""
 
+    code = messages.OPTION
+    exit_status = 2
+
 
 class OutputExistsError(BalanceError):
     """The output exists already and overwriting it was not asked for."""
+
+    code = messages.OUTPUT_EXISTS
+    exit_status = 4
+
+
+class CancelledError(Exception):
+    """Nobody wants the result any more: the client, or the end of the daemon, has ended it."""
+
+    code: ClassVar[str] = messages.CANCELLED
+
+
+_KINDS = (ImageError, LutError, ModelError, OptionError, OutputExistsError)
+_BY_CODE = {messages.MALFORMED: OptionError, **{kind.code: kind for kind in _KINDS}}
+
+
+def error_of(code: str, message: str) -> BalanceError:
+    """Return the error that the daemon means by a code of PROTOCOL.md and a message."""
+    return _BY_CODE.get(code, BalanceError)(message)
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """Return the code of PROTOCOL.md and the message, one line, that tell of any error."""
+    code = _code_of(error)
+    if code == messages.CANCELLED:
+        message = "cancelled"
+    elif code == messages.MEMORY:
+        message = "not enough memory: make the picture or the roll smaller"
+    elif code == messages.INTERNAL:
+        message = f"a defect of VAE Balance, see its log: {error!r}"
+    else:
+        message = str(error)
+    return code, " ".join(message.split())
+
+
+def _code_of(error: BaseException) -> str:
+    if isinstance(error, BalanceError | CancelledError | DaemonError):
+        return error.code
+    if isinstance(error, OSError):
+        return messages.FAILED
+    # torch has no class of its own for want of memory outside of CUDA.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return messages.MEMORY
+    return messages.INTERNAL

@@ -1,4 +1,4 @@
-"""Write a file so that a reader finds either all of the new one or all of the old one."""
+"""Files and folders that are written: whole or not at all, and nothing replaced unasked."""
 
 from __future__ import annotations
 
@@ -89,6 +89,29 @@ def remove_leftovers(folder: Path) -> None:
                 for path in paths:  # a writer may have put another file beside it
                     if path.name.startswith(left.name):
                         path.unlink(missing_ok=True)
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Check, before the work, that an output may be written.
+
+    Raises:
+        OutputExistsError: it exists, and overwriting was not asked for.
+    """
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path}: exists already; give --force to overwrite it")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, where they are missing.
+
+    Raises:
+        BalanceError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BalanceError(f"{folder}: cannot make this folder: {reason}") from error
 
 
 @contextmanager

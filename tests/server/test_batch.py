@@ -12,14 +12,13 @@ import pytest
 
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
-from vae_balance.errors import BalanceError, ModelError
+from vae_balance.errors import BalanceError, CancelledError, ModelError
 from vae_balance.luts.cube import read_cube
 from vae_balance.models.store import ModelInfo
 from vae_balance.photos.photo import read_photo
 from vae_balance.photos.proxy import Floats
 from vae_balance.server import batch
 from vae_balance.server.batch import BatchPhoto, LearnedLook, PhotoReport, run_batch
-from vae_balance.server.jobs import CancelledError
 from vae_balance_protocol import messages
 
 WritePhoto = Callable[..., Path]

@@ -16,9 +16,9 @@ from PIL import Image
 import vae_balance.correctors.latent_balancer.learn
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
+from vae_balance.errors import CancelledError
 from vae_balance.luts.cube import format_cube
 from vae_balance.server import batch, verbs
-from vae_balance.server.jobs import CancelledError
 
 Floats = NDArray[np.float32]
 PROXY = bytes(224 * 224 * 3)

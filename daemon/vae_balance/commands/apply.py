@@ -10,7 +10,8 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console
-from vae_balance.commands.outputs import Job, check_new, plan_jobs
+from vae_balance.commands.outputs import Job, plan_jobs
+from vae_balance.files import check_new
 
 if TYPE_CHECKING:
     from vae_balance.color.lut import Lut3D

@@ -12,7 +12,8 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
-from vae_balance.commands.outputs import Job, check_distinct, check_new, plan_jobs
+from vae_balance.commands.outputs import Job, check_distinct, plan_jobs
+from vae_balance.files import check_new
 
 if TYPE_CHECKING:
     from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress

@@ -15,15 +15,14 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import INTERRUPTED, Console
-from vae_balance.commands.outputs import make_folder
 from vae_balance.errors import (
     BalanceError,
     ImageError,
-    LutError,
-    ModelError,
     OptionError,
     OutputExistsError,
+    error_of,
 )
+from vae_balance.files import make_folder
 
 if TYPE_CHECKING:
     from vae_balance.batch.plan import Folders, Planned, Request
@@ -32,14 +31,6 @@ if TYPE_CHECKING:
     from vae_balance_protocol.client import Client
 
 _SHEET_NAME = "contact-sheet.jpg"
-_ERRORS: dict[str, type[BalanceError]] = {  # by the codes of PROTOCOL.md
-    "image": ImageError,
-    "lut": LutError,
-    "malformed": OptionError,
-    "model": ModelError,
-    "option": OptionError,
-    "output-exists": OutputExistsError,
-}
 
 
 @click.command()
@@ -244,7 +235,7 @@ class _Results:
     def add(self, photo: Planned, line: Line) -> None:
         """Add what the daemon told of a photo."""
         if line.outcome == "failed":
-            self._fail(photo, _error(line.code, line.message))
+            self._fail(photo, error_of(line.code, line.message))
             return
         result = {"outcome": "done", "lut_sha256": line.look, "device": line.device}
         self._by_source[photo.source] = {**result, "seconds": line.seconds}
@@ -340,7 +331,7 @@ def _daemon(console: Console) -> Iterator[Client]:
     except DaemonError as error:
         if error.code in (CANCELLED, STOPPING):
             raise BalanceError("the daemon was stopped; the same command goes on") from error
-        raise _error(error.code, error.message) from error
+        raise error_of(error.code, error.message) from error
 
 
 @contextmanager
@@ -357,8 +348,3 @@ def _interruption() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-def _error(code: str, message: str) -> BalanceError:
-    """Return the error that the daemon means."""
-    return _ERRORS.get(code, BalanceError)(message)

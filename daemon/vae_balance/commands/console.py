@@ -17,12 +17,11 @@ import click
 
 from vae_balance.errors import BalanceError, ModelError, OptionError, OutputExistsError
 
-FAILED, WRONG_USAGE, BAD_MODEL, OUTPUT_EXISTS, INTERRUPTED = 1, 2, 3, 4, 130
-_EXIT_CODES: dict[type[BalanceError], int] = {
-    OptionError: WRONG_USAGE,
-    ModelError: BAD_MODEL,
-    OutputExistsError: OUTPUT_EXISTS,
-}
+FAILED = BalanceError.exit_status
+WRONG_USAGE = OptionError.exit_status
+BAD_MODEL = ModelError.exit_status
+OUTPUT_EXISTS = OutputExistsError.exit_status
+INTERRUPTED = 130
 _ERASE_LINE = "\r\x1b[K"
 
 # What each extra of pyproject.toml is needed for at run time.
@@ -76,7 +75,7 @@ class Console:
 
     def end(self) -> None:
         """End the command with the exit code of the photos that could not be done, if any."""
-        codes = {exit_code(error) for error in self._failures}
+        codes = {error.exit_status for error in self._failures}
         if codes:
             raise click.exceptions.Exit(codes.pop() if len(codes) == 1 else FAILED)
 
@@ -100,8 +99,3 @@ def require_extra(extra: str) -> None:
             raise OptionError(
                 f"this needs {package}, which is not installed: pip install 'vae-balance[{extra}]'"
             )
-
-
-def exit_code(error: BalanceError) -> int:
-    """Return the exit code of the kind of an error."""
-    return _EXIT_CODES.get(type(error), FAILED)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vae_balance.commands import options
-from vae_balance.commands.outputs import check_new, make_folder
+from vae_balance.files import check_new, make_folder
 from vae_balance.photos.sample import SAMPLE, cast, side_by_side
 
 _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")

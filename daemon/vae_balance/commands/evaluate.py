@@ -8,7 +8,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
-from vae_balance.commands.outputs import make_folder
+from vae_balance.files import make_folder
 
 
 @click.command()

@@ -9,7 +9,8 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console
-from vae_balance.commands.outputs import check_distinct, check_new
+from vae_balance.commands.outputs import check_distinct
+from vae_balance.files import check_new
 
 
 @click.command()

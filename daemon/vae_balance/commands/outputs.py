@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from vae_balance.errors import BalanceError, OutputExistsError
+from vae_balance.errors import OutputExistsError
+from vae_balance.files import make_folder
 
 
 @dataclass(frozen=True)
@@ -49,29 +50,6 @@ def plan_jobs(
     return jobs
 
 
-def check_new(path: Path, force: bool) -> None:
-    """Check, before the work, that an output may be written.
-
-    Raises:
-        OutputExistsError: it exists, and overwriting was not asked for.
-    """
-    if path.exists() and not force:
-        raise OutputExistsError(f"{path}: exists already; give --force to overwrite it")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those it lies in, where they are missing.
-
-    Raises:
-        BalanceError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BalanceError(f"{folder}: cannot make this folder: {reason}") from error
-
-
 def check_distinct(*groups: Sequence[Path]) -> None:
     """Check that no two paths of a group are one file.
 
@@ -93,6 +71,5 @@ def _check_names(jobs: Sequence[Job]) -> None:
         first = seen.setdefault(job.output.name.casefold(), job.photo)
         if first is not job.photo:
             raise click.UsageError(
-                f"{first} and {job.photo} would both be written to {job.output}: "
-                "do them one by one"
+                f"{first} and {job.photo} would both be written to {job.output}: do them one by one"
             )

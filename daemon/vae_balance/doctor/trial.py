@@ -22,8 +22,7 @@ def photo_line(folder: Path) -> Line:
     """Balance the photo; leave it before and after, and its look, in a folder."""
     from vae_balance.color.lut import Lut3D
     from vae_balance.color.profile import apply_in_profile
-    from vae_balance.commands.outputs import make_folder
-    from vae_balance.files import atomic_write
+    from vae_balance.files import atomic_write, make_folder
     from vae_balance.photos.photo import read_photo, write_photo
     from vae_balance.photos.sample import SAMPLE, cast, side_by_side
 

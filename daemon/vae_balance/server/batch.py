@@ -20,16 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from vae_balance.color.profile import apply_in_profile
-from vae_balance.commands.outputs import check_new, make_folder
 from vae_balance.correctors.latent_balancer.learn import Look
-from vae_balance.errors import ImageError, ModelError
-from vae_balance.files import atomic_write, remove_leftovers
+from vae_balance.errors import CancelledError, ImageError, ModelError, describe
+from vae_balance.files import atomic_write, check_new, make_folder, remove_leftovers
 from vae_balance.luts.files import format_lut, labeled_lut, lut_format, write_lut
 from vae_balance.models.store import ModelInfo
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import Floats, make_proxy
-from vae_balance.server.jobs import CancelledError
-from vae_balance.server.lanes import describe_error
 from vae_balance_protocol import messages
 
 DONE, FAILED = "done", "failed"
@@ -318,10 +315,10 @@ class _Batch:
 
 
 def _failure(index: int, photo: BatchPhoto, error: Exception) -> PhotoReport:
-    described = describe_error(error)
-    if described["code"] == messages.INTERNAL:
+    code, message = describe(error)
+    if code == messages.INTERNAL:
         _log.error("%s: a defect", photo.source, exc_info=error)
-    return PhotoReport(index, FAILED, described["code"], described["message"])
+    return PhotoReport(index, FAILED, code, message)
 
 
 def _evenly(count: int, limit: int) -> list[int]:

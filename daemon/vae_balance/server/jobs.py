@@ -9,11 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vae_balance.errors import CancelledError
+
 QUEUED = "queued"
-
-
-class CancelledError(Exception):
-    """The client, or the end of the daemon, has ended a job."""
 
 
 class Stages:

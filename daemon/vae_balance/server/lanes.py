@@ -8,34 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from vae_balance.errors import (
-    BalanceError,
-    ImageError,
-    LutError,
-    ModelError,
-    OptionError,
-    OutputExistsError,
-)
-from vae_balance.server.jobs import CancelledError, FairQueue, Job, Task
+from vae_balance.errors import CancelledError, describe
+from vae_balance.server.jobs import FairQueue, Job, Task
 from vae_balance.server.memory import peak_bytes
-from vae_balance_protocol import DaemonError, messages
+from vae_balance_protocol import messages
 
 # What a job gives: the fields of its result, and data frames.
 Result = tuple[dict[str, Any], list[Any]]
 # Called by any thread with the type of the answer, its fields and its data frames.
 Answer = Callable[[Job, str, dict[str, Any], list[Any]], None]
 
-_CODES: dict[type[BaseException], str] = {
-    ImageError: messages.IMAGE,
-    LutError: messages.LUT,
-    ModelError: messages.MODEL,
-    OptionError: messages.OPTION,
-    OutputExistsError: messages.OUTPUT_EXISTS,
-    BalanceError: messages.FAILED,
-    OSError: messages.FAILED,
-    MemoryError: messages.MEMORY,
-    CancelledError: messages.CANCELLED,
-}
 _log = logging.getLogger(__name__)
 _jobs_log = logging.getLogger("vae_balance.server.job")
 
@@ -100,21 +82,8 @@ def perform(job: Job, work: Callable[[Job], Result], answer: Answer) -> None:
 
 def describe_error(error: Exception) -> dict[str, Any]:
     """Return code and message of an error, as a client is told."""
-    code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "")
-    if isinstance(error, DaemonError):
-        code = error.code
-    elif not code:
-        # torch has no class of its own for want of memory outside of CUDA.
-        code = messages.MEMORY if "can't allocate memory" in str(error) else messages.INTERNAL
-    if code == messages.CANCELLED:
-        message = "cancelled"
-    elif code == messages.MEMORY:
-        message = "not enough memory: make the picture or the roll smaller"
-    elif code == messages.INTERNAL:
-        message = f"a defect of VAE Balance, see its log: {error!r}"
-    else:
-        message = str(error)
-    return {"code": code, "message": " ".join(message.split())}
+    code, message = describe(error)
+    return {"code": code, "message": message}
 
 
 def _end(job: Job, answer: Answer, kind: str, fields: dict[str, Any], frames: list[Any]) -> None:

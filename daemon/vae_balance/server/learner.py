@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vae_balance.errors import BalanceError
-from vae_balance.server.jobs import CancelledError, FairQueue, Job, Stages, Task
+from vae_balance.errors import BalanceError, CancelledError
+from vae_balance.server.jobs import FairQueue, Job, Stages, Task
 from vae_balance.server.lanes import Result
 from vae_balance.server.looks import Looks
 from vae_balance.server.model_shelf import ModelShelf

@@ -13,10 +13,11 @@ from typing import Any
 import zmq
 
 import vae_balance
+from vae_balance.errors import CancelledError
 from vae_balance.server import verbs
 from vae_balance.server.clients import Client
 from vae_balance.server.headers import pack_header, unpack_header
-from vae_balance.server.jobs import CancelledError, FairQueue, Job, Task
+from vae_balance.server.jobs import FairQueue, Job, Task
 from vae_balance.server.lanes import Lane, Result, describe_error, task_of
 from vae_balance.server.learner import Learner
 from vae_balance.server.looks import KeptLook, Looks
