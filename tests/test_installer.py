@@ -12,12 +12,11 @@ from types import SimpleNamespace
 import pytest
 from programs import shell_script
 
-PROJECT = Path(__file__).parents[1]
-sys.path.append(str(PROJECT / "installer"))
+import environment
+import run
+from environment import InstallError
 
-import environment  # noqa: E402
-import run  # noqa: E402
-from environment import InstallError  # noqa: E402
+PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
-sys.path.append(str(PROJECT / "installer"))
+import release
+import run
+from environment import InstallError
+from release import check_changelog, check_source, check_tree
+from vae_balance import __version__
 
-import release  # noqa: E402
-import run  # noqa: E402
-from environment import InstallError  # noqa: E402
-from release import check_changelog, check_source, check_tree  # noqa: E402
-from vae_balance import __version__  # noqa: E402
+PROJECT = Path(__file__).parents[1]
 
 CHANGELOG = f"# Changelog\n\n## [Unreleased]\n\n## [{__version__}] - 2026-01-31\n\n- A change.\n"
 # The smallest project that the build tool takes; {text} is what its module holds.

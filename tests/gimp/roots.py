@@ -125,8 +125,7 @@ def cached(
 ) -> Path:
     """Return a root with packages of a suite; the first time it is built, which takes minutes.
 
-    It is kept in the folder $GIMP_TEST_ROOTS, by default below ~/.cache, under a name that holds
-    a checksum of all arguments. Tests that run at the same time wait for each other.
+    It is `kept` under a name that holds a checksum of all arguments.
 
     Args:
         suite: "trixie", "sid", "bullseye"...
@@ -140,14 +139,27 @@ def cached(
     """
     check_host()
     whole = repr((suite, sorted(packages), recipe, _APT, _DPKG))
+    name = f"{suite}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return kept(name, lambda root: build(suite, root, packages, finish))
+
+
+def kept(name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that is made the first time, and there from then on.
+
+    It is kept in the folder $GIMP_TEST_ROOTS, by default below ~/.cache. Tests that run at the same
+    time wait for each other.
+
+    Args:
+        name: of the folder, with a checksum of all that its content depends on.
+        make: makes it, given its path; it must appear when all is done, and not before.
+    """
     folder = Path(os.environ.get("GIMP_TEST_ROOTS") or Path.home() / ".cache/vae-balance-roots")
     folder.mkdir(parents=True, exist_ok=True)
-    root = folder / f"{suite}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
-    with root.with_name(f"{root.name}.lock").open("w") as lock:
+    with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not root.exists():
-            build(suite, root, packages, finish)
-    return root
+        if not (folder / name).exists():
+            make(folder / name)
+    return folder / name
 
 
 def build(

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_daemon import HANDLERS, FakeDaemon, Reply, result
+from old_pythons import UnobtainableError, obtain
 from plugin_folder import install
-from protocol.fake_daemon import HANDLERS, FakeDaemon, Reply, result
-from protocol.old_pythons import UnobtainableError, obtain
 
 HERE = Path(__file__).parent
 DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
@@ -26,10 +26,10 @@ CHECKS = re.findall(r"^def check_(\w+)", (HERE / "drive_210.py").read_text(encod
 
 
 @pytest.fixture(scope="module")
-def python27(tmp_path_factory: pytest.TempPathFactory) -> str:
+def python27() -> str:
     """Return a real Python 2.7, Debian's or this computer's."""
     try:
-        return str(obtain(tmp_path_factory.mktemp("old_pythons"))["python2.7"])
+        return str(obtain()["python2.7"])
     except UnobtainableError as error:
         found = shutil.which("python2.7")
         if found is None:

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import roots
 from wheels import wheels_of_checkout
+
+from vae_balance import __version__
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-sys.path.append(str(HERE.parent / "gimp"))
-
-import roots  # noqa: E402
-
-from vae_balance import __version__  # noqa: E402
 
 USER, HOME = 1000, "/io/home"
 VERSIONS = {"trixie": "3.0", "sid": "3.2"}

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from user import profile_in
 
-PROJECT = Path(__file__).parents[2]
-sys.path.append(str(PROJECT / "installer"))
+import install
+from environment import python_of
+from vae_balance import __version__
 
-import install  # noqa: E402
-from environment import python_of  # noqa: E402
-from vae_balance import __version__  # noqa: E402
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from programs import shell_script
 
-PROJECT = Path(__file__).parents[2]
-sys.path.append(str(PROJECT / "installer"))
+import torch_build
+from environment import InstallError
+from torch_build import CPU, CUDA, choose_torch, torch_version
+from vae_balance.installation import nvidia
+from vae_balance.installation.nvidia import Gpu, find_gpu, read_gpu
 
-import torch_build  # noqa: E402
-from environment import InstallError  # noqa: E402
-from torch_build import CPU, CUDA, choose_torch, torch_version  # noqa: E402
-from vae_balance.installation import nvidia  # noqa: E402
-from vae_balance.installation.nvidia import Gpu, find_gpu, read_gpu  # noqa: E402
+PROJECT = Path(__file__).parents[2]
 
 VERSION = torch_version()
 INDEX = "https://download.pytorch.org/whl"

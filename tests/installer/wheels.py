@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-_PROJECT = Path(__file__).resolve().parents[2]
-sys.path.append(str(_PROJECT / "installer"))
+from roots import kept
 
-from torch_build import CPU, choose_torch, sources  # noqa: E402
-from vae_balance.installation.places import platform_of  # noqa: E402
+from torch_build import CPU, choose_torch, sources
+from vae_balance.installation.places import platform_of
+
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def wheels_of_checkout() -> Path:
@@ -24,17 +23,11 @@ def wheels_of_checkout() -> Path:
     for name in ("pyproject.toml", "constraints.txt"):
         recipe += (_PROJECT / name).read_bytes()
     digest = hashlib.sha256(recipe).hexdigest()[:8]
-    cache = Path(os.environ.get("GIMP_TEST_ROOTS") or Path.home() / ".cache/vae-balance-roots")
-    folder = cache / f"wheels-{digest}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            _download(folder)
-        for old in folder.glob("vae_balance-*"):
-            old.unlink()
-        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-        subprocess.run(build, cwd=_PROJECT, check=True, capture_output=True)
+    folder = kept(f"wheels-{digest}", _download)
+    for old in folder.glob("vae_balance-*"):
+        old.unlink()
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=_PROJECT, check=True, capture_output=True)
     return folder
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from daemon_process import Daemon
 from published import (
     CONFIG,
     CONFIG_TEXT,
@@ -22,7 +23,6 @@ from published import (
     save_as_published,
 )
 from safetensors.torch import load_file, save_file
-from server.daemon_process import Daemon
 
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, learn_look
 from vae_balance.correctors.latent_balancer.networks import load_latent_balancer, load_vae

@@ -21,10 +21,10 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
-def old_pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return real Pythons of other versions, by name, downloaded once a session."""
+def old_pythons() -> dict[str, Path]:
+    """Return real Pythons of other versions, by name, downloaded the first time."""
     try:
-        return obtain(tmp_path_factory.mktemp("old_pythons"))
+        return obtain()
     except UnobtainableError as error:
         pytest.skip(f"no Python 2.7: {error}")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from gimp.roots import RootError, mirror
+from roots import RootError, kept, mirror
 
 SUITE = "bullseye"  # the last with Python 2.7
 VERSIONS = ("2.7", "3.9")
@@ -17,18 +19,30 @@ class UnobtainableError(Exception):
     """The Pythons cannot be had here; the message says why."""
 
 
-def obtain(folder: Path) -> dict[str, Path]:
-    """Download and unpack the Pythons into an empty folder; return the interpreters by name.
+def obtain() -> dict[str, Path]:
+    """Return the interpreters by name; they are downloaded the first time.
 
     Raises:
         UnobtainableError: this is not Linux, or apt's mirror cannot be reached.
     """
     if not sys.platform.startswith("linux"):
         raise UnobtainableError("Debian's Pythons run on Linux only")
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    folder = kept(f"pythons-{recipe}", _download)
+    interpreters = {f"python{v}": folder / "root/usr/bin" / f"python{v}" for v in VERSIONS}
+    for interpreter in interpreters.values():
+        subprocess.run([interpreter, "-c", "import json, socket, subprocess, zlib"], check=True)
+    return interpreters
+
+
+def _download(target: Path) -> None:
+    """Download and unpack the Pythons."""
     try:
         source = mirror()
     except (RootError, OSError) as error:
         raise UnobtainableError(str(error)) from error
+    folder = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(folder, ignore_errors=True)
     for place in ("lists/partial", "cache/archives/partial", "debs", "root"):
         (folder / place).mkdir(parents=True)
     signed_by = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
@@ -46,10 +60,9 @@ def obtain(folder: Path) -> dict[str, Path]:
     _apt(folder, "download", *packages)
     for package in (folder / "debs").iterdir():
         subprocess.run(["dpkg", "-x", package, folder / "root"], check=True)
-    interpreters = {f"python{v}": folder / "root/usr/bin" / f"python{v}" for v in VERSIONS}
-    for interpreter in interpreters.values():
-        subprocess.run([interpreter, "-c", "import json, socket, subprocess, zlib"], check=True)
-    return interpreters
+    for needless in ("lists", "cache", "debs"):
+        shutil.rmtree(folder / needless)
+    folder.rename(target)
 
 
 def _apt(folder: Path, *arguments: str) -> None:
