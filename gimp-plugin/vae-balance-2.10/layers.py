@@ -13,7 +13,7 @@ import gimp
 import gimpenums
 
 from vae_balance_gimp.checks import changed_error, is_inside
-from vae_balance_gimp.strips import ITEM_BYTES, cut, keep_selected
+from vae_balance_gimp.strips import ITEM_BYTES, cut, is_opaque, keep_selected
 from vae_balance_gimp.texts import _
 
 PARASITE = "vae-balance"
@@ -42,6 +42,8 @@ _LINEAR = (
     gimpenums.PRECISION_DOUBLE_LINEAR,
 )
 _U32_MOST = 4294967295.0
+_NORMAL = gimpenums.LAYER_MODE_NORMAL
+_PASS_THROUGH = gimpenums.LAYER_MODE_PASS_THROUGH
 _ITEM_BYTES = dict(ITEM_BYTES, I=4, d=8)
 # The highest byte of 0.5, and all bytes of 1.0.
 _HALVES = {"u8": 0x80, "u16": 0x80, "f16": 0x38, "f32": 0x3F}
@@ -67,6 +69,10 @@ class Image(object):
         """Whether a part of the image is selected."""
         return not gimp.pdb.gimp_selection_is_empty(self._image)
 
+    def holds(self, layer):
+        """Tell whether a layer is one of this image."""
+        return layer.drawable.image == self._image
+
     @contextmanager
     def undo_group(self):
         """Make one step to undo of what happens within."""
@@ -78,22 +84,32 @@ class Image(object):
 
 
 class Layer(object):
-    """A layer, or what else may be selected, see `vae_balance_gimp.balancing`."""
+    """A layer, or what else may be selected, see `vae_balance_gimp.balancing`.
+
+    Attributes:
+        drawable: GIMP's own; of a layer mask, which is selected when its layer was just clicked
+            on, the layer.
+    """
 
     def __init__(self, drawable):
         """Take a `gimp.Drawable`."""
-        self._drawable = drawable
         pdb = gimp.pdb
+        if pdb.gimp_item_is_layer_mask(drawable):
+            drawable = pdb.gimp_layer_from_mask(drawable)
+        self.drawable = drawable
+        self._rendered = None
         self.name = as_unicode(drawable.name)
-        self.is_mask = bool(pdb.gimp_item_is_layer_mask(drawable))
         self.is_channel = not pdb.gimp_item_is_layer(drawable)
         self.is_group = bool(pdb.gimp_item_is_group(drawable))
         self.is_drawn_by_gimp = bool(pdb.gimp_item_is_text_layer(drawable))
         self.is_floating = not self.is_channel and bool(pdb.gimp_layer_is_floating_sel(drawable))
+        self.is_of_a_mask = self.is_floating and not pdb.gimp_item_is_layer(
+            pdb.gimp_image_floating_sel_attached_to(drawable.image)
+        )
 
     def locked_item(self):
         """Return the name of what locks the pixels, the layer or a group that it is in."""
-        item = self._drawable
+        item = self.drawable
         while item is not None:
             if gimp.pdb.gimp_item_get_lock_content(item):
                 return as_unicode(item.name)
@@ -102,15 +118,30 @@ class Layer(object):
 
     def selected_area(self):
         """Return x, y, width, height of what may be selected in the layer, None for nothing."""
-        return _selected_area(self._drawable)
+        return _selected_area(self.drawable)
 
     def pixels(self, area, selected_only):
         """Return the pixels of an area or, if it is None, of all of the layer."""
-        return LayerPixels(self._drawable, area, selected_only)
+        return LayerPixels(self._shown(), area, selected_only)
 
     def result(self, area, new_layer):
         """Return a place for new pixels of an area."""
-        return Result(self._drawable, area, new_layer)
+        return Result(self.drawable, self._shown(), area, new_layer)
+
+    def close(self):
+        """Give back what it took to see the pixels."""
+        if self._rendered is not None:
+            gimp.pdb.gimp_item_delete(self._rendered)
+        self._rendered = None
+
+    def _shown(self):
+        """Return a layer of GIMP's with the pixels that the canvas shows."""
+        valid = gimp.pdb.gimp_item_is_valid(self.drawable)
+        if self.is_channel or not valid or not _is_pass_through(self.drawable):
+            return self.drawable
+        if self._rendered is None:
+            self._rendered = _render(self.drawable)
+        return self._rendered
 
 
 class LayerPixels(object):
@@ -198,17 +229,19 @@ class LayerPixels(object):
 class Result(object):
     """A layer's new pixels, which wait in a shadow until `commit`."""
 
-    def __init__(self, drawable, area, new_layer):
+    def __init__(self, drawable, shown, area, new_layer):
         """Prepare the place for the new pixels.
 
         Args:
-            drawable: the layer that they are made from.
+            drawable: the layer.
+            shown: the layer with the pixels that they are made from, itself or as large.
             area: the part of it that is made new: x, y, width, height.
-            new_layer: whether they go to a copy above it, or into itself.
+            new_layer: whether they go to a copy above it, which hides it if it would be seen
+                through that, or into itself.
         """
-        self.pixels = LayerPixels(drawable, area)
+        self.pixels = LayerPixels(shown, area)
         self._source, self._area, self._form = drawable, area, _form(drawable)
-        self._layer = _copy(drawable) if new_layer else drawable
+        self._layer = _copy(drawable, shown) if new_layer else drawable
 
     def write(self, strips):
         """Keep the new pixels, strips as `pixels` has them."""
@@ -239,6 +272,8 @@ class Result(object):
         layer.update(*self._area)
         # A layer's own attach_new_parasite would add a zero byte.
         layer.parasite_attach(gimp.Parasite(PARASITE, _PERSISTENT | _UNDOABLE, origin))
+        if layer is not source and not _is_covering(layer):
+            gimp.pdb.gimp_item_set_visible(source, False)
 
     def discard(self):
         """Give back what the new pixels took."""
@@ -251,6 +286,14 @@ class Result(object):
 def as_unicode(text):
     """Return text of GIMP's."""
     return (text or b"").decode("utf-8") if isinstance(text, bytes) else text
+
+
+def as_path(text):
+    """Return a path of GIMP's: text, or the bytes that it is if they are not UTF-8."""
+    try:
+        return as_unicode(text)
+    except UnicodeDecodeError:
+        return text
 
 
 def as_native(text):
@@ -328,20 +371,106 @@ def _merge(layer):
         layer.lock_alpha = False
 
 
-def _copy(drawable):
-    """Return a layer of its own with the pixels of another one, not yet in the image."""
+def _copy(drawable, shown):
+    """Return a layer of its own with the pixels shown of another one, not yet in the image."""
     pdb = gimp.pdb
     name = as_native(_(u"{name}, balanced").format(name=as_unicode(drawable.name)))
     if pdb.gimp_item_is_group(drawable) or pdb.gimp_item_is_text_layer(drawable):
-        copy = gimp.Layer(
-            drawable.image, name, drawable.width, drawable.height,
-            drawable.type_with_alpha, drawable.opacity, drawable.mode,
-        )  # fmt: skip
-        copy.set_offsets(*drawable.offsets)
-        pixels = LayerPixels(drawable)
-        pixels.write(copy, pixels.strips(), shadow=False)
-        return copy
-    copy = drawable.copy()
-    copy.name = name
-    pdb.gimp_item_set_lock_content(copy, False)
+        copy = _copy_of_pixels(name, drawable, shown)
+    else:
+        copy = drawable.copy()
+        copy.name = name
+        pdb.gimp_item_set_lock_content(copy, False)
+    pdb.gimp_item_set_visible(copy, True)
     return copy
+
+
+def _copy_of_pixels(name, drawable, shown):
+    """Return a plain layer that looks as another one does on the canvas."""
+    pdb = gimp.pdb
+    # Mask, mode and opacity of a pass-through group are in what is shown.
+    whole = _is_pass_through(drawable)
+    opacity, mode = (100.0, _NORMAL) if whole else (drawable.opacity, drawable.mode)
+    copy = gimp.Layer(
+        drawable.image, name, drawable.width, drawable.height,
+        drawable.type_with_alpha, opacity, mode,
+    )  # fmt: skip
+    copy.set_offsets(*drawable.offsets)
+    pixels = LayerPixels(shown)
+    pixels.write(copy, pixels.strips(), shadow=False)
+    mask = pdb.gimp_layer_get_mask(drawable)
+    if mask is not None and not whole:
+        new = pdb.gimp_layer_create_mask(copy, gimpenums.ADD_WHITE_MASK)
+        pdb.gimp_layer_add_mask(copy, new)
+        _copy_mask(mask, new)
+        pdb.gimp_layer_set_apply_mask(copy, pdb.gimp_layer_get_apply_mask(drawable))
+    return copy
+
+
+def _copy_mask(mask, target):
+    size = (0, 0, mask.width, mask.height)
+    old = mask.get_pixel_rgn(*(size + (False, False)))
+    new = target.get_pixel_rgn(*(size + (True, False)))
+    for first, rows in cut(mask.width, mask.height, mask.bpp):
+        new[0 : mask.width, first : first + rows] = old[0 : mask.width, first : first + rows]
+    target.flush()
+
+
+def _is_pass_through(drawable):
+    """Tell whether a layer is a group whose layers blend with those below the group."""
+    return bool(gimp.pdb.gimp_item_is_group(drawable)) and drawable.mode == _PASS_THROUGH
+
+
+def _is_covering(layer):
+    """Tell whether nothing of what lies below a layer is seen through it."""
+    if layer.mode not in (_NORMAL, gimpenums.LAYER_MODE_NORMAL_LEGACY) or layer.opacity < 100.0:
+        return False
+    pdb = gimp.pdb
+    if pdb.gimp_layer_get_mask(layer) is not None and pdb.gimp_layer_get_apply_mask(layer):
+        return False
+    pixels = LayerPixels(layer)
+    if pixels.channels == 3:
+        return True
+    return all(is_opaque(strip, pixels.dtype) for _first, _rows, strip in pixels.strips())
+
+
+def _render(group):
+    """Return a new layer, not in the image, with what is seen of a pass-through group.
+
+    That is the picture as the group and all below it make it, as large as the group.
+    """
+    image, places, item = group.image, [], group
+    while item is not None:
+        places.append(gimp.pdb.gimp_image_get_item_position(image, item))
+        item = item.parent
+    copy = image.duplicate()
+    try:
+        siblings, above = copy.layers, None
+        while places:
+            place = places.pop()
+            twin = siblings[place]
+            if above is not None and above.mode != _PASS_THROUGH:
+                _leave_alone(copy, above)
+            for sibling in siblings[:place]:
+                sibling.visible = False
+            twin.visible = True
+            siblings, above = getattr(twin, "children", []), twin
+        x, y = twin.offsets
+        copy.resize(twin.width, twin.height, -x, -y)
+        return gimp.pdb.gimp_layer_new_from_visible(copy, image, group.name)
+    finally:
+        gimp.delete(copy)
+
+
+def _leave_alone(image, group):
+    """Hide all but a group, and make it a plain one."""
+    group.mode, group.opacity = _NORMAL, 100.0
+    if gimp.pdb.gimp_layer_get_mask(group) is not None:
+        gimp.pdb.gimp_layer_set_apply_mask(group, False)
+    item = group
+    while item is not None:
+        siblings = image.layers if item.parent is None else item.parent.children
+        for sibling in siblings:
+            if sibling != item:
+                sibling.visible = False
+        item = item.parent

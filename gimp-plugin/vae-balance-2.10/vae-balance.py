@@ -16,7 +16,7 @@ import gimp
 import gimpenums
 import gimpfu
 
-from layers import Image, Layer, as_native, as_unicode
+from layers import Image, Layer, as_native, as_path, as_unicode
 from vae_balance_gimp import balancing, texts
 from vae_balance_gimp.settings import (
     ITERATIONS,
@@ -95,12 +95,12 @@ def balance(image, drawable, iterations, strength, model, learn_from, output, lu
         strength=strength,
         learn_from=_chosen("learn-from", learn_from, _SOURCES),
         output=_chosen("output", output, _BALANCE_OUTPUTS),
-        lut_file=as_unicode(lut_file) or None,
+        lut_file=as_path(lut_file) or None,
         lut_size=lut_size,
     )
     progress = _Progress(_("VAE Balance..."))
-    balancing.balance(Image(image), [Layer(drawable)], settings, _last_look(), progress)
-    gimp.displays_flush()
+    notes = balancing.balance(Image(image), [Layer(drawable)], settings, _last_look(), progress)
+    _tell(notes)
 
 
 def apply_lut(image, drawable, source, lut_file, strength, output):
@@ -122,13 +122,13 @@ def apply_lut(image, drawable, source, lut_file, strength, output):
         if not os.path.exists(path):
             raise UserError(_("No look has been learned yet: choose a LUT file."))
     else:
-        path = as_unicode(lut_file)
+        path = as_path(lut_file)
         if not path:
             raise UserError(_("Choose the LUT file to apply."))
     output = _chosen("output", output, _OUTPUTS)
     progress = _Progress(_("Apply LUT..."))
-    balancing.apply_lut(Image(image), [Layer(drawable)], path, strength, output, progress)
-    gimp.displays_flush()
+    notes = balancing.apply_lut(Image(image), [Layer(drawable)], path, strength, output, progress)
+    _tell(notes)
 
 
 def run(name, params):
@@ -155,7 +155,7 @@ def _register(name, label, blurb, params, function):
     ]
     gimpfu.register(
         name, as_native(blurb), as_native(blurb), "VAE Balance",
-        "VAE Balance, MIT License", "2026", as_native(label), "RGB*",
+        "VAE Balance, MIT License", "2026", as_native(label), "RGB*, GRAY",
         layer + params, [], _guarded(function), menu="<Image>/Filters/Color", domain=domain,
     )  # fmt: skip
 
@@ -200,6 +200,13 @@ def _guarded(function):
         raise gimpfu.CancelError
 
     return guarded
+
+
+def _tell(notes):
+    """Show the result, and say what there is to say about it."""
+    gimp.displays_flush()
+    if notes:
+        gimp.message(as_native(u"\n".join(notes)))
 
 
 def _last_look():

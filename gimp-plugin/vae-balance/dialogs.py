@@ -27,7 +27,7 @@ _NOT_SHOWN = ("output", "lut-file", "lut-size", "run-mode")
 def ask_balance(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    layer: Gimp.Layer,
+    layer: Layer,
     settings_of: Callable[[Gimp.ProcedureConfig], Settings],
 ) -> bool:
     """Let the user choose how to balance; return whether to do it.
@@ -41,7 +41,7 @@ def ask_balance(
 
     def wanted() -> Wanted:
         settings = settings_of(config)
-        settings.check_source(not Gimp.Selection.is_empty(layer.get_image()))
+        settings.check_source(not Gimp.Selection.is_empty(layer.drawable.get_image()))
 
         def find(client: work.Client, proxy: Callable[[str], bytes], progress: Any) -> work.Look:
             return work.learn(client, proxy(settings.learn_from), settings, "", progress)
@@ -51,7 +51,7 @@ def ask_balance(
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("VAE Balance"))
     dialog.set_ok_label(_("_Balance"))
     models = _ModelRow(config, procedure.find_argument("model"))
-    preview = Preview(layer, wanted, partial(learn_picture, Layer(layer)), models.set_known)
+    preview = Preview(layer, wanted, partial(learn_picture, layer), models.set_known)
     rows = _Rows(dialog)
     rows.add_scale("iterations", 0)
     rows.add_scale("strength", 2)
@@ -66,7 +66,7 @@ def ask_balance(
 def ask_apply(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    layer: Gimp.Layer,
+    layer: Layer,
     path_of: Callable[[Gimp.ProcedureConfig], str],
 ) -> bool:
     """Let the user choose a LUT to apply; return whether to do it.
@@ -88,7 +88,7 @@ def ask_apply(
 
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Apply LUT"))
     dialog.set_ok_label(_("_Apply"))
-    preview = Preview(layer, wanted, partial(learn_picture, Layer(layer)))
+    preview = Preview(layer, wanted, partial(learn_picture, layer))
     rows = _Rows(dialog)
     rows.add_choice("source")
     rows.add_argument("lut-file")

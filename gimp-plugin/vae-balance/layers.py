@@ -13,8 +13,9 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
 from gi.repository import Babl, Gegl, Gimp
 
+from canvas import is_covering, is_pass_through, is_rendered, render, visible_filters
 from vae_balance_gimp.checks import changed_error, is_inside
-from vae_balance_gimp.strips import ITEM_BYTES, cut, keep_selected
+from vae_balance_gimp.strips import ITEM_BYTES, cut, is_opaque, keep_selected
 from vae_balance_gimp.texts import UserError, _
 
 PARASITE = "vae-balance"
@@ -47,6 +48,10 @@ class Image:
         """Whether a part of the image is selected."""
         return not Gimp.Selection.is_empty(self._image)
 
+    def holds(self, layer: Layer) -> bool:
+        """Tell whether a layer is one of this image."""
+        return layer.drawable.get_image() == self._image
+
     @contextmanager
     def undo_group(self) -> Iterator[None]:
         """Make one step to undo of what happens within."""
@@ -58,21 +63,35 @@ class Image:
 
 
 class Layer:
-    """A layer, or what else may be selected, see `vae_balance_gimp.balancing`."""
+    """A layer, or what else may be selected, see `vae_balance_gimp.balancing`.
+
+    Attributes:
+        drawable: GIMP's own; of a layer mask, which is selected when its layer was just clicked
+            on, the layer.
+    """
 
     def __init__(self, drawable: Gimp.Drawable) -> None:
         """Take one of GIMP's."""
-        self._drawable = drawable
+        if drawable.is_layer_mask():
+            drawable = Gimp.Layer.from_mask(drawable)
+        self.drawable = drawable
+        self._rendered: Gimp.Layer | None = None
         self.name = drawable.get_name()
-        self.is_mask = drawable.is_layer_mask()
         self.is_channel = not drawable.is_layer()
         self.is_group = drawable.is_group()
         self.is_drawn_by_gimp = _is_drawn_by_gimp(drawable)
         self.is_floating = not self.is_channel and drawable.is_floating_sel()
+        below = drawable.get_image().floating_sel_attached_to() if self.is_floating else None
+        self.is_of_a_mask = below is not None and not below.is_layer()
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether the canvas shows the layer with non-destructive filters."""
+        return bool(visible_filters(self.drawable))
 
     def locked_item(self) -> str | None:
         """Return the name of what locks the pixels, the layer or a group that it is in."""
-        item: Gimp.Item | None = self._drawable
+        item: Gimp.Item | None = self.drawable
         while item is not None:
             if item.get_lock_content():
                 return item.get_name()
@@ -81,17 +100,32 @@ class Layer:
 
     def selected_area(self) -> tuple[int, int, int, int] | None:
         """Return x, y, width, height, in the layer, of what is selected of it; None if nothing."""
-        return _selected_area(self._drawable)
+        return _selected_area(self.drawable)
 
     def pixels(
         self, area: tuple[int, int, int, int] | None, selected_only: bool
     ) -> LayerPixels:
         """Return the pixels of an area or, if it is None, of all of the layer."""
-        return LayerPixels(self._drawable, area, selected_only)
+        return LayerPixels(self.shown(), area, selected_only)
 
     def result(self, area: tuple[int, int, int, int], new_layer: bool) -> Result:
         """Return a place for new pixels of an area."""
-        return Result(self._drawable, area, new_layer)
+        kind = NewLayer if new_layer else MergedLayer if self.has_filters else Replaced
+        return kind(self.drawable, self.shown(), area)
+
+    def shown(self) -> Gimp.Layer:
+        """Return a layer of GIMP's with the pixels that the canvas shows."""
+        if self.is_channel or not self.drawable.is_valid() or not is_rendered(self.drawable):
+            return self.drawable
+        if self._rendered is None or not self._rendered.is_valid():
+            self._rendered = render(self.drawable)
+        return self._rendered
+
+    def close(self) -> None:
+        """Give back what it took to see the pixels."""
+        if self._rendered is not None and self._rendered.is_valid():
+            self._rendered.delete()
+        self._rendered = None
 
 
 def _is_drawn_by_gimp(layer: Gimp.Layer) -> bool:
@@ -175,10 +209,22 @@ class LayerPixels:
                 pixels = keep_selected(pixels, self._selected(area), self.dtype)
             yield first, rows, pixels
 
-    def write(self, buffer: Gegl.Buffer, strips: Iterable[tuple[int, int, Any]]) -> None:
-        """Write strips of these pixels' form to another buffer, at the same place."""
+    def write(
+        self,
+        buffer: Gegl.Buffer,
+        strips: Iterable[tuple[int, int, Any]],
+        like: LayerPixels | None = None,
+    ) -> None:
+        """Write strips to another buffer, at the same place.
+
+        Args:
+            buffer: to write to.
+            strips: (first row, rows, bytes).
+            like: pixels whose form the strips have, by default these.
+        """
+        encoding = (like or self)._format
         for first, rows, pixels in strips:
-            buffer.set(self._rectangle(first, rows), self._format, bytes(pixels))
+            buffer.set(self._rectangle(first, rows), encoding, bytes(pixels))
         buffer.flush()
 
     def _rectangle(self, first: int, rows: int) -> Gegl.Rectangle:
@@ -196,29 +242,25 @@ def _profile(image: Gimp.Image) -> bytes | None:
 
 
 class Result:
-    """A layer's new pixels, which wait in a shadow until `commit`.
+    """New pixels of a layer, which wait until `commit`: what its kinds share.
 
     Attributes:
         pixels: those that they are made from.
     """
 
     def __init__(
-        self, layer: Gimp.Layer, area: tuple[int, int, int, int], new_layer: bool
+        self, source: Gimp.Layer, shown: Gimp.Layer, area: tuple[int, int, int, int]
     ) -> None:
         """Prepare the place for the new pixels.
 
         Args:
-            layer: the layer that they are made from.
+            source: the layer.
+            shown: the layer with the pixels that they are made from, itself or as large.
             area: the part of it that is made new: x, y, width, height.
-            new_layer: whether they go to a copy above it, or into itself.
         """
-        self.pixels = LayerPixels(layer, area)
-        self._source, self._area, self._form = layer, area, _form(layer)
-        self._layer = _copy(layer) if new_layer else layer
-
-    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
-        """Keep the new pixels, strips as `pixels` has them."""
-        self.pixels.write(self._layer.get_shadow_buffer(), strips)
+        self.pixels = LayerPixels(shown, area)
+        self._source, self._shown, self._area = source, shown, area
+        self._form = _form(source)
 
     def check_unchanged(self) -> None:
         """Check that the new pixels still fit into the image.
@@ -231,19 +273,12 @@ class Result:
         if now is None or _form(self._source) != self._form or not is_inside(now, self._area):
             raise changed_error()
 
-    def commit(self, origin: bytes) -> None:
-        """Put the new pixels into the image, within an open undo group.
-
-        Args:
-            origin: what to attach to the layer.
+    def _finish(self, layer: Gimp.Layer, origin: bytes) -> None:
+        """Take the shadow of a layer for its pixels, and attach the origin.
 
         Raises:
             UserError: GIMP refused.
         """
-        layer, source = self._layer, self._source
-        if layer is not source:
-            image = source.get_image()
-            image.insert_layer(layer, source.get_parent(), image.get_item_position(source))
         if not _merge(layer):
             raise UserError(
                 _("GIMP refused to change \u201c{name}\u201d: it may be locked.").format(
@@ -254,16 +289,100 @@ class Result:
         flags = Gimp.PARASITE_PERSISTENT | Gimp.PARASITE_UNDOABLE
         layer.attach_parasite(Gimp.Parasite.new(PARASITE, flags, origin))
 
+
+class Replaced(Result):
+    """New pixels for the layer itself."""
+
+    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
+        """Keep the new pixels, strips as `pixels` has them."""
+        self.pixels.write(self._source.get_shadow_buffer(), strips)
+
+    def commit(self, origin: bytes) -> None:
+        """Put the new pixels into the image, within an open undo group.
+
+        Args:
+            origin: what to attach to the layer.
+
+        Raises:
+            UserError: GIMP refused.
+        """
+        self._finish(self._source, origin)
+
+    def discard(self) -> None:
+        """Give back what the new pixels took."""
+        if self._source.is_valid():
+            self._source.free_shadow()
+
+
+class MergedLayer(Result):
+    """New pixels for a layer with filters, which become a part of them.
+
+    They were made from what the filters show, so these must not be applied again.
+    """
+
+    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
+        """Keep the new pixels, as `Replaced.write`, in the place of those that are shown."""
+        self.pixels.write(self._shown.get_buffer(), strips)
+
+    def commit(self, origin: bytes) -> None:
+        """Put the new pixels into the image, as `Replaced.commit`."""
+        source = self._source
+        _ok, left, top = source.get_offsets()
+        source.merge_filters()  # which may make the layer larger
+        _ok, new_left, new_top = source.get_offsets()
+        shadow = source.get_shadow_buffer()
+        if _form(source)[:2] != self._form[:2]:
+            LayerPixels(source).write(shadow, LayerPixels(source).strips())
+        x, y, width, height = self._area
+        self._area = (x + left - new_left, y + top - new_top, width, height)
+        place = LayerPixels(source, self._area)
+        place.write(shadow, self.pixels.strips(), like=self.pixels)
+        self._finish(source, origin)
+
+    def discard(self) -> None:
+        """Give back what the new pixels took; that are those shown, whose owner does it."""
+
+
+class NewLayer(Result):
+    """New pixels for a layer of its own, above the old one, which is hidden if it shows through."""
+
+    def __init__(
+        self, source: Gimp.Layer, shown: Gimp.Layer, area: tuple[int, int, int, int]
+    ) -> None:
+        """Prepare the new layer."""
+        super().__init__(source, shown, area)
+        self._layer = _copy(source, shown)
+
+    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
+        """Keep the new pixels, as `Replaced.write`."""
+        self.pixels.write(self._layer.get_shadow_buffer(), strips)
+
+    def commit(self, origin: bytes) -> None:
+        """Put the new layer into the image, as `Replaced.commit`."""
+        layer, source = self._layer, self._source
+        image = source.get_image()
+        image.insert_layer(layer, source.get_parent(), image.get_item_position(source))
+        self._finish(layer, origin)
+        if not (is_covering(layer) and _is_opaque(layer)):
+            source.set_visible(False)
+
     def discard(self) -> None:
         """Give back what the new pixels took."""
         if self._layer.is_valid():
             self._layer.free_shadow()
-            if self._layer is not self._source:
-                self._layer.delete()
+            self._layer.delete()
 
 
-def _form(layer: Gimp.Layer) -> tuple[int, int, str]:
-    return layer.get_width(), layer.get_height(), Babl.get_name(layer.get_format())
+def _form(layer: Gimp.Layer) -> tuple[int, int, str, int]:
+    encoding = Babl.get_name(layer.get_format())
+    return layer.get_width(), layer.get_height(), encoding, len(visible_filters(layer))
+
+
+def _is_opaque(layer: Gimp.Layer) -> bool:
+    pixels = LayerPixels(layer)
+    if pixels.channels == 3:
+        return True
+    return all(is_opaque(strip, pixels.dtype) for _first, _rows, strip in pixels.strips())
 
 
 def _merge(layer: Gimp.Layer) -> bool:
@@ -277,21 +396,51 @@ def _merge(layer: Gimp.Layer) -> bool:
     return merged
 
 
-def _copy(layer: Gimp.Layer) -> Gimp.Layer:
-    """Return a layer of its own with the pixels of another one, not yet in the image."""
-    name = _("{name}, balanced").format(name=layer.get_name())
-    if layer.is_group() or _is_drawn_by_gimp(layer):
-        copy = Gimp.Layer.new(
-            layer.get_image(), name, layer.get_width(), layer.get_height(),
-            layer.type_with_alpha(), layer.get_opacity(), layer.get_mode(),
-        )  # fmt: skip
-        _ok, x, y = layer.get_offsets()
-        copy.set_offsets(x, y)
-        pixels = LayerPixels(layer)
-        pixels.write(copy.get_buffer(), pixels.strips())
-        return copy
-    copy = layer.copy()
-    copy.set_name(name)
-    copy.set_lock_content(False)
+def _copy(source: Gimp.Layer, shown: Gimp.Layer) -> Gimp.Layer:
+    """Return a layer of its own with the pixels shown of another one, not yet in the image."""
+    name = _("{name}, balanced").format(name=source.get_name())
+    if source.is_group() or shown is not source or _is_drawn_by_gimp(source):
+        copy = _copy_of_pixels(name, source, shown)
+    else:
+        copy = source.copy()
+        copy.set_name(name)
+        copy.set_lock_content(False)
+    copy.set_visible(True)
     return copy
 
+
+def _copy_of_pixels(name: str, source: Gimp.Layer, shown: Gimp.Layer) -> Gimp.Layer:
+    """Return a plain layer that looks as another one does on the canvas."""
+    size = source.get_width(), source.get_height()
+    copy = Gimp.Layer.new(
+        source.get_image(), name, *size,
+        source.type_with_alpha(), 100.0, Gimp.LayerMode.NORMAL,
+    )  # fmt: skip
+    _ok, x, y = source.get_offsets()
+    copy.set_offsets(x, y)
+    pixels = LayerPixels(shown)
+    pixels.write(copy.get_buffer(), pixels.strips())
+    if is_pass_through(source):  # then mask, mode and opacity are in what is shown
+        return copy
+    copy.set_opacity(source.get_opacity())
+    copy.set_mode(source.get_mode())
+    copy.set_blend_space(source.get_blend_space())
+    copy.set_composite_space(source.get_composite_space())
+    copy.set_composite_mode(source.get_composite_mode())
+    mask = source.get_mask()
+    if mask is not None:
+        new = copy.create_mask(Gimp.AddMaskType.WHITE)
+        copy.add_mask(new)
+        _copy_mask(mask, new)
+        copy.set_apply_mask(source.get_apply_mask())
+    return copy
+
+
+def _copy_mask(mask: Gimp.LayerMask, target: Gimp.LayerMask) -> None:
+    old, new = mask.get_buffer(), target.get_buffer()
+    encoding = Babl.get_name(mask.get_format())
+    bytes_each = Babl.format_get_bytes_per_pixel(mask.get_format())
+    for first, rows in cut(mask.get_width(), mask.get_height(), bytes_each):
+        area = Gegl.Rectangle.new(0, first, mask.get_width(), rows)
+        new.set(area, encoding, bytes(old.get(area, 1.0, encoding, Gegl.AbyssPolicy.NONE)))
+    new.flush()

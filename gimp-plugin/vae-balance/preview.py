@@ -21,7 +21,7 @@ gi.require_version("Gtk", "3.0")
 gi.require_version("Pango", "1.0")
 from gi.repository import GdkPixbuf, Gegl, Gimp, GLib, Gtk, Pango
 
-from layers import LayerPixels
+from layers import Layer, LayerPixels
 from vae_balance_gimp import work
 from vae_balance_gimp.texts import UserError, _
 
@@ -53,7 +53,7 @@ class Preview(Gtk.Box):
 
     def __init__(
         self,
-        layer: Gimp.Layer,
+        layer: Layer,
         wanted: Callable[[], Wanted],
         picture_of: Callable[[str], tuple[LayerPixels, str]],
         on_models: Callable[[list[str]], None] = lambda models: None,
@@ -71,7 +71,7 @@ class Preview(Gtk.Box):
         self._layer, self._wanted, self._picture_of = layer, wanted, picture_of
         self._on_models = on_models
         self._timer = 0
-        self._thumbnail = _Thumbnail(layer)
+        self._thumbnail = _Thumbnail(layer.shown())
         self._before, self._after = Gtk.Image(), Gtk.Image()
         self._status = _Status()
         self._lay_out()

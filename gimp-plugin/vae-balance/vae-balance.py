@@ -149,7 +149,8 @@ def _procedure(
 ) -> Gimp.Procedure:
     kind = Gimp.PDBProcType.PLUGIN
     procedure = Gimp.ImageProcedure.new(plug_in, name, kind, _guarded(run), None)
-    procedure.set_image_types("RGB*")
+    # While a layer's mask is selected, which is of gray, the entries work on the layer.
+    procedure.set_image_types("RGB*, GRAY")
     procedure.set_sensitivity_mask(
         Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
     )
@@ -200,15 +201,16 @@ def _run_balance(
 ) -> bool:
     from layers import Image, Layer
     from vae_balance_gimp.balancing import balance, last_look_path
-    from vae_balance_gimp.checks import check_layers
+    from vae_balance_gimp.checks import check_layers, check_visible
 
     picture, layers = Image(image), [Layer(drawable) for drawable in drawables]
     if mode == Gimp.RunMode.INTERACTIVE:
         from dialogs import ask_balance
 
         check_layers(picture, layers, LUT_ONLY)
+        check_visible(layers)
         _begin_dialog()
-        if not ask_balance(procedure, config, drawables[0], _settings):
+        if not ask_balance(procedure, config, layers[0], _settings):
             return False
     last_look = last_look_path(Gimp.directory())
     progress = _Progress(_("VAE Balance..."))
@@ -226,15 +228,16 @@ def _run_apply(
 ) -> bool:
     from layers import Image, Layer
     from vae_balance_gimp.balancing import apply_lut
-    from vae_balance_gimp.checks import check_layers
+    from vae_balance_gimp.checks import check_layers, check_visible
 
     picture, layers = Image(image), [Layer(drawable) for drawable in drawables]
     if mode == Gimp.RunMode.INTERACTIVE:
         from dialogs import ask_apply
 
         check_layers(picture, layers, NEW_LAYER)
+        check_visible(layers)
         _begin_dialog()
-        if not ask_apply(procedure, config, drawables[0], _lut_path):
+        if not ask_apply(procedure, config, layers[0], _lut_path):
             return False
     strength, output = config.get_property("strength"), config.get_property("output")
     progress = _Progress(_("Apply LUT..."))
@@ -242,12 +245,11 @@ def _run_apply(
     return True
 
 
-def _tell(outside: list[str]) -> None:
-    """Show the result, and say which layers had no part in it."""
+def _tell(notes: list[str]) -> None:
+    """Show the result, and say what there is to say about it."""
     Gimp.displays_flush()
-    if outside:
-        text = _("Outside of the selection, and left as it was: {names}")
-        Gimp.message(text.format(names=", ".join(outside)))
+    if notes:
+        Gimp.message("\n".join(notes))
 
 
 def _begin_dialog() -> None:

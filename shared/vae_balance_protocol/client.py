@@ -178,7 +178,7 @@ class Client(object):
             **fields: see PROTOCOL.md: model, iterations, strength, seed, size, dtype, title.
 
         Returns:
-            look, size, model, model_version, device, seconds.
+            look, size, model, model_version, device, seconds, unchanged.
         """
         return self.call("learn", fields, proxies, on_progress).header
 

@@ -402,6 +402,7 @@ RESULTS_BY_VERB = {
         Field("model_version", _NAME),
         _DEVICE,
         _SECONDS,
+        Field("unchanged", Boolean(), False),
     ),
     "import": (_LOOK, _SIZE),
     "export": (_LOOK,),

@@ -386,6 +386,283 @@ def case_a_new_layer_comes_above_and_the_old_one_stays():
     image.delete()
 
 
+def canvas(image):
+    """Return what the canvas shows, R'G'B'A of 8 bits."""
+    copy = image.duplicate()
+    seen = copy.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE)
+    seen.resize_to_image_size()
+    pixels = seen.get_buffer().get(area(seen), 1.0, "R'G'B'A u8", Gegl.AbyssPolicy.NONE)
+    copy.delete()
+    return bytes(pixels)
+
+
+def apart(one, other):
+    """Return the largest difference of two canvases."""
+    assert len(one) == len(other)
+    return max(abs(a - b) for a, b in zip(one, other))
+
+
+def stacked(**form):
+    """Return an image of two layers, the upper one a photo with a form, and this one."""
+    image, layer = photo(alpha=form.pop("alpha", False))
+    below = layer.copy()
+    image.insert_layer(below, None, 1)
+    below.invert(False)
+    if "mode" in form:
+        layer.set_mode(form["mode"])
+    layer.set_opacity(form.get("opacity", 100.0))
+    if form.get("mask"):
+        mask = layer.create_mask(Gimp.AddMaskType.COPY)
+        layer.add_mask(mask)
+        layer.set_edit_mask(False)
+    return image, layer
+
+
+def case_a_new_layer_makes_the_canvas_as_replacing_the_pixels_does():
+    for form in (
+        {},
+        {"mode": Gimp.LayerMode.MULTIPLY, "opacity": 30.0},
+        {"opacity": 40.0},
+        {"alpha": True},
+        {"mask": True},
+        {"mode": Gimp.LayerMode.SCREEN, "alpha": True, "mask": True},
+    ):
+        replaced, layer = stacked(**form)
+        done(replaced, [layer])
+        image, layer = stacked(**form)
+        before = canvas(image)
+        done(image, [layer], output="new-layer")
+        assert apart(canvas(image), before) > 5, form
+        assert apart(canvas(image), canvas(replaced)) <= 1, form
+        # Where the old layer cannot be seen anyway, it stays to compare with.
+        assert layer.get_visible() == (not form), form
+        assert image.get_layers()[0].get_visible()
+        image.delete()
+        replaced.delete()
+
+
+def case_a_new_layer_above_a_group_shows_what_the_group_showed():
+    for mode, opacity in (
+        (Gimp.LayerMode.NORMAL, 100.0),
+        (Gimp.LayerMode.PASS_THROUGH, 100.0),
+        (Gimp.LayerMode.PASS_THROUGH, 60.0),
+        (Gimp.LayerMode.MULTIPLY, 50.0),
+    ):
+        for inner in (Gimp.LayerMode.NORMAL, Gimp.LayerMode.MULTIPLY):
+            image, layer = photo(alpha=False)
+            shade = layer.copy()
+            group = Gimp.GroupLayer.new(image)
+            image.insert_layer(group, None, 0)
+            image.insert_layer(shade, group, 0)
+            top = layer.copy()
+            image.insert_layer(top, None, 0)
+            top.set_opacity(0.0)
+            shade.set_mode(inner)
+            shade.scale(60, 70, False)
+            shade.set_offsets(10, 5)
+            group.set_mode(mode)
+            group.set_opacity(opacity)
+            before = canvas(image)
+            # The same by hand: what is seen of the group, as a layer that is replaced.
+            by_hand = image.duplicate()
+            whole = by_hand.get_layers()[1]
+            if mode == Gimp.LayerMode.PASS_THROUGH:
+                twin = Gimp.Layer.new_from_visible(by_hand, by_hand, "seen")
+                by_hand.insert_layer(twin, None, 1)
+                twin.resize(whole.get_width(), whole.get_height(), -10, -5)
+            else:
+                twin = whole.merge()
+            done(by_hand, [twin])
+            done(image, [group], output="new-layer")
+            assert apart(canvas(image), before) > 5, (mode, inner)
+            assert apart(canvas(image), canvas(by_hand)) <= 1, (mode, opacity, inner)
+            names = [each.get_name() for each in image.get_layers()]
+            assert names[1:3] == ["Layer Group, balanced", "Layer Group"], names
+            image.delete()
+            by_hand.delete()
+
+
+def case_a_group_in_a_group_keeps_what_is_around_it():
+    image, layer = photo(alpha=False)
+    outer, inner = Gimp.GroupLayer.new(image), Gimp.GroupLayer.new(image)
+    image.insert_layer(outer, None, 0)
+    image.insert_layer(inner, outer, 0)
+    image.insert_layer(layer.copy(), inner, 0)
+    outer.set_opacity(50.0)
+    layer.invert(False)
+    before = canvas(image)
+    for mode in (Gimp.LayerMode.NORMAL, Gimp.LayerMode.PASS_THROUGH):
+        inner.set_mode(mode)
+        copy = image.duplicate()
+        done(copy, [copy.get_layers()[0].get_children()[0]], output="new-layer")
+        assert len(copy.get_layers()[0].get_children()) == 2
+        new = copy.get_layers()[0].get_children()[0]
+        assert difference(colors(new), balanced()) < 1.1 / 255
+        assert apart(canvas(copy), before) > 5
+        copy.delete()
+    image.delete()
+
+
+def case_what_filters_show_is_learned_from_and_balanced():
+    plain, layer = photo(alpha=False)
+    layer.invert(False)
+    expected = plain.duplicate()
+    expected.get_layers()[0].add_alpha()  # as what is seen of a layer with filters has
+    done(expected, [expected.get_layers()[0]])
+    for alpha in (False, True):
+        for output in ("replace", "new-layer", "lut"):
+            image, layer = photo(alpha=False)
+            if alpha:
+                layer.add_alpha()
+            for visible in (True, False):
+                extra = Gimp.DrawableFilter.new(layer, "gegl:invert-gamma", "")
+                layer.append_filter(extra)
+                extra.set_visible(visible)
+            assert apart(canvas(image), canvas(plain)) == 0
+            raw = native(layer)
+            done(image, [layer], output=output, lut_file="/io/filtered.cube")
+            with open("/io/filtered.cube") as file:
+                assert origin(expected.get_layers()[0])["lut_sha256"] in file.read()
+            if output == "lut":
+                assert native(layer) == raw and apart(canvas(image), canvas(plain)) == 0
+                assert len(image.get_layers()) == 1
+                continue
+            assert apart(canvas(image), canvas(expected)) <= 1, output
+            if output == "new-layer":
+                assert native(layer) == raw and len(layer.get_filters()) == 2
+            else:
+                assert layer.has_alpha() == alpha and not layer.get_filters()
+            image.delete()
+
+
+def case_a_filter_that_makes_the_layer_larger():
+    image, layer = photo(alpha=False)
+    layer.add_alpha()
+    image.resize(200, 200, 50, 50)
+    shadow = Gimp.DrawableFilter.new(layer, "gegl:dropshadow", "")
+    layer.append_filter(shadow)
+    before = canvas(image)
+    done(image, [layer])
+    after, size = canvas(image), image.get_width()
+    photo_at = [(x, y) for y in range(50, 130) for x in range(50, 150)]
+    moved = sum(
+        after[4 * (y * size + x) : 4 * (y * size + x) + 3]
+        != before[4 * (y * size + x) : 4 * (y * size + x) + 3]
+        for x, y in photo_at
+    )
+    assert moved > 0.9 * len(photo_at), moved
+    assert after[3::4] == before[3::4]
+    image.delete()
+
+
+def case_a_layer_mask_that_is_selected_means_its_layer():
+    image, layer = photo(alpha=False)
+    mask = layer.create_mask(Gimp.AddMaskType.WHITE)
+    layer.add_mask(mask)
+    before = native(mask)
+    done(image, [mask])
+    assert difference(colors(layer), balanced()) < 1e-4 and native(mask) == before
+    image.delete()
+
+
+def case_a_floating_selection_of_a_mask_stays():
+    image, layer = photo()
+    mask = layer.create_mask(Gimp.AddMaskType.COPY)
+    layer.add_mask(mask)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 20, 20)
+    floating = Gimp.Selection.float(image, [mask], 0, 0)
+    before = native(floating)
+    refused("part of a mask", image, [floating])
+    assert native(floating) == before
+    image.delete()
+
+
+def case_a_layer_of_another_image_is_refused():
+    image, layer = photo()
+    other, _layer = photo()
+    refused("another image", other, [layer])
+    refused("another image", other, [layer], APPLY, source="last")
+    image.delete()
+    other.delete()
+
+
+def transparent(precision):
+    image, layer = photo(precision)
+    kind = ITEMS[precision.split("_")[0]]
+    values = list(native_values(layer, kind))
+    values[3::4] = [0] * (len(values) // 4)
+    write(layer, struct.pack(f"<{len(values)}{kind}", *values))
+    return image, layer
+
+
+def case_a_transparent_layer_stays():
+    for precision in ("U8_NON_LINEAR", "U16_NON_LINEAR", "HALF_NON_LINEAR", "FLOAT_LINEAR"):
+        image, layer = transparent(precision)
+        image.clean_all()
+        refused("is transparent", image, [layer])
+        refused("is transparent", image, [layer], output="new-layer")
+        refused("is transparent", image, [layer], APPLY, source="last")
+        assert not image.is_dirty()
+        image.delete()
+
+
+def case_a_photo_beside_a_transparent_middle_is_looked_at():
+    looks = []
+    for source in ("layer", "selection"):
+        image, layer = photo(alpha=False)
+        layer.add_alpha()
+        layer.resize(330, 80, 0, 0)
+        if source == "selection":  # all of it, which is what is looked at
+            image.resize(330, 80, 0, 0)
+            Gimp.Selection.all(image)
+        done(image, [layer], learn_from=source)
+        looks.append(origin(layer)["lut_sha256"])
+        image.delete()
+    assert looks[0] == looks[1]
+
+
+def case_a_sound_photo_is_left_alone():
+    """The daemon says of a look that it changes nothing, whatever the photo."""
+    from vae_balance_protocol.client import Client
+
+    learn = Client.learn
+    Client.learn = lambda *given, **fields: dict(learn(*given, **fields), unchanged=True)
+    for output in ("replace", "new-layer"):
+        image, layer = photo()
+        image.clean_all()
+        before = native(layer)
+        notes = interrupted(image, layer, output=output, strength=1.5, notes=True)
+        assert "Nothing to correct" in notes[0] and len(notes) == 1, notes
+        assert native(layer) == before and not image.is_dirty() and not origin(layer)
+        assert len(image.get_layers()) == 1
+        image.delete()
+    Client.learn = learn
+
+
+def case_a_look_that_changes_nothing_leaves_no_step_to_undo():
+    for output in ("replace", "new-layer"):
+        image, layer = photo()
+        image.clean_all()
+        notes = interrupted(image, layer, output=output, strength=0.0, notes=True)
+        assert "strength of 0" in notes[0], notes
+        done(image, [layer], output=output, strength=0.0)
+        done(image, [layer], APPLY, lut_file="/io/identity.cube", output=output)
+        assert not image.is_dirty() and not origin(layer) and len(image.get_layers()) == 1
+        done(image, [layer], output=output)
+        assert image.is_dirty()
+        image.delete()
+
+
+def case_a_last_look_that_cannot_be_kept_does_not_stop_the_work():
+    """/io/small is a file system with no room left."""
+    image, layer = photo(alpha=False)
+    for folder in ("/io/small", "/proc/nothing"):
+        notes = interrupted(image, layer, last_look=f"{folder}/last-look.cube", notes=True)
+        assert len(notes) == 1 and "not kept" in notes[0], notes
+    assert origin(layer)
+    image.delete()
+
+
 def case_groups_text_and_locked_layers():
     image, layer = photo()
     group = Gimp.GroupLayer.new(image)
@@ -432,9 +709,6 @@ def case_link_and_vector_layers():
 def case_what_is_no_layer_of_colors():
     image, layer = photo()
     refused("No layer is selected", image, [])
-    mask = layer.create_mask(Gimp.AddMaskType.WHITE)
-    layer.add_mask(mask)
-    refused("layer mask", image, [mask])
     channel = Gimp.Channel.new(image, "C", 10, 10, 50.0, Gegl.Color.new("red"))
     image.insert_channel(channel, None, 0)
     refused("channel", image, [channel])
@@ -597,12 +871,12 @@ def case_a_layer_that_is_changed_during_the_work():
 
 def case_pixels_of_another_size_or_precision_are_not_written():
     """GIMP itself ends a plug-in that is just reading or writing such a layer."""
-    from layers import Result
+    from layers import Replaced
     from vae_balance_gimp.texts import UserError
 
     for change in ("resize", "convert"):
         image, layer = photo()
-        result = Result(layer, (0, 0, layer.get_width(), layer.get_height()), False)
+        result = Replaced(layer, layer, (0, 0, layer.get_width(), layer.get_height()))
         result.check_unchanged()
         if change == "resize":
             layer.resize(20, 20, 0, 0)
@@ -631,15 +905,19 @@ def case_every_stage_is_told():
     image.delete()
 
 
-def interrupted(image, layer, change=None, *arguments, when=APPLYING, **settings):
+def interrupted(
+    image, layer, change=None, *arguments, when=APPLYING, last_look=None, notes=False, **settings
+):
     """Balance in this process, without the procedure; GIMP stays usable meanwhile.
 
     Args:
         change: called with the arguments at a stage.
         when: the text of the stage.
+        last_look: where the look is kept, by default as GIMP's plug-in does.
+        notes: whether the notes are what is wanted.
 
     Returns:
-        The message of the error, or None, and the texts of the progress.
+        The message of the error, or None, and the texts of the progress; or the notes.
     """
     from layers import Image, Layer
     from vae_balance_gimp.balancing import balance, last_look_path
@@ -647,7 +925,7 @@ def interrupted(image, layer, change=None, *arguments, when=APPLYING, **settings
     from vae_balance_gimp.texts import UserError
 
     told = []
-    last_look = last_look_path(Gimp.directory())
+    last_look = last_look or last_look_path(Gimp.directory())
 
     def progress(text, fraction):
         assert 0 <= fraction <= 1, fraction
@@ -658,10 +936,10 @@ def interrupted(image, layer, change=None, *arguments, when=APPLYING, **settings
             change(*arguments)
 
     try:
-        balance(Image(image), [Layer(layer)], Settings(**settings), last_look, progress)
+        found = balance(Image(image), [Layer(layer)], Settings(**settings), last_look, progress)
     except UserError as error:
         return error.message, told
-    return None, told
+    return found if notes else (None, told)
 
 
 def case_zz_a_daemon_that_dies_leaves_the_image_and_is_started_again():

@@ -163,7 +163,7 @@ def case_the_menu_has_both_entries():
         ("plug-in-vae-balance-apply-lut", "Apply LUT (.cube)..."),
     ):
         path, kind = found[name]
-        assert kind == "RGB*", kind
+        assert kind == "RGB*, GRAY", kind
         assert path == "<Image>/Filters/Color/" + label, path
 
 
@@ -319,6 +319,122 @@ def case_a_new_layer_comes_above_and_the_old_one_stays():
     everywhere_else(rows, rows_of(new), (0, 0, 37, 66))
 
 
+def canvas(image):
+    """Return what the canvas shows, R'G'B'A of 8 bits."""
+    copy = image.duplicate()
+    seen = pdb.gimp_image_merge_visible_layers(copy, gimpenums.CLIP_TO_IMAGE)
+    if not seen.has_alpha:
+        seen.add_alpha()
+    pdb.gimp_layer_resize_to_image_size(seen)
+    pixels = bytearray(native(seen))
+    gimp.delete(copy)
+    return pixels
+
+
+def apart(one, other):
+    return max(abs(a - b) for a, b in zip(one, other))
+
+
+def case_a_new_layer_makes_the_canvas_as_replacing_the_pixels_does():
+    for mode, opacity, alpha, masked in (
+        (gimpenums.LAYER_MODE_NORMAL, 100.0, False, False),
+        (gimpenums.LAYER_MODE_MULTIPLY, 30.0, False, False),
+        (gimpenums.LAYER_MODE_NORMAL, 40.0, False, False),
+        (gimpenums.LAYER_MODE_NORMAL, 100.0, True, False),
+        (gimpenums.LAYER_MODE_NORMAL, 100.0, False, True),
+    ):
+        canvases = []
+        for output in ("replace", "new-layer"):
+            image, layer = photo(alpha=alpha)
+            below = layer.copy()
+            image.insert_layer(below, position=1)
+            pdb.gimp_drawable_invert(below, False)
+            layer.mode, layer.opacity = mode, opacity
+            if masked:
+                layer.add_mask(layer.create_mask(gimpenums.ADD_COPY_MASK))
+            before = canvas(image)
+            done(image, layer, output=output)
+            canvases.append(canvas(image))
+            assert apart(before, canvases[-1]) > 5
+        assert apart(*canvases) <= 1, (mode, opacity, alpha, masked)
+        plain = mode == gimpenums.LAYER_MODE_NORMAL and opacity == 100.0
+        assert bool(layer.visible) == (plain and not alpha and not masked)
+
+
+def case_a_new_layer_above_a_group_shows_what_the_group_showed():
+    for mode in (gimpenums.LAYER_MODE_PASS_THROUGH, gimpenums.LAYER_MODE_NORMAL):
+        for inner in (gimpenums.LAYER_MODE_NORMAL, gimpenums.LAYER_MODE_MULTIPLY):
+            image, layer = photo(alpha=False)
+            group = pdb.gimp_layer_group_new(image)
+            image.insert_layer(group, position=0)
+            shade = layer.copy()
+            image.insert_layer(shade, group, 0)
+            pdb.gimp_layer_scale(shade, 60, 70, False)
+            shade.set_offsets(10, 5)
+            shade.mode, group.mode = inner, mode
+            before = canvas(image)
+            by_hand = image.duplicate()
+            if mode == gimpenums.LAYER_MODE_PASS_THROUGH:
+                twin = pdb.gimp_layer_new_from_visible(by_hand, by_hand, "seen")
+                by_hand.insert_layer(twin, position=0)
+                twin.resize(60, 70, -10, -5)
+            else:
+                twin = gimp.Layer(by_hand, "twin", 60, 70, gimpenums.RGBA_IMAGE, 100.0, mode)
+                by_hand.insert_layer(twin, position=0)
+                write(twin, native(by_hand.layers[1]))
+                twin.set_offsets(10, 5)
+                by_hand.layers[1].visible = False
+            done(by_hand, twin)
+            done(image, group, output="new-layer")
+            assert apart(canvas(image), before) > 5, (mode, inner)
+            assert apart(canvas(image), canvas(by_hand)) <= 1, (mode, inner)
+
+
+def case_a_layer_mask_that_is_selected_means_its_layer():
+    image, layer = photo()
+    mask = layer.create_mask(gimpenums.ADD_WHITE_MASK)
+    layer.add_mask(mask)
+    before, mask_before = native(layer), native(mask)
+    done(image, mask)
+    assert native(layer) != before and native(mask) == mask_before
+
+
+def case_a_floating_selection_of_a_mask_stays():
+    image, layer = photo()
+    mask = layer.create_mask(gimpenums.ADD_COPY_MASK)
+    layer.add_mask(mask)
+    pdb.gimp_image_select_rectangle(image, gimpenums.CHANNEL_OP_REPLACE, 0, 0, 20, 20)
+    floating = pdb.gimp_selection_float(mask, 0, 0)
+    before = native(floating)
+    refused("is a part of a mask", image, floating)
+    assert native(floating) == before
+
+
+def case_a_layer_of_another_image_is_refused():
+    image, layer = photo()
+    other, _layer = photo()
+    refused("is a layer of another image", other, layer)
+
+
+def case_a_look_that_changes_nothing_leaves_no_step_to_undo():
+    for output in ("replace", "new-layer"):
+        image, layer = photo()
+        pdb.gimp_image_clean_all(image)
+        done(image, layer, output=output, strength=0.0)
+        SAID.append("strength of 0 leaves")
+        assert not pdb.gimp_image_is_dirty(image) and len(image.layers) == 1
+        done(image, layer, output=output)
+        assert pdb.gimp_image_is_dirty(image)
+
+
+def case_lut_files_whose_names_are_not_utf_8():
+    image, layer = photo()
+    done(image, layer, output="lut", lut_file="/io/gr\xfcn.cube")
+    assert os.path.exists("/io/gr\xfcn.cube")
+    apply_lut(image, layer, lut_file="/io/gr\xfcn.cube")
+    assert origin(layer)
+
+
 def case_groups_text_and_locked_layers():
     image, layer = photo()
     group = pdb.gimp_layer_group_new(image)
@@ -346,9 +462,6 @@ def case_groups_text_and_locked_layers():
 
 def case_what_is_no_layer_of_colors():
     image, layer = photo()
-    mask = layer.create_mask(gimpenums.ADD_WHITE_MASK)
-    layer.add_mask(mask)
-    refused("A layer mask is selected", image, mask)
     channel = pdb.gimp_selection_save(image)
     channel.name = "Farbauszug"
     refused("Farbauszug\xe2\x80\x9d is a channel", image, channel)

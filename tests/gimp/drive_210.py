@@ -91,7 +91,7 @@ def check_registration():
     ):
         found = gimpfu.REGISTERED[name]
         assert found["menu"] == "<Image>/Filters/Color"
-        assert (found["label"], found["imagetypes"]) == (label, "RGB*")
+        assert (found["label"], found["imagetypes"]) == (label, "RGB*, GRAY")
         assert os.path.isdir(found["domain"][1])
         params = found["params"]
         assert len(params) == count
@@ -200,6 +200,74 @@ def check_new_layers():
         assert "vae-balance" in new.parasites and not layer.parasites
 
 
+def check_a_mask_that_is_selected_means_its_layer():
+    image, layer = picture()
+    colors, alpha = planes(layer)
+    mask = gimp.Drawable(image, layer.data, kind="mask")
+    mask.below = layer
+    assert balance(image, mask) == (True, [])
+    assert planes(layer) == (inverted(colors), alpha)
+
+
+def check_what_is_hidden_by_a_new_layer():
+    for hidden, setting in (
+        (False, {}),
+        (True, {"opacity": 99.0}),
+        (True, {"mode": 30}),
+        (True, {"mask": gimp.Drawable(picture()[0], picture()[1].data, kind="mask")}),
+    ):
+        for has_alpha in (False, True):
+            image, layer = picture(has_alpha=has_alpha)
+            for name in setting:
+                setattr(layer, name, setting[name])
+            assert balance(image, layer, output="new-layer") == (True, [])
+            assert layer.visible == (not hidden and not has_alpha), (setting, has_alpha)
+    image, layer = picture()
+    layer.data[3::4] = b"\xff" * (len(layer.data) // 4)
+    assert balance(image, layer, output="new-layer") == (True, [])
+    assert layer.visible
+
+
+def check_a_transparent_layer_stays():
+    for precision in (150, 250, 550, 650):
+        image, layer = picture(precision)
+        item = image.item_bytes
+        for byte in range(3 * item, 4 * item):
+            layer.data[byte :: 4 * item] = b"\0" * (len(layer.data) // (4 * item))
+        before = bytes(layer.data)
+        refused("is transparent", balance(image, layer), layer, before)
+
+
+def check_a_look_that_changes_no_pixel():
+    """The daemon turns colors over, so that grey of one half stays."""
+    image, layer = picture(gimpenums.PRECISION_FLOAT_GAMMA, False)
+    layer.data[:] = array("f", [0.5]).tostring() * (len(layer.data) // 4)
+    done, said = balance(image, layer)
+    assert done and "changes no pixel" in said[0], said
+    assert names_of_events() == ["free shadow", "displays flush", "message"], gimp.EVENTS
+
+
+def check_names_that_are_not_utf_8():
+    path = os.path.join(gimp.directory, b"gr\xfcn.cube")
+    image, layer = picture()
+    assert balance(image, layer, lut_file=path) == (True, [])
+    colors, _alpha = planes(layer)
+    assert apply_lut(image, layer, lut_file=path) == (True, [])
+    assert planes(layer)[0] == inverted(colors)
+    before = bytes(layer.data)
+    refused("gr\xef\xbf\xbdn.txt", apply_lut(image, layer, lut_file=b"gr\xfcn.txt"), layer, before)
+
+
+def check_a_last_look_that_cannot_be_kept():
+    with open(os.path.join(gimp.directory, "vae-balance"), "w"):
+        pass  # a file, where the folder would be
+    image, layer = picture()
+    colors, alpha = planes(layer)
+    done, said = balance(image, layer)
+    assert done and "was not kept" in said[0], said
+    assert planes(layer) == (inverted(colors), alpha)
+
+
 def check_luts():
     folder = os.path.join(gimp.directory, "LUTs für Fotos")
     os.mkdir(folder)
@@ -229,7 +297,6 @@ def refused(words, outcome, layer, before):
 
 def check_errors():
     for words, setting, values in (
-        ("A layer mask is selected", {"kind": "mask"}, {}),
         ("“Ebene für alles” is a channel", {"kind": "channel"}, {}),
         ("is a layer group", {"kind": "group"}, {}),
         ("draws the pixels", {"kind": "text"}, {}),
@@ -254,6 +321,10 @@ def check_errors():
     refused("Choose the LUT file to apply", apply_lut(image, layer), layer, before)
     refused("No look has been learned", apply_lut(image, layer, "last"), layer, before)
     refused("no LUT file “/ä.cube”", apply_lut(image, layer, lut_file="/ä.cube"), layer, before)
+    refused("“Ebene für alles” is a layer of another image", balance(picture()[0], layer), layer, before)
+    layer.kind, layer.below = "floating", gimp.Drawable(image, layer.data, kind="mask")
+    refused("is a part of a mask", balance(image, layer), layer, before)
+    layer.kind = "layer"
     image.chosen = set()
     refused("does not touch the layer", balance(image, layer), layer, before)
     image.chosen, image.base_type = None, gimpenums.GRAY

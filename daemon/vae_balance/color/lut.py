@@ -121,6 +121,11 @@ class Lut3D:
         table = identity + strength * (self.table - identity)
         return Lut3D(table.astype(np.float32), self.title, self.comments)
 
+    def is_identity(self) -> bool:
+        """Tell whether every color stays as it is, to the last bit of a float in 0..1."""
+        # A node's number, rounded in other ways than ours, is still the same color.
+        return bool(np.abs(self.table - _nodes(self.size)).max() <= 2**-24)
+
     def __call__(self, colors: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Map colors, (..., 3), sRGB-encoded floats, to float32 of the same shape and encoding.
 

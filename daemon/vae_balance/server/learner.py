@@ -120,6 +120,7 @@ class Learner:
             "model_version": model.info.version,
             "device": device,
             "seconds": dict(job.stages.seconds),
+            "unchanged": kept.lut.is_identity(),
         }, []
 
     def _work(self) -> None:

@@ -4,20 +4,23 @@ An image is any object with
     name                text
     has_colors          whether it is RGB, neither grayscale nor indexed
     has_selection       whether a part of it is selected
+    holds(layer)        whether a layer is one of this image
     undo_group()        a context: what happens within is one step to undo
 A layer is any object, equal to others of the same layer, with
     name                text
-    is_mask, is_channel, is_group, is_drawn_by_gimp, is_floating
-                        what it is if it is not a layer of pixels
+    is_of_a_mask, is_channel, is_group, is_drawn_by_gimp, is_floating
+                        what it is if it is not a layer of pixels; the first is a floating
+                        selection of a mask's
     locked_item()       the name of the item, itself or a group that it is in, whose pixels are
                         locked; or None
     selected_area()     (x, y, width, height) in the layer, outside of which nothing is selected;
                         or None if nothing of it is, or if it is gone
     pixels(area, selected_only)
-                        a picture, see `work`: all of it if the area is None; with alpha 0 where
-                        nothing is selected if `selected_only`
+                        a picture, see `work`, as the canvas shows it: all of it if the area is
+                        None; with alpha 0 where nothing is selected if `selected_only`
     result(area, new_layer)
                         a place for the new pixels of an area, in the layer or in a new one above:
+    close()             gives back what it took to see the pixels
 A result is any object with
     pixels              the picture of the old pixels
     write(strips)       keeps the new pixels, where nobody sees them
@@ -29,14 +32,20 @@ A result is any object with
 from __future__ import absolute_import, division, unicode_literals
 
 import os
+from collections import deque
+
+from vae_balance_protocol.compat import as_text
+from vae_balance_protocol.zmtp import clock
 
 from . import work
-from .checks import changed_error, check_layers
+from .checks import changed_error, check_layers, check_visible, is_transparent
 from .settings import LUT_ONLY, NEW_LAYER, SELECTION, check_lut_path, lut_format
 from .texts import UserError, _
 
 # What of the work on a layer each stage takes, begin and end.
 _LOOKING, _LEARNING, _APPLYING = (0.0, 0.3), (0.3, 0.5), (0.5, 1.0)
+# From so many pixels on, people want to know how long it takes.
+_MANY_PIXELS = 50000000
 
 
 def last_look_path(folder):
@@ -59,24 +68,28 @@ def balance(image, layers, settings, last_look, progress):
         progress: called with a sentence and a fraction, 0..1.
 
     Returns:
-        The names of layers outside of the selection, in which nothing changed.
+        Sentences for the user: what was left as it was, and why; what else was not done.
 
     Raises:
         UserError: it could not be done, and the image is as it was.
     """
     settings.check(len(layers), image.has_selection)
     check_layers(image, layers, settings.output)
+    notes = []
 
     def look_of(client, layer, told):
         picture, kind = learn_picture(layer, settings.learn_from)
         proxy = work.shrink(client, picture, kind, _part(told, *_LOOKING))
         title = "{}, {}".format(image.name, layer.name)
         look = work.learn(client, proxy, settings, title, _part(told, *_LEARNING))
-        _keep(client, look, settings.lut_file, last_look)
+        if settings.lut_file:
+            content = client.export(look.name, lut_format(settings.lut_file))
+            work.write_file(settings.lut_file, content)
+        notes.extend(_keep_last(client, look, last_look))
         return look
 
     output = None if settings.output == LUT_ONLY else settings.output
-    return _work(image, layers, look_of, 1.0, output, progress)
+    return _work(image, layers, look_of, 1.0, output, progress) + notes[:1]
 
 
 def apply_lut(image, layers, path, strength, output, progress):
@@ -91,7 +104,7 @@ def apply_lut(image, layers, path, strength, output, progress):
         progress: called with a sentence and a fraction, 0..1.
 
     Returns:
-        The names of layers outside of the selection, in which nothing changed.
+        Sentences for the user: what was left as it was, and why.
 
     Raises:
         UserError: it could not be done, and the image is as it was.
@@ -121,7 +134,8 @@ def learn_picture(layer, learn_from):
     if learn_from != SELECTION:
         whole = layer.pixels(None, False)
         # Nothing else enters such a proxy, and reading and sending takes most of the time.
-        return layer.pixels(_centre(whole.width, whole.height), False), "centre"
+        centre = layer.pixels(_centre(whole.width, whole.height), False)
+        return (whole, "frame") if is_transparent(centre) else (centre, "centre")
     area = layer.selected_area()
     if area is None:
         raise UserError(
@@ -140,11 +154,24 @@ def _centre(width, height):
 
 
 def _work(image, layers, look_of, strength, output, progress):
-    """Find the look of each layer and, if there is an output, apply it; return who had no part."""
-    outside = []
+    """Find the look of each layer and, if there is an output, apply it; return the notes."""
+    try:
+        check_visible(layers)
+        return _look_and_apply(image, layers, look_of, strength, output, progress)
+    finally:
+        for layer in layers:
+            layer.close()
+
+
+def _look_and_apply(image, layers, look_of, strength, output, progress):
+    notes = []
     if output is not None:
         outside = [layer.name for layer in layers if layer.selected_area() is None]
+        if outside:
+            text = _("Outside of the selection, and left as it was: {names}")
+            notes.append(text.format(names=", ".join(outside)))
         layers = [layer for layer in layers if layer.selected_area() is not None]
+    progress = _with_time_left(progress, sum(_size(layer) for layer in layers))
     results = []
     try:
         with work.plain_errors(), work.connect(progress) as client:
@@ -153,13 +180,18 @@ def _work(image, layers, look_of, strength, output, progress):
                 look = look_of(client, layer, told)
                 if output is None:
                     continue
+                if look.changes_nothing:
+                    notes.append(nothing_to_correct(layer.name, look))
+                    continue
                 area = layer.selected_area()
                 if area is None:
                     raise changed_error()
                 result = layer.result(area, output == NEW_LAYER)
                 results.append((result, look))
-                applying = _part(told, *_APPLYING)
-                result.write(work.apply(client, look, result.pixels, strength, applying))
+                if not _fill(client, result, look, strength, _part(told, *_APPLYING)):
+                    results.pop()[0].discard()
+                    text = _("The look changes no pixel of \u201c{name}\u201d: it is as it was.")
+                    notes.append(text.format(name=layer.name))
         if output is not None:
             # GIMP stays usable while a plug-in works.
             for result, _look in results:
@@ -173,17 +205,114 @@ def _work(image, layers, look_of, strength, output, progress):
         with image.undo_group():
             for result, look in results:
                 result.commit(work.parasite_bytes(look))
-    return outside
+    return notes
 
 
-def _keep(client, look, lut_file, last_look):
-    """Write the LUT file, if one is wanted, and keep the look as the last one learned."""
-    if lut_file:
-        work.write_file(lut_file, client.export(look.name, lut_format(lut_file)))
+def nothing_to_correct(name, look):
+    """Return what to tell of a layer whose look leaves every color as it is.
+
+    Args:
+        name: of the layer.
+        look: a `work.Look` that changes nothing.
+    """
+    if look.origin["strength"] == 0.0:
+        text = _("A strength of 0 leaves \u201c{name}\u201d as it is.")
+    else:
+        text = _(
+            "Nothing to correct in \u201c{name}\u201d: its colors look sound, so it was left as it "
+            "is. If a part looks wrong, select it and learn from the selection."
+        )
+    return text.format(name=name)
+
+
+def _fill(client, result, look, strength, progress):
+    """Write the new pixels to a result; return whether any differs from the old one."""
+    given = _Given(result.pixels)
+    changes = []
+
+    def compared():
+        for first, rows, pixels in work.apply(client, look, given, strength, progress):
+            if not changes and given.take() != bytes(pixels):
+                changes.append(first)
+                given.stop()
+            yield first, rows, pixels
+
+    result.write(compared())
+    return bool(changes)
+
+
+class _Given(object):
+    """A picture that keeps its strips until their new pixels have come."""
+
+    def __init__(self, picture):
+        self.width, self.height = picture.width, picture.height
+        self.channels, self.dtype, self.profile = picture.channels, picture.dtype, picture.profile
+        self._picture = picture
+        self._kept = deque()
+        self._keeps = True
+
+    def strips(self):
+        for first, rows, pixels in self._picture.strips():
+            if self._keeps:
+                self._kept.append(bytes(pixels))
+            yield first, rows, pixels
+
+    def take(self):
+        """Return the oldest strip that is kept."""
+        return self._kept.popleft()
+
+    def stop(self):
+        """Keep no more."""
+        self._keeps = False
+        self._kept.clear()
+
+
+def _keep_last(client, look, last_look):
+    """Keep the look as the last one learned; return a note if that is impossible."""
     folder = os.path.dirname(last_look)
-    if not os.path.isdir(folder):
-        os.makedirs(folder)
-    work.write_file(last_look, client.export(look.name, "cube"))
+    try:
+        if not os.path.isdir(folder):
+            os.makedirs(folder)
+        work.write_file(last_look, client.export(look.name, "cube"))
+    except UserError as error:
+        reason = error.message
+    except (IOError, OSError) as error:
+        reason = as_text(error.strerror or error)
+    else:
+        return []
+    text = _(
+        "The look was not kept for \u201cApply LUT\u201d > \u201cLook learned last\u201d: {reason}"
+    )
+    return [text.format(reason=reason)]
+
+
+def _size(layer):
+    """Return how many pixels of a layer there are to work on."""
+    picture = layer.pixels(None, False)
+    return picture.width * picture.height
+
+
+def _with_time_left(progress, pixels):
+    """Return a progress that tells how long it will take, if there are many pixels."""
+    if pixels < _MANY_PIXELS:
+        return progress
+    begun = clock()
+
+    def told(text, fraction):
+        spent = clock() - begun
+        if fraction > 0.05 and spent > 3.0:
+            left = spent * (1.0 - fraction) / fraction
+            text = _("{stage} {left} left").format(stage=text, left=_duration(left))
+        progress(text, fraction)
+
+    return told
+
+
+def _duration(seconds):
+    """Return a time for people, in steps that do not flicker."""
+    if seconds < 60:
+        return _("{count} s").format(count=max(5, 5 * int(seconds / 5 + 0.5)))
+    return _("{count} min").format(count=int(seconds / 60 + 0.5))
 
 
 def _part(progress, begin, end):

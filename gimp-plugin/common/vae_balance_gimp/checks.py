@@ -3,6 +3,7 @@
 from __future__ import absolute_import, unicode_literals
 
 from .settings import NEW_LAYER, REPLACE
+from .strips import is_clear
 from .texts import UserError, _
 
 
@@ -24,13 +25,40 @@ def check_layers(image, layers, output):
             _("The image is grayscale or indexed: convert it first, Image > Mode > RGB.")
         )
     for layer in layers:
-        _check_kind(layer)
+        _check_kind(image, layer)
         if output == REPLACE:
             _check_replaceable(layer)
         elif output == NEW_LAYER and layer.is_floating:
             raise UserError(_("No layer can be put above a floating selection: anchor it first."))
     if not any(layer.selected_area() for layer in layers):
         raise UserError(_("The selection does not touch the layer: nothing would change."))
+
+
+def check_visible(layers):
+    """Check that there is something to see in what is selected of layers.
+
+    Args:
+        layers: as for `check_layers`, which has passed.
+
+    Raises:
+        UserError: one is transparent all over.
+    """
+    for layer in layers:
+        area = layer.selected_area()
+        if area is not None and is_transparent(layer.pixels(area, False)):
+            raise UserError(
+                _(
+                    "\u201c{name}\u201d is transparent, so there are no colors to balance: select "
+                    "the layer with the photo."
+                ).format(name=layer.name)
+            )
+
+
+def is_transparent(picture):
+    """Tell whether a picture, see `work`, has an alpha of 0 all over."""
+    if picture.channels == 3:
+        return False
+    return all(is_clear(pixels, picture.dtype) for _first, _rows, pixels in picture.strips())
 
 
 def changed_error():
@@ -50,10 +78,19 @@ def is_inside(area, other):
     return left <= x and x + width <= left + across and top <= y and y + height <= top + down
 
 
-def _check_kind(layer):
-    if layer.is_mask:
+def _check_kind(image, layer):
+    if not image.holds(layer):
         raise UserError(
-            _("A layer mask is selected, which has no colors: select the layer itself.")
+            _("\u201c{name}\u201d is a layer of another image: give the image that it is in.").format(
+                name=layer.name
+            )
+        )
+    if layer.is_of_a_mask:
+        raise UserError(
+            _(
+                "The floating selection \u201c{name}\u201d is a part of a mask, which has no "
+                "colors: anchor it first."
+            ).format(name=layer.name)
         )
     if layer.is_channel:
         raise UserError(

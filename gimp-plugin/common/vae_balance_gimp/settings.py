@@ -4,6 +4,8 @@ from __future__ import absolute_import, unicode_literals
 
 import os
 
+from vae_balance_protocol.compat import as_text
+
 from .texts import UserError, _
 
 REPLACE, NEW_LAYER, LUT_ONLY = "replace", "new-layer", "lut"
@@ -105,7 +107,7 @@ def lut_format(path):
             _(
                 "\u201c{name}\u201d is not the name of a LUT file: it must end in .cube, "
                 "or in .png for a Hald picture."
-            ).format(name=os.path.basename(path))
+            ).format(name=as_text(os.path.basename(path)))
         )
     return known[suffix]
 
@@ -119,7 +121,9 @@ def check_lut_path(path, writing=False):
     lut_format(path)
     if writing and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise UserError(
-            _("The folder of the LUT file \u201c{path}\u201d does not exist.").format(path=path)
+            _("The folder of the LUT file \u201c{path}\u201d does not exist.").format(
+                path=as_text(path)
+            )
         )
     if not writing and not os.path.isfile(path):
-        raise UserError(_("There is no LUT file \u201c{path}\u201d.").format(path=path))
+        raise UserError(_("There is no LUT file \u201c{path}\u201d.").format(path=as_text(path)))

@@ -46,6 +46,22 @@ def keep_selected(pixels, selection, dtype):
     return result
 
 
+def is_clear(pixels, dtype):
+    """Tell whether all of RGBA pixels, bytes, have an alpha of 0."""
+    item = ITEM_BYTES[dtype]
+    planes = [bytes(pixels[3 * item + byte :: 4 * item]) for byte in range(item)]
+    return not any(plane.strip(b"\0") for plane in planes)
+
+
+def is_opaque(pixels, dtype):
+    """Tell whether all of RGBA pixels, bytes, have an alpha of 1."""
+    item, whole = ITEM_BYTES[dtype], _WHOLE[dtype]
+    planes = [bytes(pixels[3 * item + byte :: 4 * item]) for byte in range(item)]
+    return all(plane.count(whole[byte : byte + 1]) == len(plane) for byte, plane in enumerate(planes))
+
+
+# The value 1, little-endian.
+_WHOLE = {"u8": b"\xff", "u16": b"\xff\xff", "f16": b"\x00\x3c", "f32": b"\x00\x00\x80\x3f"}
 _HALF = bytes(bytearray([0] * 128 + [255] * 128))
 
 

@@ -31,11 +31,13 @@ class Look(object):
     Attributes:
         name: the sha256 of its LUT, 64 hex digits.
         origin: what tells where it comes from, for the parasite.
+        changes_nothing: whether it leaves every color as it is.
     """
 
-    def __init__(self, name, origin):
+    def __init__(self, name, origin, changes_nothing=False):
         self.name = name
         self.origin = origin
+        self.changes_nothing = changes_nothing
 
     def description(self):
         """Return what the look is, in a few words."""
@@ -133,7 +135,7 @@ def learn(client, proxy, settings, title, progress):
         "learned_from": settings.learn_from,
         "version": client.daemon["version"],
     }
-    return Look(answer["look"], origin)
+    return Look(answer["look"], origin, answer["unchanged"])
 
 
 def load(client, path, strength):
@@ -149,7 +151,7 @@ def load(client, path, strength):
     check_lut_path(path)
     with open(path, "rb") as file:
         content = file.read()
-    name = os.path.basename(path)
+    name = as_text(os.path.basename(path))
     answer = client.import_lut(content, lut_format(path), name)
     origin = {
         "lut_sha256": answer["look"],
@@ -199,9 +201,11 @@ def write_file(path, content):
         UserError: it cannot be written.
     """
     folder = os.path.dirname(os.path.abspath(path))
+    # In Python 2, names of bytes that are not ASCII cannot be joined to text.
+    prefix = b".vae-balance-" if isinstance(folder, bytes) else ".vae-balance-"
     temporary = None
     try:
-        number, temporary = tempfile.mkstemp(prefix=".vae-balance-", dir=folder)
+        number, temporary = tempfile.mkstemp(prefix=prefix, dir=folder)
         with os.fdopen(number, "wb") as file:
             file.write(content)
             file.flush()
@@ -213,7 +217,7 @@ def write_file(path, content):
             os.remove(temporary)
         raise UserError(
             _("\u201c{path}\u201d cannot be written: {reason}").format(
-                path=path, reason=as_text(error.strerror or error)
+                path=as_text(path), reason=as_text(error.strerror or error)
             )
         )
 

@@ -110,6 +110,8 @@ class Drawable(object):
         self.kind = kind
         self.parent = parent
         self.locked = self.lock_alpha = False
+        self.visible, self.mask = True, None
+        self.below = self  # what a mask or a floating selection belongs to
         self.opacity, self.mode = 100.0, 0
         self.parasites = {}
         self.data = bytearray(data)
@@ -126,6 +128,7 @@ class Drawable(object):
     def copy(self):
         new = Drawable(self.image, self.data, self.has_alpha)
         new.offsets, new.locked = self.offsets, self.locked
+        new.opacity, new.mode, new.mask = self.opacity, self.mode, self.mask
         return new
 
     def set_offsets(self, x, y):
@@ -243,6 +246,21 @@ class _Procedures(object):
 
     def gimp_layer_is_floating_sel(self, layer):
         return int(layer.kind == "floating")
+
+    def gimp_image_floating_sel_attached_to(self, image):
+        return image.layers[0].below
+
+    def gimp_layer_from_mask(self, mask):
+        return mask.below
+
+    def gimp_layer_get_mask(self, layer):
+        return layer.mask
+
+    def gimp_layer_get_apply_mask(self, layer):
+        return int(layer.mask is not None)
+
+    def gimp_item_set_visible(self, item, visible):
+        item.visible = bool(visible)
 
     def gimp_item_get_lock_content(self, item):
         return int(item.locked)
