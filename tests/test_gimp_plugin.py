@@ -20,7 +20,7 @@ PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"
 sys.path += [str(PLUGINS), str(PLUGINS / "common")]
 
 import catalogs  # noqa: E402
-from vae_balance_gimp import strips, texts, work  # noqa: E402
+from vae_balance_gimp import balancing, strips, texts, work  # noqa: E402
 from vae_balance_gimp.balancing import learn_picture  # noqa: E402
 from vae_balance_gimp.settings import (  # noqa: E402
     LAYER,
@@ -55,6 +55,7 @@ class Daemon:
         for stage, done in (("load", 0), ("encode", 0), ("encode", 1), ("bake", 2)):
             on_progress({"stage": stage, "done": done, "total": 2})
         answer = {"look": "5" * 64, "size": fields["size"], "model": fields["model"]}
+        answer["unchanged"] = fields["strength"] == 0
         return {**answer, "model_version": "1", "device": "cpu", "seconds": {}}
 
     def import_lut(self, content, format, name):
@@ -120,6 +121,42 @@ def test_settings_that_do_not_go_together_are_told(english, settings, layers, se
         Settings(**settings).check(layers, selection)
 
 
+@pytest.mark.parametrize("dtype", NUMPY)
+def test_alpha_is_seen_to_be_all_or_nothing(dtype):
+    full = 1 if dtype[0] == "f" else np.iinfo(NUMPY[dtype]).max
+    pixels = np.full((5, 7, 4), full, NUMPY[dtype])
+    assert strips.is_opaque(pixels.tobytes(), dtype) and not strips.is_clear(b"\1" * 160, dtype)
+    pixels[..., 3] = 0
+    assert strips.is_clear(pixels.tobytes(), dtype)
+    assert not strips.is_opaque(pixels.tobytes(), dtype)
+    least = np.nextafter(NUMPY[dtype](0), NUMPY[dtype](1)) if dtype[0] == "f" else 1
+    pixels[4, 6, 3] = least
+    assert not strips.is_clear(pixels.tobytes(), dtype)
+    pixels[..., 3] = full
+    almost = np.nextafter(NUMPY[dtype](1), NUMPY[dtype](0)) if dtype[0] == "f" else full - 1
+    pixels[0, 1, 3] = almost
+    assert not strips.is_opaque(pixels.tobytes(), dtype)
+
+
+def test_the_time_left_is_told_of_large_layers_only(english, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(balancing, "clock", lambda: now[0])
+    told = []
+    few = balancing._with_time_left(lambda text, fraction: told.append(text), 49_999_999)
+    many = balancing._with_time_left(lambda text, fraction: told.append(text), 50_000_000)
+    for seconds, fraction in ((1.0, 0.1), (20.0, 0.5), (30.0, 0.75), (600.0, 0.8)):
+        now[0] = seconds
+        few("Working...", fraction)
+        many("Working...", fraction)
+    assert told[::2] == ["Working..."] * 4
+    assert told[1::2] == [
+        "Working...",
+        "Working... 20 s left",
+        "Working... 10 s left",
+        "Working... 2 min left",
+    ]
+
+
 def test_settings_that_go_together_pass(tmp_path):
     Settings(learn_from=SELECTION).check(3, True)
     Settings(output=LUT_ONLY, lut_file=str(tmp_path / "LOOK.CUBE")).check(1, False)
@@ -168,6 +205,8 @@ def test_of_a_layer_only_the_square_is_read_that_its_proxy_is_made_of(size):
     colors = np.random.default_rng(3).random((height, width, 3), np.float32)
 
     class Pixels:
+        channels = 3
+
         def __init__(self, area):
             self.area = area or (0, 0, width, height)
             self.width, self.height = self.area[2:]

@@ -92,6 +92,14 @@ def test_identity_leaves_every_code_value_as_it_is(dtype: Any, size: int) -> Non
     assert (apply_lut(Lut3D.identity(size), pixels) == pixels).all()
 
 
+def test_it_tells_whether_it_changes_anything() -> None:
+    identity = Lut3D.identity(33)
+    assert identity.is_identity() and identity.blended(1.5).is_identity()
+    table = np.array(identity.table)
+    table[3, 4, 5, 1] += 1e-6
+    assert not Lut3D(table).is_identity() and Lut3D(table).blended(0.0).is_identity()
+
+
 @pytest.mark.parametrize("dtype", DEPTHS)
 def test_alpha_is_passed_on_bit_for_bit(dtype: Any) -> None:
     bits = np.dtype(f"u{np.dtype(dtype).itemsize}")

@@ -411,7 +411,7 @@ def case_a_floating_selection_of_a_mask_stays():
 
 
 def case_a_layer_of_another_image_is_refused():
-    image, layer = photo()
+    _image, layer = photo()
     other, _layer = photo()
     refused("is a layer of another image", other, layer)
 

@@ -321,7 +321,7 @@ def check_errors():
     refused("Choose the LUT file to apply", apply_lut(image, layer), layer, before)
     refused("No look has been learned", apply_lut(image, layer, "last"), layer, before)
     refused("no LUT file “/ä.cube”", apply_lut(image, layer, lut_file="/ä.cube"), layer, before)
-    refused("“Ebene für alles” is a layer of another image", balance(picture()[0], layer), layer, before)
+    refused("is a layer of another image", balance(picture()[0], layer), layer, before)
     layer.kind, layer.below = "floating", gimp.Drawable(image, layer.data, kind="mask")
     refused("is a part of a mask", balance(image, layer), layer, before)
     layer.kind = "layer"

@@ -75,6 +75,8 @@ def test_a_look_is_that_of_learn_look(peer: Peer, proxy: Floats, model: Model) -
     expected = learn_look([proxy], model, LookOptions(**fields)).lut
     assert answer["look"] == expected.digest()
     assert (answer["size"], answer["model"], answer["model_version"]) == (9, "random", "0")
+    assert not answer["unchanged"]
+    assert peer.ask("learn", [proxy.tobytes()], model=folder, strength=0).header["unchanged"]
     assert answer["device"] == "cpu"
     assert {"queued", *STEPS} <= answer["seconds"].keys()
 

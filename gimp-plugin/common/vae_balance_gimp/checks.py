@@ -81,9 +81,9 @@ def is_inside(area, other):
 def _check_kind(image, layer):
     if not image.holds(layer):
         raise UserError(
-            _("\u201c{name}\u201d is a layer of another image: give the image that it is in.").format(
-                name=layer.name
-            )
+            _(
+                "\u201c{name}\u201d is a layer of another image: give the image that it is in."
+            ).format(name=layer.name)
         )
     if layer.is_of_a_mask:
         raise UserError(

@@ -56,8 +56,11 @@ def is_clear(pixels, dtype):
 def is_opaque(pixels, dtype):
     """Tell whether all of RGBA pixels, bytes, have an alpha of 1."""
     item, whole = ITEM_BYTES[dtype], _WHOLE[dtype]
-    planes = [bytes(pixels[3 * item + byte :: 4 * item]) for byte in range(item)]
-    return all(plane.count(whole[byte : byte + 1]) == len(plane) for byte, plane in enumerate(planes))
+    for byte in range(item):
+        plane = bytes(pixels[3 * item + byte :: 4 * item])
+        if plane.count(whole[byte : byte + 1]) != len(plane):
+            return False
+    return True
 
 
 # The value 1, little-endian.
