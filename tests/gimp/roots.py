@@ -18,8 +18,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # What GIMP 3 needs: trixie has 3.0, sid 3.2.
@@ -60,16 +60,6 @@ class RootError(Exception):
     """A root cannot be built here; the message says why."""
 
 
-def chosen_suites() -> list[str]:
-    """Return the suites to test with: $GIMP_TEST_SUITES, or those of GIMP 3.0 and 2.10."""
-    return os.environ.get("GIMP_TEST_SUITES", "trixie bullseye").split()
-
-
-def gimp_3_suites() -> list[str]:
-    """Return those of the chosen suites that have a GIMP 3."""
-    return [suite for suite in chosen_suites() if suite != "bullseye"]
-
-
 def gimp_3(suite: str) -> Path:
     """Return a root with GIMP 3, a screen in memory and what drives a window; see `cached`."""
     return cached(suite, (*GIMP_3, *WINDOW))
@@ -95,12 +85,18 @@ def check_host() -> None:
     )  # fmt: skip
     if mounting.returncode:
         raise RootError(f"a Debian root folder needs mounts: {_last_line(mounting.stderr)}")
-    if not shutil.which("debootstrap"):
-        subprocess.run(["apt-get", "update"], check=False, capture_output=True)
-        command = ["apt-get", "install", "-y", "--no-install-recommends", "debootstrap"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise RootError(f"debootstrap cannot be installed: {_last_line(done.stderr)}")
+    with _alone("debootstrap"):
+        _install_debootstrap()
+
+
+def _install_debootstrap() -> None:
+    if shutil.which("debootstrap"):
+        return
+    subprocess.run(["apt-get", "update"], check=False, capture_output=True)
+    command = ["apt-get", "install", "-y", "--no-install-recommends", "debootstrap"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RootError(f"debootstrap cannot be installed: {_last_line(done.stderr)}")
 
 
 def mirror() -> str:
@@ -153,13 +149,25 @@ def kept(name: str, make: Callable[[Path], object]) -> Path:
         name: of the folder, with a checksum of all that its content depends on.
         make: makes it, given its path; it must appear when all is done, and not before.
     """
+    folder = _folder() / name
+    with _alone(name):
+        if not folder.exists():
+            make(folder)
+    return folder
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process at a time do something."""
+    with (_folder() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _folder() -> Path:
     folder = Path(os.environ.get("GIMP_TEST_ROOTS") or Path.home() / ".cache/vae-balance-roots")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / name).exists():
-            make(folder / name)
-    return folder / name
+    return folder
 
 
 def build(

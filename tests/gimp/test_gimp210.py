@@ -1,7 +1,7 @@
 """The plug-in in a real GIMP 2.10 with its Python-Fu, with the real daemon.
 
-`python_fu_210.py` builds the GIMP, which takes minutes the first time. Runs unless GIMP_TEST_SUITES
-names other suites only; `test_plugin_210.py` is the part that needs no GIMP.
+`python_fu_210.py` builds the GIMP, which takes minutes the first time; `test_plugin_210.py` is the
+part that needs no GIMP.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from daemon_outside import VARIABLES, daemon_on_demand
 from icc import ADOBE_RGB, gamma_curve, icc_profile
 from pictures import picture
 from plugin_folder import install
+from suites import GIMP_2_10
 
 from vae_balance_protocol import NotStarted
 from vae_balance_protocol.client import Client
 
-if python_fu_210.SUITE not in roots.chosen_suites():
-    pytest.skip("GIMP_TEST_SUITES does not name bullseye, GIMP 2.10", allow_module_level=True)
+pytestmark = GIMP_2_10
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

@@ -1,8 +1,4 @@
-"""The plug-in in a real GIMP 3, with the real daemon; `roots.py` builds the GIMP.
-
-GIMP_TEST_SUITES names the Debian suites to test with: trixie for GIMP 3.0, sid for GIMP 3.2, and
-bullseye for GIMP 2.10 (test_gimp210.py). The default is "trixie bullseye".
-"""
+"""The plug-in in a real GIMP 3, with the real daemon; `roots.py` builds the GIMP."""
 
 from __future__ import annotations
 
@@ -25,10 +21,10 @@ from icc import ADOBE_RGB, gamma_curve, icc_profile
 from pictures import picture
 from PIL import Image
 from plugin_folder import install
+from suites import GIMP_3_0, GIMP_3_2
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-SUITES = roots.gimp_3_suites()
 CASES = re.findall(r"^def (case_\w+)", (HERE / "cases.py").read_text(encoding="utf-8"), re.M)
 CASES += [
     f"case_precision_{kind}_{curve}"
@@ -80,7 +76,7 @@ class Gimp:
         return roots.output_inside(self.root, self.io, command, **variables)
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(scope="module", params=[GIMP_3_0, GIMP_3_2])
 def gimp(
     request: pytest.FixtureRequest, debian_host: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gimp]:

@@ -1,7 +1,4 @@
-"""The installer's whole life beside a real GIMP 3: as a user, in a Debian, without a network.
-
-GIMP_TEST_SUITES names the Debian suites to test with, "trixie sid" for GIMP 3.0 and 3.2.
-"""
+"""The installer's whole life beside a real GIMP 3: as a user, in a Debian, without a network."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from typing import Any
 
 import pytest
 import roots
+from suites import GIMP_3_0, GIMP_3_2
 from wheels import wheels_of_checkout
 
 from vae_balance import __version__
@@ -24,7 +22,6 @@ PROJECT = HERE.parents[1]
 
 USER, HOME = 1000, "/io/home"
 VERSIONS = {"trixie": "3.0", "sid": "3.2"}
-SUITES = roots.gimp_3_suites()
 # A network with nothing but this computer; processes that stay behind are ended.
 ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc"]
 WITH_LOOPBACK = 'ip link set lo up; exec "$@"'
@@ -32,7 +29,7 @@ AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
 NOT_COPIED = (".git", ".venv", "demo", "dist", "quality", "__pycache__", ".*_cache", ".hypothesis")
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(scope="module", params=[GIMP_3_0, GIMP_3_2])
 def results(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
