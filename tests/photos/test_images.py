@@ -23,7 +23,7 @@ from PIL import Image, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from vae_balance.errors import BalanceError, ImageError, OptionError, OutputExistsError
-from vae_balance.photos.containers import tiff
+from vae_balance.photos.containers.exif import Directory, parse_exif, serialize_alone, swap
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 
 Pixels = npt.NDArray[Any]
@@ -34,19 +34,19 @@ PROFILE = icc_profile(DISPLAY_P3, SRGB_CURVE)
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/></x:xmpmeta>'
 MAKER_NOTE = b"MAKER\0\xff" * 30
 # Orientation 6, maker, Exif (exposure, maker note), GPS; and a preview in a second directory.
-EXIF_TAGS = tiff.Directory(
+EXIF_TAGS = Directory(
     {271: (2, 6, b"Canon\0"), 274: (3, 1, b"\6\0"), 282: (5, 1, struct.pack("<II", 300, 1))},
     {
-        34665: tiff.Directory(
+        34665: Directory(
             {
                 33434: (5, 1, struct.pack("<II", 1, 125)),
                 37500: (7, len(MAKER_NOTE), MAKER_NOTE),
             }
         ),
-        34853: tiff.Directory({1: (2, 2, b"N\0"), 2: (5, 3, struct.pack("<6I", *[48, 1] * 3))}),
+        34853: Directory({1: (2, 2, b"N\0"), 2: (5, 3, struct.pack("<6I", *[48, 1] * 3))}),
     },
 )
-EXIF = tiff._serialize_alone(EXIF_TAGS, "<")
+EXIF = serialize_alone(EXIF_TAGS, "<")
 
 
 def picture(
@@ -361,7 +361,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "cmyk jpeg": (_jpeg("CMYK"), "is a CMYK picture: convert it to RGB first"),
     "cmyk tiff": (_tiff("CMYK"), "is a CMYK picture: convert it to RGB first"),
     "lab tiff": (_tiff("LAB"), "is a Lab picture: convert it to RGB first"),
-    "raw": (_raw_file, r"is a raw file \(DNG\): develop it"),
+    "raw": (_raw_file, "is a raw file: develop it"),
     "12-bit jpeg": (_twelve_bit_jpeg, r"is a JPEG of a rare kind \(lossless or 12 bits\)"),
     "double": (_array_tiff(picture(np.float64), photometric="rgb"), "has 64-bit float channels"),
     "long": (
@@ -471,8 +471,8 @@ def tiff_metadata() -> Any:
     return Metadata(EXIF, XMP, (300.0, 300.0))
 
 
-def _tags(exif: bytes | None) -> tiff.Directory:
-    directory = tiff.parse_exif(exif, "<")
+def _tags(exif: bytes | None) -> Directory:
+    directory = parse_exif(exif, "<")
     assert directory is not None
     return directory
 
@@ -635,8 +635,8 @@ def test_exif_keeps_its_bytes(tmp_path: Path, suffix: str) -> None:
 
 def test_exif_of_the_other_byte_order_becomes_part_of_a_tiff_file(tmp_path: Path) -> None:
     swapped = _tags(EXIF)
-    tiff._swap(swapped)
-    exif = tiff._serialize_alone(swapped, ">")
+    swap(swapped)
+    exif = serialize_alone(swapped, ">")
     Image.fromarray(picture()).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + exif)
     write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / "b.tif")
     with Image.open(tmp_path / "b.tif") as image:
@@ -714,9 +714,9 @@ def test_a_long_profile_is_cut_into_segments(tmp_path: Path) -> None:
 def test_exif_too_long_for_jpeg_is_left_out_but_for_the_orientation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tags = tiff.Directory({65000: (7, 70000, bytes(70000)), 274: (3, 1, b"\3\0")})
+    tags = Directory({65000: (7, 70000, bytes(70000)), 274: (3, 1, b"\3\0")})
     photo = Photo(picture(), orientation=3)
-    photo.metadata = type(photo.metadata)(tiff._serialize_alone(tags, "<"))
+    photo.metadata = type(photo.metadata)(serialize_alone(tags, "<"))
     write_photo(photo, tmp_path / "a.jpg")
     assert "EXIF of 70" in caplog.text
     assert read_photo(tmp_path / "a.jpg").orientation == 3

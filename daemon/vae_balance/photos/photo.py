@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from vae_balance.color.profile import profile_problem
 from vae_balance.errors import BalanceError, ImageError, OptionError
 from vae_balance.files import atomic_write
 from vae_balance.photos.containers import Metadata, jpeg, png, tiff, webp
+from vae_balance.photos.containers import exif as exif_tags
 from vae_balance.photos.containers import xmp as xmp_packet
 from vae_balance.photos.containers.metadata import Warn, fitting
 
@@ -56,6 +57,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the names in OpenImageIO
 }
 _TYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _TIFF_COMPRESSIONS = ("none", "lzw", "zip", "packbits")
+_NO_TIME = "0000:00:00 00:00:00"  # instead of the present: the same photo gives the same bytes
 _PNG_COMPRESSION = 4  # 5 % larger than 6, zlib's default, in a third of the time
 
 
@@ -73,7 +75,10 @@ class Photo:
         file_format: "jpeg", "png", "tiff", "webp", or "" if it did not come from a file.
         compression: "none", "lzw", "zip", "packbits" of TIFF; "lossless" of WebP; else "".
         alpha: "associated" if a TIFF file has colors multiplied by alpha, "unspecified" if its
-            fourth channel is not transparency (but a saved selection, say), else "unassociated".
+            fourth channel is not transparency (but a saved selection or infrared, say), else
+            "unassociated".
+        masks: Grey pages, (H, W), that a TIFF file has beside the picture, such as the infrared
+            of a scanner; passed on to a TIFF file.
 
     Raises:
         ImageError: The pixels have another shape or type, or there are none.
@@ -86,6 +91,7 @@ class Photo:
     file_format: str = ""
     compression: str = ""
     alpha: str = "unassociated"
+    masks: tuple[Pixels, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the pixels."""
@@ -159,6 +165,8 @@ def write_photo(
     path = Path(path)
     file_format = _FORMATS.get(path.suffix.lower(), "")
     _check_output(photo, path, file_format, quality)
+    if photo.masks and file_format != "tiff":
+        _log.warning("%s: a page beside the picture is left out: only TIFF holds it", path)
     with atomic_write(path, overwrite) as temporary:
         try:
             _write(photo, temporary, file_format, quality)
@@ -183,6 +191,8 @@ def _sniff(path: Path) -> str:
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        if tiff.is_raw(path):
+            raise ImageError("is a raw file: develop it to RGB first")
         return "tiff"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
@@ -215,8 +225,16 @@ def _read_webp(path: Path, warn: Warn) -> Photo:
 
 
 def _read_tiff(path: Path, warn: Warn) -> Photo:
-    header = tiff.inspect(path)
-    pixels, compression = _decode(path)
+    header = tiff.inspect(path, warn)
+    try:
+        pixels, compression = _decode(path, header.page)
+    except ImageError as error:
+        if not header.rare_compression:
+            raise
+        raise ImageError(
+            f"is compressed with {header.rare_compression}, which is not read here: save it with "
+            "LZW, ZIP or no compression"
+        ) from error
     if header.alpha == "associated" and pixels.shape[2] == 4:
         for strip in _strips(pixels):
             strip[...] = _divided_by_alpha(strip)
@@ -228,6 +246,7 @@ def _read_tiff(path: Path, warn: Warn) -> Photo:
         warn,
         compression=compression,
         alpha=header.alpha,
+        masks=tuple(_decode(path, page, channels=(1,))[0][..., 0] for page in header.masks),
     )
 
 
@@ -248,12 +267,18 @@ def _photo(
     if metadata.xmp and xmp is None:
         warn("its XMP is left out: it tells of a gain map, a video or a preview, and is damaged")
     metadata = replace(metadata, xmp=xmp)
-    orientation = tiff.orientation_of(metadata.exif)
+    orientation = exif_tags.orientation_of(metadata.exif)
     return Photo(pixels, profile, orientation, metadata, file_format, **details)
 
 
-def _decode(path: Path) -> tuple[Pixels, str]:
-    """Return the pixels of a file, (H, W, 3 or 4), and the name of its compression."""
+def _decode(path: Path, page: int = 0, channels: Collection[int] = (3, 4)) -> tuple[Pixels, str]:
+    """Return the pixels of a file, (H, W, C), and the name of its compression.
+
+    Args:
+        path: The file.
+        page: Which page of it, from 0.
+        channels: How many there may be.
+    """
     import OpenImageIO
 
     config = OpenImageIO.ImageSpec()
@@ -262,21 +287,23 @@ def _decode(path: Path) -> tuple[Pixels, str]:
     if file is None:
         raise ImageError(f"cannot be read: {_one_line(OpenImageIO.geterror())}")
     try:
+        if not file.seek_subimage(page, 0):
+            raise ImageError(f"is damaged or cut short: {_one_line(file.geterror())}")
         spec = file.spec()
-        height, width, channels = spec.height, spec.width, spec.nchannels
+        height, width, count = spec.height, spec.width, spec.nchannels
         type_name = str(spec.format)
-        if channels not in (3, 4) or type_name not in _DTYPES:
-            raise ImageError(f"has {channels} channels of type {type_name}: convert it to RGB")
-        pixels = np.empty((height, width, channels), _DTYPES[type_name])
+        if count not in channels or type_name not in _DTYPES:
+            raise ImageError(f"has {count} channels of type {type_name}: convert it to RGB")
+        pixels = np.empty((height, width, count), _DTYPES[type_name])
         for top, bottom in _strip_bounds(spec):
-            x, y = (spec.x, spec.x + width), (spec.y + top, spec.y + bottom)  # on its page
+            x, y = (spec.x, spec.x + width), (spec.y + top, spec.y + bottom)  # on its sheet
             if spec.tile_height:
-                strip = file.read_tiles(0, 0, *x, *y, 0, 1, 0, channels, type_name)
+                strip = file.read_tiles(page, 0, *x, *y, 0, 1, 0, count, type_name)
             else:
-                strip = file.read_scanlines(0, 0, *y, 0, 0, channels, type_name)
+                strip = file.read_scanlines(page, 0, *y, 0, 0, count, type_name)
             if strip is None or file.has_error:
                 raise ImageError(f"is damaged or cut short: {_one_line(file.geterror())}")
-            pixels[top:bottom] = strip.reshape(bottom - top, width, channels)
+            pixels[top:bottom] = strip.reshape(bottom - top, width, count)
         return pixels, str(spec.getattribute("Compression") or "")
     finally:
         file.close()
@@ -338,11 +365,11 @@ def _write(photo: Photo, path: Path, file_format: str, quality: int) -> None:
 def _metadata_for(file_format: str, photo: Photo) -> Metadata:
     """Return the metadata of a photo that a file format can hold, its orientation among them."""
     metadata = photo.metadata
-    exif = tiff.with_orientation(metadata.exif, photo.orientation)
+    exif = exif_tags.with_orientation(metadata.exif, photo.orientation)
     if photo.file_format == file_format:
         return replace(metadata, exif=exif)
     if file_format != "tiff":
-        exif = tiff.for_other_formats(exif)
+        exif = exif_tags.for_other_formats(exif)
     return replace(metadata, exif=exif, own=())
 
 
@@ -350,7 +377,7 @@ def _write_jpeg(photo: Photo, metadata: Metadata, path: Path, quality: int) -> N
     from PIL import Image
 
     exif = fitting("EXIF", metadata.exif, jpeg.MAX_EXIF)
-    metadata = replace(metadata, exif=exif or tiff.with_orientation(None, photo.orientation))
+    metadata = replace(metadata, exif=exif or exif_tags.with_orientation(None, photo.orientation))
     picture = Image.fromarray(_converted(photo.pixels, np.dtype(np.uint8)))
     with _beside(path) as temporary:
         # Into a file: only then does Pillow let other threads run while it encodes.
@@ -370,14 +397,16 @@ def _write_png(photo: Photo, metadata: Metadata, path: Path) -> None:
 
 def _write_tiff(photo: Photo, metadata: Metadata, path: Path) -> None:
     known = photo.file_format == "tiff" and photo.compression in _TIFF_COMPRESSIONS
+    size = photo.pixels.nbytes + sum(mask.nbytes for mask in photo.masks)
     attributes = {
         "Compression": photo.compression if known else "lzw",
         "oiio:UnassociatedAlpha": int(photo.alpha != "associated"),
         "tiff:half": 1,  # write float16 as such
-        "tiff:bigtiff": int(photo.pixels.nbytes > _BIGTIFF_BYTES),
+        "tiff:bigtiff": int(size > _BIGTIFF_BYTES),
+        "DateTime": _NO_TIME,
     }
     _encode(photo, path, "tiff", photo.pixels.dtype, attributes)
-    tiff.embed(path, metadata, photo.icc_profile)
+    tiff.embed(path, metadata, photo.icc_profile, photo.masks)
 
 
 def _write_webp(photo: Photo, metadata: Metadata, path: Path, quality: int) -> None:

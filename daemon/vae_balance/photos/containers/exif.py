@@ -1,0 +1,218 @@
+"""EXIF: the tags of a photo. A TIFF file has the same structure, and keeps them among its own.
+
+Formats: Adobe, TIFF Revision 6.0, 1992, section 2; the BigTIFF proposal; CIPA DC-008 (Exif 2.32).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from vae_balance.errors import ImageError
+
+ORIENTATION = 274
+IPTC, PHOTOSHOP = 33723, 34377
+BYTE, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 3, 4, 5, 7, 16  # types of values
+_CHILDREN = (34665, 34853, 40965)  # pointers to the directories of Exif, GPS and interoperability
+# Types of values: bytes of one number (two numbers make a RATIONAL), and numbers in one value.
+_NUMBERS = {1: (1, 1), 2: (1, 1), 3: (2, 1), 4: (4, 1), 5: (4, 2), 6: (1, 1), 7: (1, 1)} | {
+    8: (2, 1), 9: (4, 1), 10: (4, 2), 11: (4, 1), 12: (8, 1), 13: (4, 1), 16: (8, 1),
+    17: (8, 1), 18: (8, 1), 129: (1, 1),
+}  # fmt: skip
+_MAX_VALUE = 1 << 28  # bytes; no sane tag is longer
+
+
+@dataclass
+class Directory:
+    """Tags by number: (type, count, value bytes); and the directories that tags point to."""
+
+    tags: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
+    children: dict[int, Directory] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Byte order ("<" or ">") of a TIFF structure, and whether its offsets have 8 bytes."""
+
+    order: str
+    big: bool
+
+    @property
+    def offset(self) -> str:
+        """How an offset is packed."""
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def count(self) -> str:
+        """How the number of tags of a directory is packed."""
+        return self.order + ("Q" if self.big else "H")
+
+    @property
+    def entry(self) -> str:
+        """How a tag is packed: number, type, count, value or its offset."""
+        return self.order + ("HHQ8s" if self.big else "HHI4s")
+
+
+def parse_exif(exif: bytes | None, order: str = "") -> Directory | None:
+    """Return the first directory of EXIF, None if there is none or it cannot be read.
+
+    Numbers are converted to the byte order `order` if it is given.
+    """
+    if exif is None:
+        return None
+    file = io.BytesIO(exif)
+    try:
+        layout, offset = read_header(file)
+    except ImageError:
+        return None
+    directory, _ = read_directory(file, layout, offset)
+    if directory and order not in ("", layout.order):
+        swap(directory)
+    return directory
+
+
+def orientation_of(exif: bytes | None) -> int:
+    """Return the orientation, 1..8, that EXIF states; 1 (upright) if it states none."""
+    directory = parse_exif(exif, "<")
+    numbers = numbers_of(directory, ORIENTATION, "<") if directory else []
+    return numbers[0] if len(numbers) == 1 and 1 <= numbers[0] <= 8 else 1
+
+
+def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
+    """Return EXIF that states `orientation`: `exif` itself if it does so already."""
+    if orientation_of(exif) == orientation:
+        return exif
+    directory = parse_exif(exif, "<") or Directory()
+    directory.tags[ORIENTATION] = (SHORT, 1, struct.pack("<H", orientation))
+    return serialize_alone(directory, "<")
+
+
+def for_other_formats(exif: bytes | None) -> bytes | None:
+    """Return EXIF without what only TIFF files keep there: blocks of IPTC and Photoshop."""
+    directory = parse_exif(exif, "<")
+    if not directory or not {IPTC, PHOTOSHOP} & directory.tags.keys():
+        return exif
+    for tag in (IPTC, PHOTOSHOP):
+        directory.tags.pop(tag, None)
+    return serialize_alone(directory, "<")
+
+
+def read_header(file: BinaryIO) -> tuple[Layout, int]:
+    """Return the layout and the offset of the first directory."""
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
+    if order and len(head) >= 8:
+        if head[2:4] == struct.pack(order + "H", 42):
+            return Layout(order, False), struct.unpack_from(order + "I", head, 4)[0]
+        if head[2:8] == struct.pack(order + "HHH", 43, 8, 0) and len(head) == 16:
+            return Layout(order, True), struct.unpack_from(order + "Q", head, 8)[0]
+    raise ImageError("is damaged: it has no TIFF header")
+
+
+def read_directory(
+    file: BinaryIO, layout: Layout, offset: int, depth: int = 0
+) -> tuple[Directory | None, int]:
+    """Return the directory at `offset` and the offset of the next one (0 for none).
+
+    None in place of a directory that lies beyond the end of the file; single tags that do are
+    left out.
+    """
+    file_size = file.seek(0, 2)
+    count_size, entry_size = struct.calcsize(layout.count), struct.calcsize(layout.entry)
+    file.seek(min(offset, file_size))
+    head = file.read(count_size)
+    if len(head) < count_size:
+        return None, 0
+    (count,) = struct.unpack(layout.count, head)
+    entries = file.read(min(count, 65535) * entry_size)
+    if len(entries) < count * entry_size:
+        return None, 0
+    link_size = struct.calcsize(layout.offset)
+    link = file.read(link_size).ljust(link_size, b"\0")  # EXIF is at times written without it
+    directory = Directory()
+    room = file_size  # values that share bytes would take more memory than the file has
+    for tag, kind, amount, inline in struct.iter_unpack(layout.entry, entries):
+        size = amount * _size(kind)
+        if not 0 < size <= min(room, _MAX_VALUE):
+            continue
+        room -= size
+        if size <= len(inline):
+            value = inline[:size]
+        else:
+            (position,) = struct.unpack(layout.offset, inline)
+            if position + size > file_size:
+                continue
+            file.seek(position)
+            value = file.read(size)
+        directory.tags[tag] = (kind, amount, value)
+    for tag in _CHILDREN:
+        if tag in directory.tags and depth < 2:
+            pointer = numbers_of(directory, tag, layout.order)
+            del directory.tags[tag]
+            if pointer:
+                child, _ = read_directory(file, layout, pointer[0], depth + 1)
+                if child is not None:
+                    directory.children[tag] = child
+    return directory, struct.unpack(layout.offset, link)[0]
+
+
+def _size(kind: int) -> int:
+    """Return the bytes of one value of a type, 0 for an unknown type."""
+    size, numbers = _NUMBERS.get(kind, (0, 0))
+    return size * numbers
+
+
+def numbers_of(directory: Directory, tag: int, order: str) -> list[int]:
+    """Return the value of a tag of unsigned integers; empty if it is missing or another type."""
+    kind, _, value = directory.tags.get(tag, (0, 0, b""))
+    letter = {BYTE: "u1", SHORT: "u2", LONG: "u4", 13: "u4", LONG8: "u8", 18: "u8"}.get(kind)
+    return np.frombuffer(value, order + letter).tolist() if letter else []
+
+
+def swap(directory: Directory) -> None:
+    """Reverse the byte order of all numbers."""
+    for tag, (kind, count, value) in directory.tags.items():
+        size = _NUMBERS[kind][0]
+        swapped = np.frombuffer(value, f"u{size}").byteswap().tobytes()
+        directory.tags[tag] = (kind, count, swapped)
+    for child in directory.children.values():
+        swap(child)
+
+
+def serialize_alone(directory: Directory, order: str) -> bytes:
+    """Return a whole TIFF structure, header and all, as EXIF has it."""
+    layout = Layout(order, False)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+    return head + serialize(directory, 8, layout)
+
+
+def serialize(directory: Directory, start: int, layout: Layout, following: int = 0) -> bytes:
+    """Return the bytes of a directory, and of all that it points to, to be put at `start`.
+
+    `following` is where the next directory of the file is.
+    """
+    tags = sorted(directory.tags.keys() | directory.children.keys())
+    inline_size = struct.calcsize(layout.offset)
+    entries_size = len(tags) * struct.calcsize(layout.entry)
+    end = start + struct.calcsize(layout.count) + entries_size + inline_size
+    entries, values = [], []
+    for tag in tags:
+        position = end + end % 2
+        if tag in directory.children:
+            kind, count = (LONG8 if layout.big else LONG), 1
+            value = struct.pack(layout.offset, position)
+            placed = serialize(directory.children[tag], position, layout)
+        else:
+            kind, count, value = directory.tags[tag]
+            placed = b"" if len(value) <= inline_size else value
+            value = struct.pack(layout.offset, position) if placed else value
+        entries.append(struct.pack(layout.entry, tag, kind, count, value))
+        if placed:
+            values.append(b"\0" * (position - end) + placed)
+            end = position + len(placed)
+    head = struct.pack(layout.count, len(tags))
+    return head + b"".join(entries) + struct.pack(layout.offset, following) + b"".join(values)
