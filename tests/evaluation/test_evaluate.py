@@ -125,7 +125,7 @@ def test_a_limit_of_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_all_kinds_at_all_strengths_come_round(tmp_path: Path) -> None:
-    save_photos(tmp_path, "calyx", 10, side=16)
+    save_photos(tmp_path, "calyx", 15, side=16)
     cases = list(draw_cases(held_out_photos(tmp_path)))
     cells = Counter((case.kind, case.strength) for case in cases if case.kind != UNDAMAGED)
     assert set(cells) == {(kind, strength) for kind in KIND_NAMES for strength in STRENGTHS}

@@ -2,7 +2,7 @@
 
 Every photo of the thin held-out sources is taken, and 40 of the many food photos of
 `basedcooking`, evenly spaced: otherwise food alone would decide (214 of 319 photos). Each photo
-comes once undamaged and with four damages, drawn with fixed seeds; kinds and strengths rotate (13
+comes once undamaged and with four damages, drawn with fixed seeds; kinds and strengths rotate (19
 and 3, so all pairs come round), and every pair gets about the same number of photos of all sources.
 Beside these, each photo comes once with damage that is stronger than what training draws.
 """

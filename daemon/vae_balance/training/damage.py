@@ -230,6 +230,244 @@ def _lut3d(rng: np.random.Generator, strength: float) -> ColorFunction:
     return displace
 
 
+# Temperatures between which a camera's white balance can be set, in kelvin.
+COLDEST, WARMEST = 12000.0, 2000.0
+# Where GIMP's Color Balance passes from shadows to midtones to highlights, how wide the passage is,
+# and how far its sliders reach (gimpoperationcolorbalance.c).
+RANGE_EDGE, RANGE_WIDTH, RANGE_REACH = 0.333, 0.25, 0.7
+
+
+def light_of_temperature(kelvin: float) -> Colors:
+    """Return linear sRGB (3,), green 1, of daylight (from 5,000 K) or of a black body (below).
+
+    Sources: CIE 15:2004 for daylight; Kim et al., US patent 7,024,034 (2006), a cubic spline of the
+    Planckian locus.
+    """
+    t = 1000.0 / kelvin
+    if kelvin >= 5000.0:
+        if kelvin <= 7000.0:
+            x = -4.6070 * t**3 + 2.9678 * t**2 + 0.09911 * t + 0.244063
+        else:
+            x = -2.0064 * t**3 + 1.9018 * t**2 + 0.24748 * t + 0.237040
+        y = -3.0 * x**2 + 2.870 * x - 0.275
+    else:
+        x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
+        if kelvin < 2222.0:
+            y = -1.1063814 * x**3 - 1.34811020 * x**2 + 2.18555832 * x - 0.20219683
+        else:
+            y = -0.9549476 * x**3 - 1.37418593 * x**2 + 2.09137015 * x - 0.16748867
+    xyz = np.array([x / y, 1.0, (1.0 - x - y) / y])
+    to_rgb = np.array(
+        [[3.2404542, -1.5371385, -0.4985314], [-0.969266, 1.8760108, 0.041556],
+         [0.0556434, -0.2040259, 1.0572252]]
+    )
+    rgb = np.maximum(to_rgb @ xyz, 0.02)
+    return (rgb / rgb[1]).astype(np.float32)
+
+
+def _white_balance(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """A camera set to another light: gains in its own linear colors, before its tone curve.
+
+    As the renderings of Afifi et al., "When Color Constancy Goes Wrong" (2019): one of five presets
+    or any temperature, a green-magenta error, and a picture style.
+    """
+    presets = [2850.0, 3800.0, 5500.0, 6500.0, 7500.0]
+    if rng.uniform() < 0.5:
+        was, thought = rng.choice(presets, 2, replace=False)
+    else:
+        was, thought = 1e6 / rng.uniform(1e6 / COLDEST, 1e6 / WARMEST, 2)
+    leak = rng.uniform(0.0, 0.2, (3, 3)) * (1 - np.eye(3))
+    camera = np.eye(3) * (1.0 - leak.sum(axis=1)) + leak
+    gains = (camera @ light_of_temperature(was)) / (camera @ light_of_temperature(thought))
+    gains = gains ** (0.85 * min(strength, 1.4))
+    gains[1] *= np.exp(rng.normal(0.0, 0.08) * strength)
+    gains = gains.astype(np.float32) / np.float32(gains @ LUMINANCE)
+    into, back = camera.T.astype(np.float32), np.linalg.inv(camera).T.astype(np.float32)
+    style = np.float32(rng.uniform(0.0, 0.8))
+    exposure = np.float32(2.0 ** rng.normal(0.0, 0.15))
+
+    def render(colors: Colors) -> Colors:
+        scene = to_linear(colors - style * _s_curve(colors)) @ into
+        wrong = np.clip(scene * gains * exposure, 0.0, 1.0) @ back
+        flat = to_encoded(wrong)
+        return flat + style * _s_curve(flat)
+
+    return render
+
+
+def _s_curve(colors: Colors) -> Colors:
+    """Return what a camera's contrast curve adds to encoded colors, its reverse being near -1 x."""
+    return np.float32(0.12) * np.sin(np.float32(2.0 * np.pi) * (colors - 0.5))
+
+
+def _exposure(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """Too dark or too light, in linear or in encoded values; sometimes with blacks lifted."""
+    darker = rng.uniform() < 0.65
+    stops = np.abs(rng.normal(0.0, 1.1)) * strength + 0.2
+    linear = rng.uniform() < 0.5
+    if darker:
+        factor = 2.0**-stops if linear else max(0.15, 1.0 - 0.35 * stops)
+    else:
+        factor = 2.0 ** (0.7 * stops) if linear else 1.0 + 0.3 * stops
+    lift = rng.uniform(0.0, 0.2) * strength if rng.uniform() < 0.3 else 0.0
+    factor, lift = np.float32(factor), np.float32(min(lift, 0.4))
+
+    def scale(colors: Colors) -> Colors:
+        scaled = to_encoded(to_linear(colors) * factor) if linear else colors * factor
+        return lift + (1.0 - lift) * np.clip(scaled, 0.0, 1.0)
+
+    return scale
+
+
+def _range_cast(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """A cast in one range of tones, as GIMP's Color Balance, Levels and Curves make it."""
+    tool = int(rng.integers(3))
+    if tool == 0:
+        return _gimp_color_balance(rng, strength)
+    if tool == 1:
+        return _gimp_levels(rng, strength)
+    return _one_hill(rng, strength)
+
+
+def _gimp_levels(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """Input and output levels and a gamma for each channel."""
+
+    def inward(spread: float) -> Colors:
+        return (np.maximum(0.0, rng.normal(0.0, spread, 3)) * strength).astype(np.float32)
+
+    low = inward(0.09)
+    high = np.maximum(1.0 - inward(0.13), low + 0.3)
+    bottom = inward(0.1) * (rng.uniform(size=3) < 0.5)
+    top = np.maximum(1.0 - inward(0.15) * (rng.uniform(size=3) < 0.5), bottom + 0.2)
+    power = np.exp(-rng.normal(0.0, 0.35, 3) * strength).astype(np.float32)
+
+    def level(colors: Colors) -> Colors:
+        stretched: Colors = np.clip((colors - low) / (high - low), 0.0, 1.0) ** power
+        return (bottom + (top - bottom) * stretched).astype(np.float32)
+
+    return level
+
+
+def _one_hill(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """Curves drawn up or down at one tone, each channel by itself."""
+    place, width = rng.uniform(0.1, 0.9), rng.uniform(0.15, 0.35)
+    heights = (rng.normal(0.0, 0.16, 3) * strength * (rng.uniform(size=3) < 0.7)).astype(np.float32)
+    # No steeper than a monotone curve allows.
+    heights = np.clip(heights, -1.1 * width, 1.1 * width)
+
+    def bend(colors: Colors) -> Colors:
+        hill = np.exp(-0.5 * ((colors - np.float32(place)) / np.float32(width)) ** 2)
+        ends = np.minimum(1.0, 8.0 * np.minimum(colors, 1.0 - colors))
+        return (colors + heights * hill * np.maximum(ends, 0.0)).astype(np.float32)
+
+    return bend
+
+
+def _gimp_color_balance(rng: np.random.Generator, strength: float) -> ColorFunction:
+    sliders = np.zeros((3, 3), dtype=np.float32)
+    chosen = rng.uniform(size=3) < 0.4
+    chosen[rng.integers(3)] = True
+    sliders[chosen] = rng.normal(0.0, 0.4, (int(chosen.sum()), 3)) * strength
+    keep_lightness = rng.uniform() < 0.6
+
+    def shift(colors: Colors) -> Colors:
+        light = 0.5 * (colors.max(axis=-1, keepdims=True) + colors.min(axis=-1, keepdims=True))
+        rising = np.clip((light - RANGE_EDGE) / RANGE_WIDTH + 0.5, 0.0, 1.0)
+        late = np.clip((light + RANGE_EDGE - 1.0) / RANGE_WIDTH + 0.5, 0.0, 1.0)
+        ranges = np.concatenate([1.0 - rising, rising * (1.0 - late), late], axis=-1)
+        shifts = RANGE_REACH * (ranges @ np.clip(sliders, -1.0, 1.0))
+        moved: Colors = np.clip(colors + shifts, 0.0, 1.0).astype(np.float32)
+        if not keep_lightness:
+            return moved
+        now = 0.5 * (moved.max(axis=-1, keepdims=True) + moved.min(axis=-1, keepdims=True))
+        # HSL lightness brought back: colors are drawn to black or to white as far as it takes.
+        darker = moved * light / np.maximum(now, 1e-4)
+        lighter = 1.0 - (1.0 - moved) * (1.0 - light) / np.maximum(1.0 - now, 1e-4)
+        return np.where(light < now, darker, lighter).astype(np.float32)
+
+    return shift
+
+
+def _lost_dye(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """One dye layer almost gone: a channel keeps a little of its range, high up or with a stain."""
+    channel = rng.integers(3)
+    keep = max(0.06, 1.0 - rng.uniform(0.45, 0.8) * strength)
+    others = 1.0 - rng.uniform(0.0, 0.35, 3) * min(strength, 1.5)
+    keeps = np.maximum(others, 0.3)
+    keeps[channel] = keep
+    # Where the layer's density stays at: from clear film (bright) to a dense stain (dark).
+    rest = rng.uniform(0.0, 0.5) * (1.0 - keep)
+    stains = np.zeros(3)
+    stains[channel] = rest
+    keep_each, stain = keeps.astype(np.float32), stains.astype(np.float32)
+
+    def fade(colors: Colors) -> Colors:
+        density = -np.log10(np.maximum(to_linear(colors), DARKEST))
+        left: Colors = density * keep_each + stain
+        return to_encoded(np.float32(10.0) ** -left)
+
+    return fade
+
+
+def _overlay(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """A saturated color laid over all: teal, orange, purple and others, as stages and apps do."""
+    center = rng.choice([0.5, 0.08, 0.78, 0.6, 0.95, 0.33], p=[0.2, 0.2, 0.25, 0.15, 0.1, 0.1])
+    color = _hue(rng, center=center)
+    color = color * (1.0 - rng.uniform(0.0, 0.35)) + rng.uniform(0.0, 0.3)
+    color = np.clip(color, 0.0, 1.0).astype(np.float32)
+    amount = np.float32(min(0.85, rng.uniform(0.25, 0.6) * strength))
+    mode = rng.integers(4)
+
+    def lay(colors: Colors) -> Colors:
+        if mode == 0:
+            over = color * np.ones_like(colors)
+        elif mode == 1:
+            over = colors * color
+        elif mode == 2:
+            light = 1.0 - 2.0 * (1.0 - colors) * (1.0 - color)
+            over = np.where(colors < 0.5, 2.0 * colors * color, light)
+        else:
+            over = color * (0.15 + 0.85 * luma_of(colors))
+        return colors + amount * (over.astype(np.float32) - colors)
+
+    return lay
+
+
+def _film_look(rng: np.random.Generator, strength: float) -> ColorFunction:
+    """A published look: contrast, faded or tinted ends, every hue turned and saturated its way."""
+    contrast = np.float32(rng.normal(0.1, 0.5) * strength)
+    faded, tinted = rng.uniform(0.0, 0.12, (2, 3)).astype(np.float32) * np.float32(strength)
+    black = faded * np.float32(rng.uniform() < 0.6)
+    white = 1.0 - tinted * np.float32(rng.uniform() < 0.5)
+    shadows, highlights = _hue(rng), _hue(rng)
+    toning = np.float32(min(0.4, rng.uniform(0.0, 0.25) * strength))
+    phases = rng.uniform(0.0, 2.0 * np.pi, 4).astype(np.float32)
+    turn = (rng.normal(0.0, 0.25, 2) * strength).astype(np.float32)
+    vivid = (rng.normal(0.0, 0.3, 2) * strength).astype(np.float32)
+    saturation = np.float32(np.exp(rng.normal(-0.2, 0.4) * strength))
+
+    def look(colors: Colors) -> Colors:
+        colors = np.clip(colors, 0.0, 1.0)
+        colors = colors + contrast * _s_curve(colors)
+        light = luma_of(colors)
+        blue, red = colors[..., 2:] - light, colors[..., :1] - light
+        hue = np.arctan2(red, blue)
+        angle = turn[0] * np.sin(hue + phases[0]) + turn[1] * np.sin(2.0 * hue + phases[1])
+        grow = saturation * np.exp(
+            vivid[0] * np.sin(hue + phases[2]) + vivid[1] * np.sin(2.0 * hue + phases[3])
+        )
+        cos, sin = grow * np.cos(angle), grow * np.sin(angle)
+        blue, red = cos * blue - sin * red, sin * blue + cos * red
+        weights = LUMINANCE
+        green = -(weights[0] * red + weights[2] * blue) / weights[1]
+        colors = light + np.concatenate([red, green, blue], axis=-1)
+        poured = shadows * (1.0 - light) + highlights * light
+        colors = colors + toning * (poured - luma_of(poured))
+        return black + (white - black) * colors
+
+    return look
+
+
 KINDS: dict[str, Callable[[np.random.Generator, float], ColorFunction]] = {
     "illuminant": _illuminant,
     "neon": _neon,
@@ -243,6 +481,12 @@ KINDS: dict[str, Callable[[np.random.Generator, float], ColorFunction]] = {
     "app filter": _app_filter,
     "veil": _veil,
     "3D LUT": _lut3d,
+    "white balance": _white_balance,
+    "exposure": _exposure,
+    "range cast": _range_cast,
+    "lost dye": _lost_dye,
+    "overlay": _overlay,
+    "film look": _film_look,
 }
 # Two kinds one after the other are a kind of their own.
 MIXED = "mixed"
@@ -262,7 +506,8 @@ def random_damage(
     if kind is None:
         kind = str(rng.choice(KIND_NAMES))
     if strength is None:
-        strength = float(rng.uniform(0.15, 1.5))
+        # A long tail: what leaves a channel nearly empty comes to scanners, too.
+        strength = float(rng.uniform(0.15, 1.5) if rng.uniform() < 0.75 else rng.uniform(1.2, 2.4))
     if kind != MIXED:
         return Damage(kind, strength, KINDS[kind](rng, strength))
     names = [str(name) for name in rng.choice(list(KINDS), 2, replace=False)]
