@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -451,10 +452,17 @@ def test_evaluate_prints_the_table_of_the_photos_asked_for(
     (case,) = json.loads(run("evaluate", *paths, *options, "--json").stdout)["cases"]
     assert case["photo"] == "photos out 3"
     assert (tmp_path / "new" / "out").is_dir()
+    page = tmp_path / "quality.md"
+    page.write_text("the page of before")
+    run("evaluate", *paths, *options, "--page", page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# How good it is\n\nWritten by `vae-balance evaluate --photos photos`")
+    assert "| no correction |" in text
+    assert "1.2 (1.2)" in text
 
 
 def test_benchmark_prints_figures_beside_their_targets(
-    run: Run, random_model: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def benchmark(model: Model, megapixels: float, report: Report) -> list[Target]:
         report(1, 2, "learning")
@@ -464,3 +472,8 @@ def test_benchmark_prints_figures_beside_their_targets(
     arguments = ("benchmark", "--megapixels", 2, "--model", random_model, "--device", "cpu")
     assert "| 2 megapixels | 31 | at least 30 | reached |" in run(*arguments).stdout
     assert json.loads(run(*arguments, "--json").stdout)[0]["figure"] == 31.0
+    run(*arguments, "--page", tmp_path / "speed.md")
+    text = (tmp_path / "speed.md").read_text(encoding="utf-8")
+    assert text.startswith("# How fast it is\n\nWritten by `vae-balance benchmark` of version ")
+    assert re.search(r"on \d+ cores of .+, Python 3\.\d+\.\d+, PyTorch 2\.", text)
+    assert "| 2 megapixels | 31 | at least 30 | reached |" in text

@@ -35,6 +35,13 @@ from vae_balance.photos.photo import Photo, write_photo
 from vae_balance.photos.proxy import PROXY_SIZE, make_proxy
 
 BenchmarkRow = Target
+# For readers of the table.
+ABOUT = """
+Figures are ratios and times of one run, each beside its target. "Published algorithm" is a plain
+implementation of it with the same networks: every iteration shrinks the full-size picture, trains
+scikit-learn's MLPRegressor on 50,176 pixels and maps every pixel of the full-size picture by it.
+"""
+
 # Called with the number of measurements done and of all, and with the one that begins.
 Report = Callable[[int, int, str], None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -19,11 +20,14 @@ from vae_balance.commands.console import Console, require_extra
     metavar="X",
     help="Size of the large photo; the others are scaled with it. The targets are for 24.",
 )
+@options.page
 @options.model
 @options.device
 @options.as_json
 @options.quiet
-def benchmark(megapixels: float, model: str, device: str, as_json: bool, quiet: bool) -> None:
+def benchmark(
+    megapixels: float, page: Path | None, model: str, device: str, as_json: bool, quiet: bool
+) -> None:
     """Print the speed table.
 
     Figures are ratios and times of one run on this computer, beside a plain implementation of the
@@ -31,16 +35,21 @@ def benchmark(megapixels: float, model: str, device: str, as_json: bool, quiet: 
 
     \b
     vae-balance benchmark
+    vae-balance benchmark --page docs/speed.md
     """
     require_extra("train")
 
+    from vae_balance.benchmark.table import ABOUT
     from vae_balance.benchmark.table import benchmark as measure
+    from vae_balance.evaluation.page import write_page
     from vae_balance.evaluation.targets import targets_markdown
     from vae_balance.models.store import load_model
 
     loaded = load_model(model, device)
     with Console(quiet).bar("measuring") as move:
         rows = measure(loaded, megapixels, lambda done, total, what: move(done, total))
+    if page is not None:
+        write_page(page, "How fast it is", "vae-balance benchmark", ABOUT, targets_markdown(rows))
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))
     else:

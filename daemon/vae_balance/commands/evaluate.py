@@ -24,6 +24,7 @@ from vae_balance.files import make_folder
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Evaluate on N photos, evenly spaced."
 )
+@options.page
 @options.model
 @options.device
 @options.as_json
@@ -32,6 +33,7 @@ def evaluate(
     photos: Path,
     out: Path,
     limit: int | None,
+    page: Path | None,
     model: str,
     device: str,
     as_json: bool,
@@ -44,10 +46,13 @@ def evaluate(
 
     \b
     vae-balance evaluate --photos photos
+    vae-balance evaluate --photos photos --page docs/quality.md
     """
     require_extra("train")
 
     from vae_balance.evaluation.evaluate import evaluate as evaluate_model
+    from vae_balance.evaluation.page import write_page
+    from vae_balance.evaluation.quality import ABOUT
     from vae_balance.models.store import load_model
 
     loaded = load_model(model, device)
@@ -56,4 +61,7 @@ def evaluate(
         quality = evaluate_model(
             photos, loaded, out, lambda done, total, what: move(done, total), limit
         )
+    if page is not None:
+        command = "vae-balance evaluate --photos photos"
+        write_page(page, "How good it is", command, ABOUT, quality.table_markdown())
     click.echo(quality.dumps() if as_json else quality.table_markdown())

@@ -51,6 +51,13 @@ out_dir = click.option(
     "--out-dir", type=PATH, metavar="DIR", help="Folder for the photos; they keep their names."
 )
 
+page = click.option(
+    "--page",
+    type=PATH,
+    metavar="FILE.md",
+    help="Write the table as a page, too, in the place of the one that is there.",
+)
+
 
 def learning(command: F) -> F:
     """Add the options of learning a look in this process, in the order of the help."""

@@ -24,6 +24,13 @@ OURS = {count: f"ours, {count} iteration{'s' if count > 1 else ''}" for count in
 BEST = "best color map"
 COLUMNS = (NONE, *CLASSICAL, PUBLISHED, OURS_BESIDE_PUBLISHED, *OURS.values(), BEST)
 ALL_DAMAGE = "all damage"
+# For readers of the table.
+ABOUT = """
+Photos that no training has seen are damaged by chance, balanced, and compared with what they were.
+The rows are kinds of damage, then its strengths, then all of it. The columns are no correction,
+three classical ones, the published algorithm's own color map beside ours behind the same networks,
+ours by iterations, and our color map fitted to the undamaged photo itself, the best it could do.
+"""
 # Rows below those of kinds and strengths.
 _APART = (ALL_DAMAGE, EXTREME, UNDAMAGED)
 
