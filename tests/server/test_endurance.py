@@ -17,6 +17,7 @@ WIDTH, ROWS, STRIPS = 500, 40, 4
 GROWTH = 8e6  # bytes of noise; the looks alone have 60 MB in all
 
 
+@pytest.mark.slow
 def test_a_thousand_looks_leave_nothing_behind(
     start_daemon: Callable[..., Daemon], model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""20,000 random and mutated messages with the token and without it: honest clients notice nothing.
+"""Random and mutated messages, with the token and without it: honest clients notice nothing.
 
 All is drawn with fixed seeds. Strangers speak ZMTP by hand, so that they can break it as well.
 """
@@ -27,9 +27,12 @@ from vae_balance.luts.cube import format_cube
 from vae_balance_protocol.client import Client
 
 START = Callable[..., Daemon]
-MESSAGES = 20_000
+MESSAGES = pytest.mark.parametrize(
+    "messages", [2_000, pytest.param(20_000, marks=pytest.mark.slow)]
+)
+PARTS = 10  # after each of which the daemon's memory is looked at
 AT_ONCE = 200  # more than a client may have unfinished
-CONNECTIONS, MESSAGES_EACH = 2_000, 10
+MESSAGES_EACH = 10  # of a connection
 GROWTH = 64e6  # bytes: what clients may have unfinished at a time, and noise
 
 SILENCE = 0.3  # seconds, after which a stranger gives up waiting for an answer
@@ -170,16 +173,17 @@ def any_message(rng: random.Random, look: str) -> list[bytes]:
     return message or [b""]
 
 
-def test_messages_of_who_has_the_token(fuzzed: Daemon) -> None:
+@MESSAGES
+def test_messages_of_who_has_the_token(fuzzed: Daemon, messages: int) -> None:
     rng = random.Random(20_000)
     memory = []
     with fuzzed.client("witness") as witness:
         look = witness.import_lut(format_cube(Lut3D.identity(2)), "cube", "identity")["look"]
         peer = fuzzed.peer()
-        for number in range(MESSAGES // AT_ONCE):
+        for number in range(messages // AT_ONCE):
             for _ in range(AT_ONCE):
                 peer.socket.send_multipart(any_message(rng, look))
-            if number % 10 == 0:
+            if number % (messages // AT_ONCE // PARTS) == 0:
                 memory.append(witness.status()["memory_bytes"])
                 peer.close()  # with much unanswered
                 peer = fuzzed.peer()
@@ -253,13 +257,15 @@ def talk(daemon: Daemon, parts: list[bytes]) -> bytes:
     return said
 
 
-def test_messages_of_who_has_no_token(fuzzed: Daemon) -> None:
+@MESSAGES
+def test_messages_of_who_has_no_token(fuzzed: Daemon, messages: int) -> None:
+    connections = messages // MESSAGES_EACH
     rng = random.Random(1)
     memory = []
     refusals = 0
     with fuzzed.client("witness") as witness, ThreadPoolExecutor(16) as pool:
-        for _ in range(10):
-            strangers = [any_stranger(rng) for _ in range(CONNECTIONS // 10)]
+        for _ in range(PARTS):
+            strangers = [any_stranger(rng) for _ in range(connections // PARTS)]
             for said in pool.map(partial(talk, fuzzed), strangers):
                 assert b"WELCOME" not in said
                 assert b"READY" not in said
@@ -267,23 +273,25 @@ def test_messages_of_who_has_no_token(fuzzed: Daemon) -> None:
                 refusals += REFUSAL in said
             memory.append(witness.status()["memory_bytes"])
         assert witness.status()["clients"] == 2
-    assert refusals > CONNECTIONS // 2
+    assert refusals > connections // 2
     assert max(memory[2:]) - memory[1] < GROWTH
 
 
-def test_broken_zmtp_of_who_has_the_token(fuzzed: Daemon) -> None:
+@MESSAGES
+def test_broken_zmtp_of_who_has_the_token(fuzzed: Daemon, messages: int) -> None:
+    connections = messages // MESSAGES_EACH // 5
     rng = random.Random(2)
     handshake = [GREETING + hello(fuzzed.connection()["token"].encode()), INITIATE]
     memory = []
     answers = 0
     with fuzzed.client("witness") as witness, ThreadPoolExecutor(16) as pool:
         look = witness.import_lut(format_cube(Lut3D.identity(2)), "cube", "identity")["look"]
-        for _ in range(10):
-            wires = [any_messages(rng, look, "status") for _ in range(CONNECTIONS // 50)]
+        for _ in range(PARTS):
+            wires = [any_messages(rng, look, "status") for _ in range(connections // PARTS)]
             for said in pool.map(lambda wire: talk(fuzzed, [*handshake, wire]), wires):
                 assert b"READY" in said
                 answers += b"memory_bytes" in said
             memory.append(witness.status()["memory_bytes"])
         fuzzed.wait_for(lambda: witness.status()["clients"] == 2)
-    assert answers > CONNECTIONS // 50
+    assert answers > connections // PARTS
     assert max(memory[2:]) - memory[1] < GROWTH
