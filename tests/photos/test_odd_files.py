@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_png import chunk, png
 from pictures import picture
 from PIL import Image
 
@@ -38,21 +38,6 @@ def chunks(path: Path) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def png(*extra: bytes) -> bytes:
-    """A PNG file with further chunks, given whole, before the pixels."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture()).save(buffer, "PNG")
-    data = buffer.getvalue()
-    return data[:33] + b"".join(extra) + data[33:]
-
-
-def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
-    if checksum is None:
-        checksum = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
-
-
-PROFILE = b"name\0\0" + zlib.compress(b"a profile")
 FLAWS: dict[str, tuple[bytes, str]] = {
     "junk.jpg": (before_marker(jpeg(), b"\xff\xdb", JUNK), "stray bytes between its segments"),
     "junk after the start.jpg": (before_marker(jpeg(), b"\xff\xe0", JUNK), "stray bytes"),

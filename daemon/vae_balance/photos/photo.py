@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vae_balance.color.profile import profile_problem
+from vae_balance.color.spaces import adobe_rgb
 from vae_balance.errors import BalanceError, ImageError, OptionError
 from vae_balance.files import atomic_write
 from vae_balance.photos.containers import Metadata, jpeg, png, tiff, webp
@@ -69,7 +70,8 @@ class Photo:
         pixels: (H, W, 3) or (H, W, 4), uint8, uint16 (0..full scale), float16 or float32 (0..1,
             values outside and NaN are allowed), encoded as `icc_profile` says. Colors are never
             multiplied by alpha, the fourth channel.
-        icc_profile: The embedded profile; None means sRGB.
+        icc_profile: The embedded profile, or that of the color space that the file names; None
+            means sRGB.
         orientation: 1..8 as in EXIF: how to turn the picture to see it upright.
         metadata: Passed on to the file that is written.
         file_format: "jpeg", "png", "tiff", "webp", or "" if it did not come from a file.
@@ -267,6 +269,8 @@ def _photo(
     if metadata.xmp and xmp is None:
         warn("its XMP is left out: it tells of a gain map, a video or a preview, and is damaged")
     metadata = replace(metadata, xmp=xmp)
+    if profile is None and exif_tags.is_adobe_rgb(metadata.exif):
+        profile = adobe_rgb()
     orientation = exif_tags.orientation_of(metadata.exif)
     return Photo(pixels, profile, orientation, metadata, file_format, **details)
 

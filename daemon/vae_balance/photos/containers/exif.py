@@ -17,7 +17,9 @@ from vae_balance.errors import ImageError
 ORIENTATION = 274
 IPTC, PHOTOSHOP = 33723, 34377
 BYTE, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 3, 4, 5, 7, 16  # types of values
-_CHILDREN = (34665, 34853, 40965)  # pointers to the directories of Exif, GPS and interoperability
+_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965  # pointers to directories
+_CHILDREN = (_EXIF, _GPS, _INTEROPERABILITY)
+_COLOR_SPACE = 40961
 # Types of values: bytes of one number (two numbers make a RATIONAL), and numbers in one value.
 _NUMBERS = {1: (1, 1), 2: (1, 1), 3: (2, 1), 4: (4, 1), 5: (4, 2), 6: (1, 1), 7: (1, 1)} | {
     8: (2, 1), 9: (4, 1), 10: (4, 2), 11: (4, 1), 12: (8, 1), 13: (4, 1), 16: (8, 1),
@@ -80,6 +82,17 @@ def orientation_of(exif: bytes | None) -> int:
     directory = parse_exif(exif, "<")
     numbers = numbers_of(directory, ORIENTATION, "<") if directory else []
     return numbers[0] if len(numbers) == 1 and 1 <= numbers[0] <= 8 else 1
+
+
+def is_adobe_rgb(exif: bytes | None) -> bool:
+    """Tell whether EXIF says that colors are in Adobe RGB, as cameras do without a profile.
+
+    Source: CIPA DC-010 (DCF 2.0), DCF optional color space.
+    """
+    directory = (parse_exif(exif, "<") or Directory()).children.get(_EXIF, Directory())
+    color_space = numbers_of(directory, _COLOR_SPACE, "<")
+    _, _, index = directory.children.get(_INTEROPERABILITY, Directory()).tags.get(1, (0, 0, b""))
+    return color_space == [2] or (color_space == [65535] and index.startswith(b"R03"))
 
 
 def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:

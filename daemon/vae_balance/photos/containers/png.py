@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
+from vae_balance.color import spaces
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers.metadata import Metadata, Warn, check_size
 
@@ -28,6 +31,7 @@ _ROBUST = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP"})
 _BLOCK = 1 << 20
 _MAX_UNPACKED = 1 << 26
 _METERS_PER_INCH = 0.0254
+_GAMMA_OF_SRGB, _SAME_GAMMA, _SAME_CHROMATICITY = 2.2, 0.03, 0.002
 _CUT_SHORT = "is damaged or cut short: copy it again from where it came from"
 
 
@@ -44,6 +48,7 @@ def inspect(path: Path, warn: Warn) -> tuple[Metadata, bytes | None]:
     """
     exif = xmp = resolution = profile = None
     own: list[bytes] = []
+    space: dict[bytes, bytes] = {}
     for kind, data in _chunks(path, warn):
         if kind == b"IHDR":
             _check_header(data)
@@ -59,6 +64,12 @@ def inspect(path: Path, warn: Warn) -> tuple[Metadata, bytes | None]:
             xmp = _international_text(data)
         elif kind in _OWN:
             own.append(_bytes_of(kind, data))
+            space[kind] = data
+    if b"cICP" in space or not (profile or b"sRGB" in space):
+        try:
+            profile = _named_profile(space)
+        except spaces.UnknownSpaceError as problem:
+            warn(f"its color space {problem}: its colors are taken for sRGB")
     return Metadata(exif, xmp, resolution, tuple(own)), profile
 
 
@@ -127,6 +138,33 @@ def _chunks(path: Path, warn: Warn) -> Iterator[tuple[bytes, bytes]]:
                 if not kept:
                     continue
             yield kind, b"".join(parts)
+
+
+def _named_profile(chunks: dict[bytes, bytes]) -> bytes | None:
+    """Return the profile of the color space that chunks name (sections 11.3.2 and 4.3).
+
+    Raises:
+        UnknownSpaceError: There is no profile for it.
+    """
+    code = chunks.get(b"cICP", b"")
+    if len(code) == 4:
+        primaries, transfer, matrix, is_full = code
+        if matrix or not is_full:
+            raise spaces.UnknownSpaceError("is one of video, not of a picture")
+        return spaces.coded_space(primaries, transfer)
+    chromaticities: spaces.Chromaticities = spaces.BT_709
+    curve: tuple[float, ...] = spaces.SRGB_CURVE
+    if len(stated := chunks.get(b"cHRM", b"")) == 32:
+        numbers = [number / 100_000 for number in struct.unpack(">8I", stated)]
+        white, *colors = zip(numbers[::2], numbers[1::2], strict=True)
+        chromaticities = (*colors, white)
+    if len(stated := chunks.get(b"gAMA", b"")) == 4 and any(stated):
+        curve = (100_000 / int.from_bytes(stated, "big"),)
+    # Files in sRGB state the gamma that comes next to its curve.
+    is_srgb_curve = len(curve) > 1 or abs(curve[0] - _GAMMA_OF_SRGB) < _SAME_GAMMA
+    if is_srgb_curve and np.allclose(chromaticities, spaces.BT_709, atol=_SAME_CHROMATICITY):
+        return None
+    return spaces.matrix_profile("PNG", chromaticities, curve)
 
 
 def _resolution(data: bytes) -> tuple[float, float] | None:
