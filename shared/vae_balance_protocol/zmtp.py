@@ -31,6 +31,8 @@ MESSAGE_BYTES = WINDOW_BYTES + FRAME_BYTES
 UNREAD_MESSAGES = 10000
 UNREAD_BYTES = 2 * MESSAGE_BYTES
 COMMAND_BYTES = 1024
+# Reasons of the command ERROR, as ZAP numbers them (https://rfc.zeromq.org/spec/27/).
+WRONG_TOKEN, TOO_MANY = b"400", b"300"
 SEND_SECONDS = 60.0
 # No wait is longer, since Windows does not let Ctrl-C end a wait.
 _WAIT_SECONDS = 0.5
@@ -39,7 +41,7 @@ _SMALL_BYTES = 64 * 1024  # copied, to be sent with its neighbors
 _SEND_BYTES = 1 << 20
 _READS_AT_ONCE = 16  # between looks at the clock
 
-_MORE, _LONG, _COMMAND = 1, 2, 4
+MORE, LONG, COMMAND = 1, 2, 4
 _GREETING_BYTES = 64
 _GREETING = b"\xff" + b"\0" * 8 + b"\x7f" + b"\x03\x01" + b"PLAIN".ljust(20, b"\0") + b"\0" * 32
 
@@ -105,8 +107,8 @@ class Dealer(object):
         head, self._replies = self._replies, bytearray()
         for index, frame in enumerate(frames):
             view = byte_view(frame)
-            more = _MORE if index + 1 < len(frames) else 0
-            head += _frame_head(more, len(view))
+            more = MORE if index + 1 < len(frames) else 0
+            head += frame_head(more, len(view))
             if len(view) < _SMALL_BYTES:
                 head += view.tobytes()
             else:
@@ -174,11 +176,12 @@ class Dealer(object):
         del self._raw[:_GREETING_BYTES]
         self._greeted = True
         self._parse()
-        hello = _short(user) + _short(password)
-        self._write([_command(b"HELLO", hello)], deadline - clock())
+        hello = short_text(user) + short_text(password)
+        self._write([command(b"HELLO", hello)], deadline - clock())
         self._expect(b"WELCOME", deadline)
-        metadata = _short(b"Socket-Type") + _long(b"DEALER") + _short(b"Identity") + _long(b"")
-        self._write([_command(b"INITIATE", metadata)], deadline - clock())
+        metadata = short_text(b"Socket-Type") + long_text(b"DEALER")
+        metadata += short_text(b"Identity") + long_text(b"")
+        self._write([command(b"INITIATE", metadata)], deadline - clock())
         self._expect(b"READY", deadline)
         self._introduced = True
         while self._commands:
@@ -203,8 +206,10 @@ class Dealer(object):
             self._take_in_or_fail(deadline)
         body = self._commands.popleft()
         if body.startswith(_ERRORS):
+            if body[6:] == short_text(TOO_MANY):
+                raise ConnectionLost("the daemon has too many clients: end one of them")
             raise ConnectionLost("the daemon refused the token", code="refused")
-        if _command_name(body) != name:
+        if command_name(body) != name:
             raise ConnectionLost("the introduction went wrong: no %s came" % name.decode("ascii"))
 
     def _take_in_or_fail(self, deadline):
@@ -318,16 +323,16 @@ class Dealer(object):
         if position >= len(self._raw):
             return position
         flags = self._raw[position]
-        if flags & ~(_MORE | _LONG | _COMMAND) or (flags & _COMMAND and flags & _MORE):
+        if flags & ~(MORE | LONG | COMMAND) or (flags & COMMAND and flags & MORE):
             raise ConnectionLost("what came from the daemon is not ZMTP")
-        end = position + (9 if flags & _LONG else 2)
+        end = position + (9 if flags & LONG else 2)
         if len(self._raw) < end:
             return position
-        form = str(">Q" if flags & _LONG else ">B")
+        form = str(">Q" if flags & LONG else ">B")
         (length,) = struct.unpack(form, bytes(self._raw[position + 1 : end]))
-        if length > (COMMAND_BYTES if flags & _COMMAND else FRAME_BYTES):
+        if length > (COMMAND_BYTES if flags & COMMAND else FRAME_BYTES):
             raise ConnectionLost("the daemon announced a frame of %d bytes, too long" % length)
-        if not flags & _COMMAND:
+        if not flags & COMMAND:
             too_many = len(self._parts) >= MESSAGE_FRAMES
             if too_many or self._parts_bytes + length > MESSAGE_BYTES:
                 raise ConnectionLost("a message from the daemon is too long")
@@ -337,12 +342,12 @@ class Dealer(object):
 
     def _end_frame(self, frame):
         # type: (bytes) -> None
-        if self._flags & _COMMAND:
+        if self._flags & COMMAND:
             self._take_command(frame)
             return
         self._parts.append(frame)
         self._parts_bytes += len(frame)
-        if not self._flags & _MORE:
+        if not self._flags & MORE:
             self._messages.append(self._parts)
             self._messages_bytes += self._parts_bytes
             if self._messages_bytes > UNREAD_BYTES or len(self._messages) > UNREAD_MESSAGES:
@@ -353,15 +358,15 @@ class Dealer(object):
     def _take_command(self, body):
         # type: (bytes) -> None
         is_error = body.startswith(_ERRORS)
-        if not self._introduced and (is_error or _command_name(body) in (b"WELCOME", b"READY")):
+        if not self._introduced and (is_error or command_name(body) in (b"WELCOME", b"READY")):
             if len(self._commands) > 2:
                 raise ConnectionLost("the introduction went wrong: too many commands came")
             self._commands.append(body)
         elif is_error:
             raise ConnectionLost("the daemon has ended the connection")
         # Who does not read PONGs gets no more of them.
-        elif _command_name(body) == b"PING" and len(self._replies) < _SMALL_BYTES:
-            self._replies += _command(b"PONG", body[7:])  # after name and time to live
+        elif command_name(body) == b"PING" and len(self._replies) < _SMALL_BYTES:
+            self._replies += command(b"PONG", body[7:])  # after name and time to live
 
 
 def byte_view(data):
@@ -391,31 +396,36 @@ def _ready(connection, timeout, writing):
         return False
 
 
-def _frame_head(flags, length):
+def frame_head(flags, length):
     # type: (int, int) -> bytes
+    """Return what comes before a frame's content of so many bytes."""
     if length > 255:
-        return struct.pack(str(">BQ"), flags | _LONG, length)
+        return struct.pack(str(">BQ"), flags | LONG, length)
     return struct.pack(str(">BB"), flags, length)
 
 
-def _command(name, body):
+def command(name, body):
     # type: (bytes, bytes) -> bytes
-    content = _short(name) + body
-    return _frame_head(_COMMAND, len(content)) + content
+    """Return a command as it goes over the wire."""
+    content = short_text(name) + body
+    return frame_head(COMMAND, len(content)) + content
 
 
-def _command_name(body):
+def command_name(body):
     # type: (bytes) -> bytes
+    """Return the name that a command's frame begins with."""
     return body[1 : 1 + ord(body[:1])] if body else b""
 
 
-def _short(text):
+def short_text(text):
     # type: (bytes) -> bytes
+    """Return at most 255 bytes with their length before them in one byte."""
     return struct.pack(str(">B"), len(text)) + text
 
 
-def _long(text):
+def long_text(text):
     # type: (bytes) -> bytes
+    """Return bytes with their length before them in four."""
     return struct.pack(str(">I"), len(text)) + text
 
 

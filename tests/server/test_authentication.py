@@ -49,21 +49,21 @@ def test_the_token_lets_in(daemon: Daemon) -> None:
 @pytest.mark.parametrize("password", [b"0" * 64, b"token", b"\xff" * 255])
 def test_a_wrong_token_is_refused(daemon: Daemon, user: bytes, password: bytes) -> None:
     event = refusal_of(daemon, plain_username=user, plain_password=password)
-    assert event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    assert event in REFUSED
 
 
 @pytest.mark.parametrize("user", [b"root", b"vae-balance\0", b"VAE-BALANCE"])
 def test_a_wrong_user_is_refused(daemon: Daemon, user: bytes) -> None:
     token = daemon.connection()["token"].encode()
     event = refusal_of(daemon, plain_username=user, plain_password=token)
-    assert event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    assert event in REFUSED
 
 
 @pytest.mark.parametrize("change", [slice(0, 63), slice(1, 64)])
 def test_a_part_of_the_token_is_not_enough(daemon: Daemon, change: slice) -> None:
     part = daemon.connection()["token"].encode()[change]
     event = refusal_of(daemon, plain_username=b"vae-balance", plain_password=part)
-    assert event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    assert event in REFUSED
 
 
 @pytest.mark.parametrize(

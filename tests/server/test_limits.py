@@ -214,7 +214,7 @@ def test_who_leaves_before_being_heard_is_not_remembered(
     passing.socket.close(linger=1000)
     passing.close()
     gone.set()
-    assert witness.ask("status").header["clients"] == 1
+    wait_for(lambda: witness.ask("status").header["clients"] == 1)
 
 
 def slow_peer(connect: Callable[..., Peer]) -> Peer:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
+from vae_balance.server.connection import Connection
 from vae_balance.server.jobs import Job
 from vae_balance.server.pictures import Pictures
 from vae_balance_protocol import DaemonError, Malformed
@@ -14,28 +13,24 @@ from vae_balance_protocol.messages import BUSY, MALFORMED, REQUESTS, WINDOW_BYTE
 
 @dataclass(eq=False)
 class Client:
-    """A connection.
+    """A connection that was let in.
 
     Attributes:
-        identity: that the ROUTER gave it.
-        descriptor: of its socket in this process.
+        identity: that no other has.
+        connection: by which it came.
         name: that it gave itself.
         jobs: what it asked for and was not answered yet, by request id.
-        unread: messages that ZeroMQ does not take, because the client does not read.
-        unread_bytes: their length.
+        unfinished_bytes: that it has sent for them.
         held: whether it is too slow to be worked for.
-        stuck_since: since when ZeroMQ takes none, by time.monotonic; None if it does.
         pictures: of which strips have come.
     """
 
-    identity: bytes
-    descriptor: int
+    identity: int
+    connection: Connection
     name: str = ""
     jobs: dict[bytes, Job] = field(default_factory=dict)
-    unread: deque[list[Any]] = field(default_factory=deque)
-    unread_bytes: int = 0
+    unfinished_bytes: int = 0
     held: bool = False
-    stuck_since: float | None = None
     pictures: Pictures = field(default_factory=Pictures)
 
     def admit(self, job: Job) -> None:
@@ -49,11 +44,16 @@ class Client:
             raise Malformed(MALFORMED, "the request id is that of an unfinished request")
         if len(self.jobs) >= REQUESTS:
             raise DaemonError(BUSY, f"{REQUESTS} requests are unfinished: wait for an answer")
-        unfinished = sum(other.size for other in self.jobs.values())
-        if unfinished + job.size > WINDOW_BYTES:
+        if self.unfinished_bytes + job.size > WINDOW_BYTES:
             raise DaemonError(
                 BUSY,
-                f"{job.size} bytes of data, and {unfinished} are unfinished: at most "
+                f"{job.size} bytes of data, and {self.unfinished_bytes} are unfinished: at most "
                 f"{WINDOW_BYTES} in all",
             )
         self.jobs[job.request] = job
+        self.unfinished_bytes += job.size
+
+    def release(self, job: Job) -> None:
+        """Count a job no more."""
+        del self.jobs[job.request]
+        self.unfinished_bytes -= job.size

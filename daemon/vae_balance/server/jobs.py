@@ -39,7 +39,7 @@ class Job:
     """What one request asks for, and how far it is.
 
     Attributes:
-        client: the connection that it came by.
+        client: the identity of who asked.
         request: the id that the client gave it.
         frames: the data frames.
         size: their bytes.
@@ -55,7 +55,7 @@ class Job:
         facts: for the log.
     """
 
-    client: bytes
+    client: int
     request: bytes
     frames: list[Any]
     size: int
@@ -118,9 +118,9 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[bytes, deque[Task]] = OrderedDict()  # next client first
+        self._waiting: OrderedDict[int, deque[Task]] = OrderedDict()  # next client first
         self._busy_strands: set[object] = set()
-        self._held: set[bytes] = set()
+        self._held: set[int] = set()
         self._closed = False
 
     def put(self, task: Task) -> None:
@@ -171,7 +171,7 @@ class FairQueue:
             task.drop()
         return bool(dropped)
 
-    def hold(self, client: bytes, held: bool) -> None:
+    def hold(self, client: int, held: bool) -> None:
         """Take no more tasks of a client, or take them again."""
         with self._changed:
             if held:

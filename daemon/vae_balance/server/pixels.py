@@ -11,7 +11,7 @@ _TYPE_CODES = {"u8": "u1", "u16": "<u2", "f16": "<f2", "f32": "<f4"}
 
 
 def as_pixels(frame: Any, rows: int, width: int, channels: int, dtype: str) -> Pixels:
-    """Return a data frame as writable pixels (rows, width, channels), the frame's own if possible.
+    """Return a data frame as writable pixels (rows, width, channels), the frame's own.
 
     Args:
         frame: a writable buffer, as long as the pixels are.
@@ -22,6 +22,4 @@ def as_pixels(frame: Any, rows: int, width: int, channels: int, dtype: str) -> P
     """
     import numpy as np
 
-    values = np.frombuffer(frame, _TYPE_CODES[dtype])
-    # ZeroMQ puts small frames anywhere.
-    return np.require(values, requirements="A").reshape(rows, width, channels)
+    return np.frombuffer(frame, _TYPE_CODES[dtype]).reshape(rows, width, channels)

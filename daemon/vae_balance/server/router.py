@@ -1,38 +1,45 @@
-"""The socket: takes requests in and passes answers on, and never waits for a client.
+"""The sockets: takes requests in and passes answers on, and never waits for a client.
 
-A message is sent at once or, when ZeroMQ's short queue for a client is full, kept and tried again.
+These are a ROUTER's sockets without ZeroMQ's library: that ends the whole process at a PING of a
+client that hangs up while its input waits (libzmq's issues 4364 and 4841), and takes in whatever
+is sent. What a client is allowed is asked for here before it is read.
+
 A client that does not read is no longer worked for; after a minute it counts as gone.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
-import math
+import selectors
+import socket
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import zmq
-from zmq.utils.monitor import recv_monitor_message
-
-from vae_balance.server import authentication
+from vae_balance.server.authentication import NotZmtpError, RefusedError
 from vae_balance.server.clients import Client
+from vae_balance.server.connection import Connection, Message
 from vae_balance.server.mailbox import Mailbox
-from vae_balance_protocol.messages import FRAME_BYTES, PROXIES
+from vae_balance_protocol.messages import CLIENTS, HEADER_BYTES, WINDOW_BYTES
+from vae_balance_protocol.zmtp import TOO_MANY
 
-_QUEUED_MESSAGES = 4  # that ZeroMQ keeps for each client, in and out: with large strips 64 MiB
-_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
-_HANDSHAKE_MS = 10_000
-_PING_MS, _PONG_MS = 15_000, 60_000
-_FRAMES = 2 + PROXIES + 1  # of a message, that are looked at: enough to see that it has too many
-_MESSAGES_A_TURN = 32
+_HOST = "127.0.0.1"  # only this machine
+_HANDSHAKES = 64  # at a time; the oldest has to go when there are more
+_ACCEPTED_AT_ONCE = 16
+# Of all clients together; beyond it each can have its share, which is more than a frame.
+_ALL_BYTES, _SHARE_BYTES = 512 << 20, 24 << 20
+_ROOM_SECONDS = 5.0  # to wait for memory, before a message is dropped
+_HANDSHAKE_SECONDS = 10.0
+_FAREWELL_SECONDS = 2.0  # to take our last word
+_MESSAGE_SECONDS = 60.0  # from the first byte of a message to its last
+_PING_SECONDS, _SILENCE_SECONDS = 15.0, 60.0
 _UNREAD_SECONDS = 60.0
 _UNREAD_MESSAGES = 1000
 _UNREAD_BYTES = 32 << 20
-_GONE_REMEMBERED = 1000
-# Until a message that ZeroMQ did not take is tried again: soon, but not for long.
-_RETRY_SECONDS, _RETRY_SOON_SECONDS, _SOON_SECONDS = 0.05, 0.002, 0.2
+_LOOK_SECONDS = 1.0  # at what takes too long
+_NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +49,12 @@ class Router:
 
     Attributes:
         endpoint: where clients connect.
-        clients: those that have said something, by identity.
+        clients: those that have been let in, by identity.
         mailbox: for calls that other threads want made.
 
     Args:
         token: the password of clients.
-        receive: called with a client and the frames of a message of its.
+        receive: called with a client and a message of its.
         lose: called with a client that is gone.
         hold: called with the identity of a client, and whether it is too slow to be worked for.
     """
@@ -55,187 +62,266 @@ class Router:
     def __init__(
         self,
         token: str,
-        receive: Callable[[Client, list[zmq.Frame]], None],
+        receive: Callable[[Client, Message], None],
         lose: Callable[[Client], None],
-        hold: Callable[[bytes, bool], None],
+        hold: Callable[[int, bool], None],
     ) -> None:
-        self.clients: dict[bytes, Client] = {}
+        self.clients: dict[int, Client] = {}
         self.mailbox = Mailbox()
+        self._token = token
         self._receive = receive
         self._lose = lose
         self._hold = hold
-        self._connected: set[int] = set()  # descriptors
-        self._by_descriptor: dict[int, Client] = {}
-        self._gone: OrderedDict[bytes, None] = OrderedDict()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._authenticator = authentication.Authenticator(self._context, token)
-        self._socket = self._make_socket()
-        self._monitor = self._socket.get_monitor_socket(_EVENTS)
-        # Only this machine, and a port that is free: it cannot be taken.
-        self._socket.bind("tcp://127.0.0.1:*")
-        self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
-        self._poller = zmq.Poller()
-        for readable in (self._socket, self._authenticator.socket, self._monitor):
-            self._poller.register(readable, zmq.POLLIN)
-        self._poller.register(self.mailbox.socket, zmq.POLLIN)
+        self._connections: dict[Connection, Client | None] = {}  # None until it is let in
+        self._identity = 0
+        self._next_look = 0.0
+        self._listener = socket.create_server((_HOST, 0), backlog=128)
+        self._listener.setblocking(False)
+        self.endpoint = f"tcp://{_HOST}:{self._listener.getsockname()[1]}"
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self.mailbox.socket, selectors.EVENT_READ)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._interests: dict[Connection, int] = {}  # those that are registered
 
     def turn(self, seconds: float) -> None:
         """Wait for at most so long until there is something to do, and do it."""
-        self._poller.poll(math.ceil(1000 * min(seconds, self._retry_seconds())))
-        self._authenticator.answer()
-        self._note_connections()
+        ready = self._selector.select(self._seconds_to_wait(seconds))
         self.mailbox.make_calls()
-        for _ in range(_MESSAGES_A_TURN):
-            if not self._receive_one():
-                break
-        for client in list(self.clients.values()):
-            if client.unread:
-                self._try_unread(client)
+        to_read = {c for c in self._connections if c.has_more}
+        for key, events in ready:
+            if key.fileobj is self._listener:
+                self._accept()
+            if key.data is None:
+                continue
+            if events & selectors.EVENT_READ:
+                to_read.add(key.data)
+            if events & selectors.EVENT_WRITE:
+                key.data.flush()
+        for connection in to_read:
+            self._take_in(connection, connection.read)
+        self._look_at_times()
+        self._go_on_where_there_is_room()
+        for connection in list(self._connections):
+            self._look_after(connection)
 
     def send(self, client: Client, frames: Sequence[Any]) -> None:
         """Send a message to a client, or keep it until the client reads."""
-        message = [client.identity, *frames]
-        if not client.unread and self._take(client, message):
-            return
-        if client.identity in self.clients:
-            client.unread.append(message)
-            client.unread_bytes += _length(message)
-            self._hold_or_release(client)
+        client.connection.send(frames)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether all messages were taken by ZeroMQ."""
-        return not any(client.unread for client in self.clients.values())
+        """Whether all messages were taken by their clients."""
+        return not any(connection.unread_bytes for connection in self._connections)
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of answers that clients have not taken."""
+        return sum(connection.unread_bytes for connection in self._connections)
 
     def close(self, linger_seconds: float) -> None:
         """End all connections, after what was sent has had so long to arrive."""
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._socket.close(int(1000 * linger_seconds))
-        self._authenticator.close()
-        self._context.term()
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        for connection in self._connections:
+            connection.finish()
+        deadline = time.monotonic() + linger_seconds
+        while self._connections and time.monotonic() < deadline:
+            self.turn(0.02)
+        for connection in list(self._connections):
+            self._forget(connection)
+        self._selector.close()
         self.mailbox.close()
 
-    def _make_socket(self) -> zmq.Socket[bytes]:
-        made = self._context.socket(zmq.ROUTER)
-        made.router_mandatory = 1  # sending to a client that is gone is an error
-        made.plain_server = 1
-        made.zap_domain = authentication.DOMAIN
-        made.linger = 0
-        made.maxmsgsize = FRAME_BYTES
-        made.rcvhwm = made.sndhwm = _QUEUED_MESSAGES
-        made.handshake_ivl = _HANDSHAKE_MS
-        made.heartbeat_ivl = _PING_MS
-        made.heartbeat_timeout = _PONG_MS
-        return made
+    def _seconds_to_wait(self, seconds: float) -> float:
+        if any(connection.has_more or connection.ended for connection in self._connections):
+            return 0.0
+        if not self._connections:
+            return seconds
+        return max(0.0, min(seconds, self._next_look - time.monotonic()))
 
-    def _receive_one(self) -> bool:
-        """Take in one message, if there is one."""
-        try:
-            frame = self._socket.recv(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return False
-        identity = frame.bytes
-        frames: list[zmq.Frame] = []
-        while frame.more:
-            frame = self._socket.recv(copy=False)
-            if len(frames) < _FRAMES:
-                frames.append(frame)
-        try:
-            client = self.clients.get(identity) or self._welcome(identity, frame)
-            if client is not None and len(client.unread) < _UNREAD_MESSAGES:
-                self._receive(client, frames)
-        except Exception:  # one message must not end the service of all others
-            _log.exception("a message cannot be handled: a defect")
-        return True
+    # Connections
 
-    def _welcome(self, identity: bytes, frame: zmq.Frame) -> Client | None:
-        """Return a client that has not been seen before; None if it is gone already."""
-        descriptor = int(frame.get(zmq.SRCFD))
-        # Who had this descriptor before has disconnected before: that must be known first. And this
-        # client may have left, too: ZeroMQ keeps what it has sent, and takes answers for a while.
-        self._note_connections()
-        if identity in self._gone or descriptor not in self._connected:
-            return None
-        earlier = self._by_descriptor.get(descriptor)
-        if earlier is not None:
-            self._forget(earlier)
-        client = Client(identity, descriptor)
-        self.clients[identity] = self._by_descriptor[descriptor] = client
+    def _accept(self) -> None:
+        """Take in who knocks."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _NO_RESOURCES:  # it has left already
+                    continue
+                _log.warning("no further connection can be taken: %s", error.strerror)
+                self._selector.unregister(self._listener)  # until the next look
+                return
+            strangers = [c for c, client in self._connections.items() if client is None]
+            if len(strangers) >= _HANDSHAKES:
+                self._forget(strangers[0])
+            connection = Connection(accepted, self._token, self._is_full, self._has_room)
+            connection.flush()
+            self._connections[connection] = None
+
+    def _is_full(self) -> bool:
+        return len(self.clients) >= CLIENTS
+
+    def _take_in(self, connection: Connection, read: Callable[[], list[Message]]) -> None:
+        """Read from a connection, and hand on the messages that this completes."""
+        if connection not in self._connections:
+            return
+        try:
+            messages = read()
+        except RefusedError as refusal:
+            self._log_refusal(refusal)
+            connection.refuse(refusal)
+            return
+        except NotZmtpError as error:
+            _log.debug("a connection was ended: %s", error)
+            self._forget(connection)
+            return
+        client = self._connections[connection]
+        if client is None and connection.introduced:
+            client = self._welcome(connection)
+        for message in messages:
+            assert client is not None  # the introduction has to come first
+            self._deliver(client, message)
+        connection.flush()
+
+    def _log_refusal(self, refusal: RefusedError) -> None:
+        if refusal.reason == TOO_MANY:
+            _log.warning("refused a connection from %s: there are %d clients", _HOST, CLIENTS)
+        else:
+            # Not what was given instead: it may be a typing error away from the token.
+            _log.warning("refused a connection from %s: wrong token", _HOST)
+
+    def _welcome(self, connection: Connection) -> Client:
+        self._identity += 1
+        client = Client(self._identity, connection)
+        self.clients[client.identity] = self._connections[connection] = client
         return client
 
-    def _note_connections(self) -> None:
-        """Take note of connections that have begun or ended."""
-        while True:
-            try:
-                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            descriptor = event["value"]
-            if event["event"] == zmq.EVENT_ACCEPTED:
-                self._connected.add(descriptor)
-                continue
-            self._connected.discard(descriptor)
-            client = self._by_descriptor.get(descriptor)
-            if client is not None:
-                self._forget(client)
+    def _deliver(self, client: Client, message: Message) -> None:
+        try:
+            self._receive(client, message)
+        except Exception:  # one message must not end the service of all others
+            _log.exception("a message cannot be handled: a defect")
 
-    def _forget(self, client: Client) -> None:
-        """Take note that a client is gone."""
-        if self.clients.pop(client.identity, None) is None:
+    def _look_after(self, connection: Connection) -> None:
+        """Forget a connection that has ended, or see to what it is to be watched for."""
+        client = self._connections[connection]
+        if connection.ended:
+            self._forget(connection)
             return
-        if self._by_descriptor.get(client.descriptor) is client:
-            del self._by_descriptor[client.descriptor]
-        client.unread.clear()
-        # What it has sent before may be read after this.
-        self._gone[client.identity] = None
-        if len(self._gone) > _GONE_REMEMBERED:
-            self._gone.popitem(last=False)
-        client.unread_bytes = 0
+        if client is not None:
+            self._hold_or_release(client)
+        interest = 0
+        if self._is_read(connection):
+            interest |= selectors.EVENT_READ
+        if connection.unread_bytes:
+            interest |= selectors.EVENT_WRITE
+        self._watch(connection, interest)
+
+    def _is_read(self, connection: Connection) -> bool:
+        is_behind = connection.unread_messages >= _UNREAD_MESSAGES
+        return connection.waiting_for_room is None and not is_behind
+
+    def _watch(self, connection: Connection, interest: int) -> None:
+        watched = self._interests.get(connection, 0)
+        if interest == watched:
+            return
+        if not interest:
+            self._selector.unregister(connection.socket)
+            del self._interests[connection]
+            return
+        if watched:
+            self._selector.modify(connection.socket, interest, connection)
+        else:
+            self._selector.register(connection.socket, interest, connection)
+        self._interests[connection] = interest
+
+    def _forget(self, connection: Connection) -> None:
+        """Take note that a connection has ended, or end it."""
+        self._watch(connection, 0)
+        connection.close()
+        client = self._connections.pop(connection)
+        if client is None:
+            return
+        del self.clients[client.identity]
         self._hold_or_release(client)
         self._lose(client)
 
     def _hold_or_release(self, client: Client) -> None:
-        held = client.unread_bytes > _UNREAD_BYTES
+        held = client.connection.unread_bytes > _UNREAD_BYTES
         if held != client.held:
             client.held = held
             self._hold(client.identity, held)
 
-    def _try_unread(self, client: Client) -> None:
-        """Try again to send what a client had no room for."""
-        while client.unread and self._take(client, client.unread[0]):
-            client.unread_bytes -= _length(client.unread.popleft())
-        self._hold_or_release(client)
-        if client.stuck_since is None or not client.unread:
+    # Memory
+
+    def _has_room(self, connection: Connection, length: int) -> bool | None:
+        """Tell whether a client may send a frame: yes, not yet, or not at all."""
+        client, message = self._connections[connection], connection.arriving
+        if client is None or message is None:  # the very first message, with its introduction
+            client = self._welcome(connection)
+        assert message is not None
+        if message.kept_bytes + length + client.unfinished_bytes > WINDOW_BYTES + HEADER_BYTES:
+            return None
+        if self._bytes_of(connection) + length <= _SHARE_BYTES:
+            return True
+        return sum(map(self._bytes_of, self._connections)) + length <= _ALL_BYTES
+
+    def _bytes_of(self, connection: Connection) -> int:
+        """Return what a connection takes of memory."""
+        client, message = self._connections[connection], connection.arriving
+        arriving = message.kept_bytes if message is not None else 0
+        unfinished = client.unfinished_bytes if client is not None else 0
+        return arriving + unfinished + connection.unread_bytes
+
+    def _go_on_where_there_is_room(self) -> None:
+        """Read on from those that had to wait for memory; drop what has waited for too long."""
+        now = time.monotonic()
+        for connection in list(self._connections):
+            since = connection.waiting_for_room
+            if since is None or connection.closing:
+                continue
+            room = self._has_room(connection, connection.waits_for)
+            if room or room is None or now - since > _ROOM_SECONDS:
+                self._take_in(connection, partial(connection.go_on, keep=bool(room)))
+
+    # Time
+
+    def _look_at_times(self) -> None:
+        """End what takes too long, and ask silent clients for a sign of life."""
+        now = time.monotonic()
+        if now < self._next_look:
             return
-        if time.monotonic() - client.stuck_since > _UNREAD_SECONDS:
-            _log.warning("client=%r has read nothing for a minute: it counts as gone", client.name)
-            self._forget(client)
+        self._next_look = now + _LOOK_SECONDS
+        if self._listener.fileno() >= 0 and self._listener not in self._selector.get_map():
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        for connection in list(self._connections):
+            reason = self._reason_to_end(connection, now)
+            if reason:
+                client = self._connections[connection]
+                if client is not None:
+                    _log.warning("client=%r %s: it counts as gone", client.name, reason)
+                self._forget(connection)
+            elif not self._is_read(connection):
+                connection.heard = now  # it may have spoken
+            elif now - max(connection.heard, connection.pinged) > _PING_SECONDS:
+                connection.ping()
 
-    def _take(self, client: Client, message: Sequence[Any]) -> bool:
-        """Let ZeroMQ take a message; False if it does not, or the client is gone."""
-        try:
-            self._socket.send_multipart(message, zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            if client.stuck_since is None:
-                client.stuck_since = time.monotonic()
-            return False
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            self._forget(client)
-            return False
-        client.stuck_since = None
-        return True
-
-    def _retry_seconds(self) -> float:
-        """Return when what was not taken is to be tried again."""
-        stuck = [c.stuck_since for c in self.clients.values() if c.stuck_since is not None]
-        if not stuck:
-            return math.inf
-        soon = time.monotonic() - max(stuck) < _SOON_SECONDS
-        return _RETRY_SOON_SECONDS if soon else _RETRY_SECONDS
-
-
-def _length(message: Sequence[Any]) -> int:
-    return sum(memoryview(frame).nbytes for frame in message)
+    def _reason_to_end(self, connection: Connection, now: float) -> str:
+        """Return why a connection has to be ended, "" if it does not have to."""
+        if connection.closing:
+            return "is through" if now - connection.sent > _FAREWELL_SECONDS else ""
+        if not connection.introduced:
+            return "says nothing" if now - connection.began > _HANDSHAKE_SECONDS else ""
+        if connection.unread_bytes and now - connection.sent > _UNREAD_SECONDS:
+            return f"has read nothing for {_UNREAD_SECONDS:g} s"
+        if not self._is_read(connection):
+            return ""
+        message = connection.arriving
+        if message is not None and now - message.begun > _MESSAGE_SECONDS:
+            return f"has not ended a message for {_MESSAGE_SECONDS:g} s"
+        if now - connection.heard > _PING_SECONDS + _SILENCE_SECONDS:
+            return f"has not answered for {_SILENCE_SECONDS:g} s"
+        return ""

@@ -10,12 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import zmq
-
 import vae_balance
 from vae_balance.errors import CancelledError
 from vae_balance.server import verbs
 from vae_balance.server.clients import Client
+from vae_balance.server.connection import Message
 from vae_balance.server.headers import pack_header, unpack_header
 from vae_balance.server.jobs import FairQueue, Job, Task
 from vae_balance.server.lanes import Lane, Result, describe_error, task_of
@@ -147,23 +146,27 @@ class Service:
 
     # Requests
 
-    def _receive(self, client: Client, frames: list[zmq.Frame]) -> None:
+    def _receive(self, client: Client, message: Message) -> None:
         """Take in a message of a client: request id, header, data frames."""
-        request = frames[0].bytes
-        if not 1 <= len(request) <= messages.REQUEST_ID_BYTES:
+        request = bytes(message.frames[0]) if message.frames else b""
+        if not request:
             return
-        data = [frame.buffer for frame in frames[2:]]
-        job = Job(client.identity, request, data, sum(map(len, data)), self._tell)
+        header, data = message.frames[1:2], message.frames[2:]
+        is_long = bool(header) and len(header[0]) > _LONG_HEADER_BYTES
+        size = sum(map(len, data)) + (len(header[0]) if is_long else 0)
+        job = Job(client.identity, request, data, size, self._tell)
         try:
-            if len(frames) < 2:
+            if message.dropped:
+                raise DaemonError(messages.BUSY, _why_dropped(client, message))
+            if not header:
                 raise Malformed(messages.MALFORMED, "the header is missing")
-            if len(frames[1]) > _LONG_HEADER_BYTES:
+            if is_long:
                 client.admit(job)
-                read = partial(self._read_long_header, job, frames[1])
+                read = partial(self._read_long_header, job, bytes(header[0]))
                 drop = partial(self._answer_error, job, CancelledError())
                 self._pool.queue.put(Task(job, read, drop))
                 return
-            _read_header(job, frames[1])
+            _read_header(job, bytes(header[0]))
             if job.verb in self._instant_verbs:
                 self._do_at_once(client, job)
                 return
@@ -173,7 +176,7 @@ class Service:
             return
         self._begin(client, job)
 
-    def _read_long_header(self, job: Job, header: zmq.Frame) -> None:
+    def _read_long_header(self, job: Job, header: bytes) -> None:
         """Read a header in a thread of the pool."""
         try:
             _read_header(job, header)
@@ -187,7 +190,7 @@ class Service:
         if client is None or job.cancelled:
             self._answer_error(job, CancelledError())
         elif job.verb in self._instant_verbs:
-            del client.jobs[job.request]
+            client.release(job)
             self._do_at_once(client, job)
         else:
             self._begin(client, job)
@@ -206,7 +209,7 @@ class Service:
                 raise DaemonError(messages.STOPPING, "the daemon ends: start it again")
             queue, task = self._verbs[job.verb](client, job)
         except DaemonError as error:
-            del client.jobs[job.request]
+            client.release(job)
             self._refuse(client, job, error)
             return
         queue.put(task)
@@ -220,7 +223,7 @@ class Service:
         _log.debug("client=%r is gone", client.name)
         for job in list(client.jobs.values()):
             self._end_early(job)
-        client.jobs.clear()
+            client.release(job)
 
     def _end_early(self, job: Job) -> None:
         job.cancelled = True
@@ -323,7 +326,7 @@ class Service:
         client = self._client_of(job)
         if client is None:
             return
-        del client.jobs[job.request]
+        client.release(job)
         self._last_asked = time.monotonic()
         if job.cancelled:
             kind, fields, frames = messages.ERROR, describe_error(CancelledError()), []
@@ -344,7 +347,9 @@ class Service:
         now = time.monotonic()
         for job in self._jobs():
             client = self._client_of(job)
-            if client is not None and not client.unread and now - job.told > _REPEAT_SECONDS:
+            if client is None or client.connection.unread_bytes:
+                continue
+            if now - job.told > _REPEAT_SECONDS:
                 self._told(job, job.state())
 
     def _client_of(self, job: Job) -> Client | None:
@@ -358,13 +363,23 @@ class Service:
         self._router.send(client, [job.request, pack_header(kind, fields), *frames])
 
 
-def _read_header(job: Job, frame: zmq.Frame) -> None:
+def _why_dropped(client: Client, message: Message) -> str:
+    taken = client.unfinished_bytes
+    if taken + message.size > messages.WINDOW_BYTES:
+        return (
+            f"{message.size} bytes, and {taken} are unfinished: at most {messages.WINDOW_BYTES} "
+            "in all"
+        )
+    return "other clients' requests take all memory that there is for them: try again"
+
+
+def _read_header(job: Job, packed: bytes) -> None:
     """Give a job its verb and fields.
 
     Raises:
         Malformed: header or data frames are not as PROTOCOL.md has them.
     """
-    header = unpack_header(frame.bytes)
+    header = unpack_header(packed)
     verb = header.get("verb")
     job.fields = messages.check(verb, header)
     job.verb = str(verb)
