@@ -210,7 +210,12 @@ class Connection:
         self._has_more = True
         for _ in range(_FRAMES_AT_ONCE):
             if self._missing is None:
-                position = self._begin_frame(position)
+                try:
+                    position = self._begin_frame(position)
+                except NotZmtpError:
+                    if not messages:
+                        raise
+                    break  # to be met again when what came before has been heeded
             if self._missing is None:
                 self._has_more = False
                 break

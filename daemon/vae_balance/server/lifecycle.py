@@ -32,7 +32,7 @@ from vae_balance_protocol.connection import read_connection
 _LOG_BYTES, _OLD_LOGS = 2_000_000, 3
 _LOG_LINE = "%(asctime)s %(levelname)s %(message)s"
 _LOCK_SECONDS = 10.0  # for a daemon that ends to be gone, and for one that starts to be there
-# Every call of ZeroMQ lets other threads run, and comes back when the one that computes in Python
+# Every call of a socket lets other threads run, and comes back when the one that computes in Python
 # is made to give way. That takes 5 ms by default, several times for each message.
 _SWITCH_SECONDS = 0.0005
 
