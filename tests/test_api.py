@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
+from numpy.typing import NDArray
 from pictures import picture
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vae_balance import Balancer
+from vae_balance.api import Picture
 from vae_balance.errors import ModelError, OptionError
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.sample import SAMPLE, cast
@@ -29,7 +32,7 @@ def test_an_array_comes_back_in_its_shape_and_depth(
 ) -> None:
     full = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0
     rgba = np.dstack([picture(), picture()[..., :1]]) / 255.0
-    pixels = (rgba[..., :channels] * full).astype(dtype)
+    pixels: NDArray[Any] = (rgba[..., :channels] * full).astype(dtype)
     given = pixels.copy()
     balanced = balancer.balance(pixels)
     assert (balanced.shape, balanced.dtype) == (pixels.shape, pixels.dtype)
@@ -63,7 +66,8 @@ def test_a_look_of_one_photo_fits_another(balancer: Balancer) -> None:
 
 
 def test_a_roll_gives_one_look(balancer: Balancer) -> None:
-    roll = [picture(seed=1), Image.fromarray(picture(seed=2)), Photo(picture(seed=3))]
+    image = Image.fromarray(picture(seed=2))
+    roll: list[Picture] = [picture(seed=1), image, Photo(picture(seed=3))]
     look = balancer.learn(roll)
     assert len(look.rounds[0].proxies) == 3
 

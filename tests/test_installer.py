@@ -41,7 +41,7 @@ def ran(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         commands.append(command)
         return SimpleNamespace(returncode=1 if "mypy" in command else 0)
 
-    monkeypatch.setattr(run.subprocess, "run", note)
+    monkeypatch.setattr(subprocess, "run", note)
     monkeypatch.setattr(run, "find_gpu", lambda: None)
     return commands
 

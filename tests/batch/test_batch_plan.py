@@ -122,7 +122,7 @@ class Runs:
                 if not (self.roll and path == photo.cube and path.exists()):
                     path.write_text("made of it")
             stamps = {str(path): Stamp.of(path) for path in [photo.source, *outputs]}
-            cube = photo.cube and str(photo.cube)
+            cube = str(photo.cube) if photo.cube else None
             line = Line(str(photo.source), str(photo.target), cube, "done", settings=self.settings)
             report.append(replace(line, stamps=stamps))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ WritePhoto = Callable[..., Path]
 RED, BLUE = (200, 30, 20), (20, 30, 200)
 
 
-def plain(path: Path, color: tuple[int, ...], shape: tuple[int, int], **details: object) -> Path:
+def plain(path: Path, color: tuple[int, ...], shape: tuple[int, int], **details: Any) -> Path:
     pixels = np.zeros((*shape, 3), np.uint8) + np.array(color, np.uint8)
     write_photo(Photo(pixels, **details), path)
     return path

@@ -17,9 +17,8 @@ from vae_balance.benchmark.table import (
     measure_applying,
     measure_color_map,
     measure_learning,
-    run_python,
-    sample_photo,
 )
+from vae_balance.benchmark.tools import run_python, sample_photo
 from vae_balance.errors import BalanceError, OptionError
 from vae_balance.evaluation.targets import Target, targets_markdown
 from vae_balance.models.store import Model, load_model

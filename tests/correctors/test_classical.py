@@ -63,7 +63,7 @@ def test_stretch_discards_what_gimp_discards() -> None:
 
 
 def test_stretch_works_on_each_channel_by_itself() -> None:
-    photo = greys() * np.float32([1.0, 0.5, 0.25])
+    photo = greys() * np.array([1.0, 0.5, 0.25], np.float32)
     stretched = per_channel_stretch(photo)
     np.testing.assert_allclose(stretched.max(axis=(0, 1)), 1.0)
     np.testing.assert_allclose(stretched.min(axis=(0, 1)), 0.0)

@@ -29,7 +29,7 @@ def test_a_full_disk_is_red(places: Places, monkeypatch: pytest.MonkeyPatch) -> 
     class Usage:
         free = 12_345_678
 
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: Usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage)
     line = storage.disk_line(places)
     assert line.finding.startswith("12 MB free in ")
     assert line.mend == "make room there, 300 MB at least"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
 from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
 from vae_balance.errors import OptionError
 from vae_balance.evaluation import evaluate as evaluation
@@ -155,6 +156,7 @@ def test_cases_are_the_same_every_time_and_of_8_bits(
 
 def test_a_balancer_that_moves_nothing_changes_nothing(model: Model) -> None:
     idle = copy.deepcopy(model.latent_balancer)
+    assert isinstance(idle, LatentBalancer)
     torch.nn.init.zeros_(idle.leave.weight)
     photo = np.random.default_rng(0).uniform(0, 1, (224, 224, 3)).astype(np.float32)
     case = Case(Path("a"), "tone", "mild", photo, np.sqrt(photo))

@@ -27,6 +27,9 @@ GIMP_3 = ("gimp",)
 # What a window without a screen needs, and the tools to drive it.
 WINDOW = ("xvfb", "xdotool", "scrot", "fonts-dejavu-core", "adwaita-icon-theme", "locales")
 
+# Seconds, after which a command in a root is given up.
+PATIENCE = 600.0
+
 _APT = """\
 Acquire::Languages "none";
 APT::Install-Recommends "false";
@@ -218,7 +221,7 @@ def command_inside(root: Path, io: Path, command: Sequence[str], **variables: st
 
 
 def output_inside(
-    root: Path, io: Path, command: Sequence[str], seconds: float = 600, **variables: str
+    root: Path, io: Path, command: Sequence[str], seconds: float = PATIENCE, **variables: str
 ) -> str:
     """Run a command in a root; return what it printed, errors included.
 

@@ -44,7 +44,7 @@ def main() -> None:
         variables = {"GIMP3_DIRECTORY": "/io/profile", **VARIABLES}
         with daemon_on_demand(io):
             command = ["python3", "/io/tour.py", "pictures"]
-            output = roots.output_inside(root, io, command, **variables)
+            output = roots.output_inside(root, io, command, roots.PATIENCE, **variables)
         if "TOUR OK" not in output:
             sys.exit(output)
         for shot, (name, part) in PICTURES.items():

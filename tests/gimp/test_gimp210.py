@@ -61,7 +61,7 @@ class Gimp:
     def run(self, *command: str) -> str:
         """Run a command in the root; return what it printed, errors included."""
         variables = {"GIMP2_DIRECTORY": "/io/profile", **VARIABLES}
-        return roots.output_inside(self.root, self.io, command, **variables)
+        return roots.output_inside(self.root, self.io, command, roots.PATIENCE, **variables)
 
     def script(self, text: str) -> str:
         """Run Script-Fu; return what was printed."""

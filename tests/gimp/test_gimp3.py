@@ -73,7 +73,7 @@ class Gimp:
     def run(self, *command: str) -> str:
         """Run a command in the root; return what it printed, errors included."""
         variables = {"GIMP3_DIRECTORY": "/io/profile", **VARIABLES}
-        return roots.output_inside(self.root, self.io, command, **variables)
+        return roots.output_inside(self.root, self.io, command, roots.PATIENCE, **variables)
 
 
 @pytest.fixture(scope="module", params=[GIMP_3_0, GIMP_3_2])
@@ -128,7 +128,7 @@ def write_photos(folder: Path) -> None:
     bytes8, bytes16 = np.uint8(small * 255), np.uint16(small * 65535)
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
-        colors = np.asarray(photo, np.float32) / 255
+        colors = np.asarray(photo, np.float32) / np.float32(255)
     # Further iterations change it, which the tour waits for: most photos are done after the first.
     toned = random_damage(np.random.default_rng(4), "split toning", 1.5)(colors)
     Image.fromarray(np.uint8(toned * 255 + 0.5)).save(folder / "tour.png")

@@ -47,7 +47,7 @@ def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
 
 
 def turn_over(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> list[Reply]:
-    dtype = np.dtype(DTYPES[header["dtype"]])
+    dtype: np.dtype[Any] = np.dtype(DTYPES[header["dtype"]])
     pixels = np.frombuffer(frames[0], dtype).reshape(-1, header["channels"]).copy()
     full = 1 if dtype.kind == "f" else np.iinfo(dtype).max
     pixels[:, :3] = full - pixels[:, :3]

@@ -12,6 +12,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 _GIMPRC = """\
 (config-version "3.0.4")
@@ -46,6 +49,7 @@ class Window:
         self._xvfb = subprocess.Popen(
             xvfb, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
+        assert self._xvfb.stdout is not None
         display = self._xvfb.stdout.readline().strip()  # told when it is ready
         assert display, "Xvfb did not start"
         os.environ.update(
@@ -134,13 +138,14 @@ class Window:
             is_ready: tells whether what draws it has done its work.
             old: what an earlier call returned.
         """
-        last = [b"", 0.0]
+        last, since = b"", 0.0
 
         def settled() -> bytes | None:
+            nonlocal last, since
             now = self._pixels(window, height)
-            if now != last[0] or not is_ready():
-                last[:] = [now, time.monotonic()]
-            still = time.monotonic() - last[1] > 1.5
+            if now != last or not is_ready():
+                last, since = now, time.monotonic()
+            still = time.monotonic() - since > 1.5
             return now if still and now != old else None
 
         return until(settled, 90, "a new preview")
@@ -170,7 +175,7 @@ class Window:
         self._scrot(path, self._place(window))
 
 
-def until(what, seconds: float, name: str):
+def until(what: Callable[[], Found | None], seconds: float, name: str) -> Found:
     """Wait for a function to return something true; return that."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

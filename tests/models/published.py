@@ -28,7 +28,9 @@ def make_autoencoder(**changes: Any) -> Any:
 
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return AutoencoderKL.from_config({**CONFIG, **changes}).eval()
+        return AutoencoderKL.from_config(  # type: ignore[no-untyped-call]
+            {**CONFIG, **changes}
+        ).eval()
 
 
 def save_as_published(autoencoder: Any, folder: Path, config: str) -> None:

@@ -15,7 +15,6 @@ import torch
 from click.testing import Result
 from daemon_process import Daemon
 from published import (
-    CONFIG,
     CONFIG_TEXT,
     SMALL,
     make_autoencoder,
@@ -24,6 +23,7 @@ from published import (
 )
 from safetensors.torch import load_file, save_file
 
+from vae_balance.benchmark.stability import CONFIG
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, learn_look
 from vae_balance.correctors.latent_balancer.networks import load_latent_balancer, load_vae
 from vae_balance.correctors.latent_balancer.published_network import read_checkpoint

@@ -151,6 +151,7 @@ def write_float_predictor(path: Path, pixels: npt.NDArray[Any]) -> None:
     for attribute, value in (("Compression", "zip"), ("tiff:half", 1), ("tiff:predictor", 3)):
         spec.attribute(attribute, value)
     file = OpenImageIO.ImageOutput.create("tiff")
+    assert file is not None
     assert file.open(str(path), spec)
     assert file.write_image(pixels)
     assert file.close()
@@ -282,15 +283,15 @@ def _png(mode: str) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(picture()).convert(mode).save(path, "PNG")
 
 
-def _jpeg(mode: str) -> Callable[[Path], None]:
+def _jpeg(mode: str) -> Callable[[Path], object]:
     return lambda path: Image.fromarray(picture()).convert(mode).save(path, "JPEG")
 
 
-def _tiff(mode: str) -> Callable[[Path], None]:
+def _tiff(mode: str) -> Callable[[Path], object]:
     return lambda path: Image.fromarray(picture()).convert(mode).save(path, "TIFF")
 
 
-def _array_tiff(pixels: Pixels, **options: Any) -> Callable[[Path], None]:
+def _array_tiff(pixels: Pixels, **options: Any) -> Callable[[Path], object]:
     return lambda path: tifffile.imwrite(path, pixels, **options)
 
 
@@ -416,7 +417,10 @@ def test_a_file_that_is_cut_short_is_refused(
     tmp_path: Path, name: str, share: float, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
-    options = {"progressive.jpg": {"progressive": True}, "z.tif": {"compression": "tiff_deflate"}}
+    options: dict[str, dict[str, Any]] = {
+        "progressive.jpg": {"progressive": True},
+        "z.tif": {"compression": "tiff_deflate"},
+    }
     Image.fromarray(picture()).save(path, **options.get(name, {}))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])

@@ -104,7 +104,8 @@ def test_the_proxy_is_upright(orientation: int, kind: str) -> None:
 
 @pytest.mark.parametrize("dtype", DEPTHS)
 def test_transparent_pixels_do_not_count(dtype: npt.DTypeLike) -> None:
-    pixels = np.ones((448, 448, 4), dtype) * np.dtype(dtype).type(full_scale(np.ones(1, dtype)))
+    pixels = np.ones((448, 448, 4), dtype)
+    pixels *= np.asarray(full_scale(pixels), dtype)
     pixels[::2, :, 3] = 0
     pixels[::2, :, :3] = 0
     assert make_proxy(pixels).min() == pytest.approx(1.0, abs=1e-3)

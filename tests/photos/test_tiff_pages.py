@@ -36,7 +36,7 @@ def write_with_mask(path: Path, mask: npt.NDArray[Any], **options: Any) -> None:
     with tifffile.TiffWriter(path, **options) as file:
         file.write(deep(), photometric="rgb")
         file.write(mask, photometric="minisblack", subfiletype=2)
-    with tifffile.TiffFile(path, mode="r+b") as file:
+    with tifffile.TiffFile(path, mode="r+") as file:
         file.pages[1].tags[254].overwrite(4)
 
 

@@ -69,7 +69,7 @@ def test_a_daemon_that_dies_in_the_middle_is_noticed_at_once(
     def die(daemon: FakeDaemon, header: object, frames: object) -> None:
         daemon.stopping = True
 
-    daemon.handlers["learn"] = die  # type: ignore[assignment]
+    daemon.handlers["learn"] = die
     began = time.monotonic()
     check(run_client, "lost", environ=daemon.environ)
     assert time.monotonic() - began < 10

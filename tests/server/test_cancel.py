@@ -18,6 +18,7 @@ from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
 from vae_balance.errors import CancelledError
 from vae_balance.luts.cube import format_cube
+from vae_balance.photos.photo import write_photo
 from vae_balance.server import batch, verbs
 
 Floats = NDArray[np.float32]
@@ -168,7 +169,7 @@ def test_real_learning_ends_within_a_round(peer: Peer, proxy: Floats) -> None:
     assert answer is not None
     began = answer.header["done"]
     cancelling = peer.send("cancel", request=request)
-    ends = {}
+    ends: dict[bytes, Any] = {}
     while len(ends) < 2:
         answer = peer.receive()
         assert answer is not None
@@ -208,7 +209,6 @@ def test_a_photo_that_was_being_written_is_told_of(
     own_peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, finish = threading.Event(), threading.Event()
-    write_photo = batch.write_photo
 
     def slow(*arguments: Any, **options: Any) -> None:
         begun.set()

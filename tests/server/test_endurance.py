@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,13 +29,13 @@ def test_a_thousand_looks_leave_nothing_behind(
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (STRIPS * ROWS, WIDTH, 4), np.uint8)
     strips = [(row, ROWS, picture[row : row + ROWS].copy()) for row in range(0, len(picture), ROWS)]
-    options = {"dtype": "u8", "size": 17, "model": str(model.info.folder)}
+    options: dict[str, Any] = {"dtype": "u8", "size": 17, "model": str(model.info.folder)}
     looks = set()
     memory = []
     with daemon.client() as client:
         for number in range(ROUNDS + 1):
             proxy = np.full((224, 224, 3), rng.integers(0, 256, 3), np.uint8)
-            look = client.learn([proxy], **options)["look"]
+            look = client.learn([proxy.tobytes()], **options)["look"]
             parts = [part for *_, part in client.apply_strips(look, strips, WIDTH, 4, "u8")]
             looks.add(look)
             if number % BETWEEN == 0:

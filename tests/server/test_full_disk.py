@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def noise(tmp_path: Path) -> Callable[..., Path]:
 
 
 def batch(
-    peer: Peer, photos: list[tuple[Path, Path, Path | None]], model: Path, **fields: object
+    peer: Peer, photos: Sequence[tuple[Path, Path, Path | None]], model: Path, **fields: Any
 ) -> dict[int, str]:
     """Return what the daemon says of each photo, "" if it is done."""
     rows = [[str(s), str(t), cube and str(cube)] for s, t, cube in photos]

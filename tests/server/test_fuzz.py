@@ -85,7 +85,7 @@ class HonestClient:
         pixels = rng.integers(0, 256, (64, 200, 3), np.uint8)
         expected = client.export(look, "cube")
         proxy = rng.integers(0, 256, (224, 224, 3), np.uint8).tobytes()
-        options = {"dtype": "u8", "size": 2, "model": self._model}
+        options: dict[str, Any] = {"dtype": "u8", "size": 2, "model": self._model}
         learned = client.learn([proxy], **options)["look"]
         strips = [(row, 16, pixels[row : row + 16].copy()) for row in range(0, 64, 16)]
         applied = apply_lut(lut, pixels).tobytes()

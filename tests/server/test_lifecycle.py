@@ -97,7 +97,7 @@ def test_a_signal_cancels_what_is_unfinished(
     wait_for(lambda: len(peer.ask("status").header["running"]) == 2)
     began = time.monotonic()
     daemon.process.send_signal(signal.SIGTERM)
-    ends = {}
+    ends: dict[bytes, str] = {}
     while len(ends) < 2:
         answer = peer.receive()
         assert answer is not None

@@ -207,9 +207,13 @@ def test_who_leaves_before_being_heard_is_not_remembered(
     connect: Callable[..., Peer], service: ServiceThread
 ) -> None:
     witness, passing = connect(), connect(immediate=1)
-    assert passing.socket.poll(1000 * TIMEOUT, zmq.POLLOUT)  # it has been let in
+    assert passing.socket.poll(round(1000 * TIMEOUT), zmq.POLLOUT)  # it has been let in
     gone = threading.Event()
-    service.service._router.mailbox.post(lambda: gone.wait(TIMEOUT) and None)
+
+    def wait() -> None:
+        gone.wait(TIMEOUT)
+
+    service.service._router.mailbox.post(wait)
     passing.socket.send_multipart([b"", header("status")])  # nobody can answer that
     passing.socket.close(linger=1000)
     passing.close()
@@ -356,7 +360,7 @@ def test_status_is_quick_while_looks_are_learned_and_read(daemon: Daemon, peer: 
     def work(client: Any) -> None:
         learning = client.send("learn", {"dtype": "u8", "iterations": 3}, [PROXY])
         reading = client.send("import", {"format": "cube", "name": "x"}, [cube])
-        ended = set()
+        ended: set[bytes] = set()
         while ended != {learning, reading}:
             answer = client.receive(TIMEOUT)
             assert answer is not None

@@ -75,7 +75,8 @@ def test_an_unused_model_is_unloaded_and_comes_back(
     assert shelf.names == ("random",)
     clock.now += 200.0
     shelf.tidy()
-    assert (shelf.names, shelf.idle_seconds()) == ((), None)
+    assert not shelf.names
+    assert shelf.idle_seconds() is None
     shelf.use(str(random_model), device_of)
     assert loaded == ["cpu", "cpu"]
 
@@ -102,7 +103,7 @@ def test_zero_unloads_after_each_use(random_model: Path, loaded: list[str], cloc
     shelf.use(str(random_model), device_of)
     assert shelf.idle_seconds() == 0.0
     shelf.tidy()
-    assert shelf.names == ()
+    assert not shelf.names
 
 
 def test_unloading_gives_cuda_its_memory_back(
@@ -262,4 +263,4 @@ def test_cuda_that_is_beyond_repair_is_left_all_the_same(
     assert shelf.use(str(random_model), failing(1, error))[0] == "cpu"
     clock.now += 300.0
     shelf.tidy()
-    assert shelf.names == ()
+    assert not shelf.names

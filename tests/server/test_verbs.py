@@ -25,7 +25,12 @@ from vae_balance_protocol import messages
 from vae_balance_protocol.messages import RESULTS_BY_VERB, check_answer
 
 Floats = NDArray[np.float32]
-TYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
+TYPES: dict[str, Any] = {
+    "u8": np.uint8,
+    "u16": np.uint16,
+    "f16": np.float16,
+    "f32": np.float32,
+}
 STEPS = ["encode", "balance", "decode", "map colors", "bake"]
 
 
@@ -69,7 +74,7 @@ def test_hello_tells_who_answers_and_what_it_allows(peer: Peer, daemon: Daemon) 
 
 
 def test_a_look_is_that_of_learn_look(peer: Peer, proxy: Floats, model: Model) -> None:
-    fields = {"iterations": 2, "strength": 0.8, "seed": 7, "size": 9}
+    fields: dict[str, Any] = {"iterations": 2, "strength": 0.8, "seed": 7, "size": 9}
     folder = str(model.info.folder)
     answer = peer.ask("learn", [proxy.tobytes()], model=folder, **fields).header
     expected = learn_look([proxy], model, LookOptions(**fields)).lut
@@ -223,8 +228,8 @@ def shrink(peer: Peer, pixels: NDArray[Any], step: int, **fields: Any) -> list[b
     requests = {}
     for first in range(0, height, step):
         strip = pixels[first : first + step]
-        place = {"first_row": first, "rows": len(strip), "dtype": dtype}
-        requests[peer.send("shrink", [strip.tobytes()], **whole, **place)] = place
+        place = {"first_row": first, "rows": len(strip)}
+        requests[peer.send("shrink", [strip.tobytes()], **whole, **place, dtype=dtype)] = place
     for place in requests.values():
         answer = peer.receive()
         while answer is not None and answer.header["type"] == "progress":
@@ -232,6 +237,7 @@ def shrink(peer: Peer, pixels: NDArray[Any], step: int, **fields: Any) -> list[b
         assert answer is not None
         assert answer.header.items() >= {("first_row", place["first_row"]), ("rows", place["rows"])}
         assert bool(answer.frames) == (place["first_row"] + place["rows"] == height)
+    assert answer is not None
     return answer.frames
 
 
