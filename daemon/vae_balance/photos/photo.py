@@ -367,14 +367,27 @@ def _write(photo: Photo, path: Path, file_format: str, quality: int) -> None:
 
 
 def _metadata_for(file_format: str, photo: Photo) -> Metadata:
-    """Return the metadata of a photo that a file format can hold, its orientation among them."""
+    """Return the metadata of a photo that a file format can hold, true of its pixels as they are.
+
+    Orientation and thumbnails are those of the photo.
+    """
+
+    def make(size: tuple[int, int], most_bytes: int | None) -> tuple[bytes, int, int] | None:
+        from vae_balance.photos.thumbnail import jpeg_thumbnail
+
+        return jpeg_thumbnail(photo.pixels, photo.icc_profile, size, most_bytes)
+
     metadata = photo.metadata
     exif = exif_tags.with_orientation(metadata.exif, photo.orientation)
-    if photo.file_format == file_format:
-        return replace(metadata, exif=exif)
-    if file_format != "tiff":
-        exif = exif_tags.for_other_formats(exif)
-    return replace(metadata, exif=exif, own=())
+    exif = exif_tags.with_thumbnail(exif, make)
+    if photo.file_format != file_format:
+        if file_format != "tiff":
+            exif = exif_tags.for_other_formats(exif)
+        return replace(metadata, exif=exif, own=())
+    if file_format == "tiff":
+        exif = exif_tags.with_photoshop_thumbnail(exif, make)
+    own = jpeg.with_thumbnail(metadata.own, make) if file_format == "jpeg" else metadata.own
+    return replace(metadata, exif=exif, own=own)
 
 
 def _write_jpeg(photo: Photo, metadata: Metadata, path: Path, quality: int) -> None:

@@ -13,6 +13,8 @@ from typing import BinaryIO
 import numpy as np
 
 from vae_balance.errors import ImageError
+from vae_balance.photos.containers import photoshop
+from vae_balance.photos.containers.metadata import MakeThumbnail
 
 ORIENTATION = 274
 IPTC, PHOTOSHOP = 33723, 34377
@@ -20,6 +22,8 @@ BYTE, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 3, 4, 5, 7, 16  # types of va
 _EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965  # pointers to directories
 _CHILDREN = (_EXIF, _GPS, _INTEROPERABILITY)
 _COLOR_SPACE = 40961
+_THUMBNAIL, _THUMBNAIL_BYTES = 513, 514
+_THUMBNAIL_SIZE = (160, 160)  # pixels across and down; DCF has 160 x 120
 # Types of values: bytes of one number (two numbers make a RATIONAL), and numbers in one value.
 _NUMBERS = {1: (1, 1), 2: (1, 1), 3: (2, 1), 4: (4, 1), 5: (4, 2), 6: (1, 1), 7: (1, 1)} | {
     8: (2, 1), 9: (4, 1), 10: (4, 2), 11: (4, 1), 12: (8, 1), 13: (4, 1), 16: (8, 1),
@@ -101,6 +105,68 @@ def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
         return exif
     directory = parse_exif(exif, "<") or Directory()
     directory.tags[ORIENTATION] = (SHORT, 1, struct.pack("<H", orientation))
+    return serialize_alone(directory, "<")
+
+
+def with_thumbnail(exif: bytes | None, make: MakeThumbnail) -> bytes | None:
+    """Return EXIF whose thumbnail, if it has one, is made anew in the old one's place, or left out.
+
+    All other bytes stay where they are, because maker notes point to some.
+    """
+    if exif is None:
+        return None
+    file = io.BytesIO(exif)
+    try:
+        layout, first = read_header(file)
+    except ImageError:
+        return exif
+    _, second = read_directory(file, layout, first)
+    directory = read_directory(file, layout, second)[0] if second else None
+    if directory is None:
+        return exif
+    renewed = bytearray(exif)
+    if _renew_thumbnail(renewed, directory, second, layout, make):
+        if parse_exif(bytes(renewed)) == parse_exif(exif):
+            return bytes(renewed)
+        renewed = bytearray(exif)  # its place is a lie: there are tags
+    (count,) = struct.unpack_from(layout.count, exif, first)
+    link = first + struct.calcsize(layout.count) + count * struct.calcsize(layout.entry)
+    struct.pack_into(layout.offset, renewed, link, 0)
+    return bytes(renewed)
+
+
+def _renew_thumbnail(
+    exif: bytearray, directory: Directory, place: int, layout: Layout, make: MakeThumbnail
+) -> bool:
+    """Overwrite the thumbnail of the directory at `place`; return whether there is a new one."""
+    start = (numbers_of(directory, _THUMBNAIL, layout.order) or [0])[0]
+    length = (numbers_of(directory, _THUMBNAIL_BYTES, layout.order) or [0])[0]
+    is_there = exif[start : start + 2] == b"\xff\xd8" and start + length <= len(exif)
+    made = make(_THUMBNAIL_SIZE, length) if is_there else None
+    if made is None:
+        return False
+    exif[start : start + length] = made[0].ljust(length, b"\0")
+    value = struct.pack(layout.order + "I", len(made[0]))
+    value = value.ljust(struct.calcsize(layout.offset), b"\0")
+    entry = struct.pack(layout.entry, _THUMBNAIL_BYTES, LONG, 1, value)
+    (count,) = struct.unpack_from(layout.count, exif, place)
+    entries = place + struct.calcsize(layout.count)
+    for at in range(entries, entries + count * len(entry), len(entry)):
+        if exif[at : at + 2] == entry[:2]:
+            exif[at : at + len(entry)] = entry
+    return True
+
+
+def with_photoshop_thumbnail(exif: bytes | None, make: MakeThumbnail) -> bytes | None:
+    """Return the EXIF of a TIFF file whose image resources of Photoshop have a new thumbnail."""
+    directory = parse_exif(exif, "<")
+    if directory is None or PHOTOSHOP not in directory.tags:
+        return exif
+    kind, _, resources = directory.tags[PHOTOSHOP]
+    renewed = photoshop.with_thumbnail(resources, make)
+    if renewed == resources:
+        return exif
+    directory.tags[PHOTOSHOP] = (kind, len(renewed), renewed)
     return serialize_alone(directory, "<")
 
 

@@ -15,13 +15,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vae_balance.errors import ImageError
+from vae_balance.photos.containers import photoshop
 from vae_balance.photos.containers import xmp as xmp_packet
-from vae_balance.photos.containers.metadata import Metadata, Warn, check_size, fitting
+from vae_balance.photos.containers.metadata import (
+    MakeThumbnail,
+    Metadata,
+    Warn,
+    check_size,
+    fitting,
+)
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 _TEM, _START, _END, _SCAN = 0x01, 0xD8, 0xD9, 0xDA
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _XMP_EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
 # Frames that libjpeg decodes: Huffman or arithmetic coding, sequential or progressive.
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -100,6 +108,21 @@ def inspect(path: Path, warn: Warn) -> JpegHeader:
     profile = b"".join(profile_parts[part] for part in sorted(profile_parts))
     metadata = Metadata(exif, xmp, resolution, tuple(own))
     return JpegHeader(metadata, profile or None, has_end and not junk)
+
+
+def with_thumbnail(own: tuple[bytes, ...], make: MakeThumbnail) -> tuple[bytes, ...]:
+    """Return segments of `Metadata.own` whose image resources of Photoshop have a new thumbnail."""
+    prefix = len(_PHOTOSHOP) + 4
+    ours = [segment[4:].startswith(_PHOTOSHOP) for segment in own]
+    resources = b"".join(s[prefix:] for s, is_ours in zip(own, ours, strict=True) if is_ours)
+    renewed = photoshop.with_thumbnail(resources, make)
+    if renewed == resources:
+        return own
+    room = _MAX_SEGMENT - len(_PHOTOSHOP)
+    parts = [renewed[start : start + room] for start in range(0, len(renewed), room)]
+    segments = [_bytes_of(_Segment(_APP13, _PHOTOSHOP + part)) for part in parts]
+    others = [segment for segment, is_ours in zip(own, ours, strict=True) if not is_ours]
+    return (*segments, *others)
 
 
 def write_mended(source: Path, target: Path) -> None:

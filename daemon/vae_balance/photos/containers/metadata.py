@@ -11,6 +11,9 @@ from vae_balance.errors import ImageError
 MAX_PIXELS = 1_000_000_000
 
 Warn = Callable[[str], None]  # is told, in half a sentence, what is odd about a photo that is read
+# Makes the picture anew in small, as a JPEG file without metadata, of at most so many pixels across
+# and down and at most so many bytes; returns it and its size, or None if it cannot be that small.
+MakeThumbnail = Callable[[tuple[int, int], "int | None"], "tuple[bytes, int, int] | None"]
 
 _log = logging.getLogger(__name__)
 
