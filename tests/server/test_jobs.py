@@ -9,14 +9,14 @@ from vae_balance.server.jobs import FairQueue, Job, Task
 WAIT = 10.0  # seconds, for what should happen at once
 
 
-def job_of(client: bytes) -> Job:
+def job_of(client: int) -> Job:
     return Job(client, b"1", [], 0, lambda job, fields: None)
 
 
 def put(queue: FairQueue, name: str, strand: object = None, job: Job | None = None) -> list[str]:
     """Queue a task for the client called as the first letter; return where it says "dropped"."""
     said: list[str] = []
-    job = job or job_of(name[:1].encode())
+    job = job or job_of(ord(name[0]))
     job.facts["name"] = name
     queue.put(Task(job, lambda: None, lambda: said.append("dropped"), strand))
     return said
@@ -76,15 +76,15 @@ def test_a_held_client_is_passed_over_until_it_is_released() -> None:
     queue = FairQueue()
     put(queue, "a1")
     put(queue, "b1")
-    queue.hold(b"a", True)
+    queue.hold(ord("a"), True)
     assert [taken(queue), taken(queue)] == ["b1", None]
-    queue.hold(b"a", False)
+    queue.hold(ord("a"), False)
     assert taken(queue) == "a1"
 
 
 def test_a_discarded_job_is_dropped_with_all_its_tasks() -> None:
     queue = FairQueue()
-    job = job_of(b"a")
+    job = job_of(ord("a"))
     told = [put(queue, "a1", job=job), put(queue, "a1", job=job)]
     put(queue, "a2")
     assert queue.discard(job)

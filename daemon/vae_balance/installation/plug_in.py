@@ -23,7 +23,7 @@ MANIFEST = "installed.json"
 
 _SOURCES = {"2.10": "vae-balance-2.10"}  # all others have the one for GIMP 3
 _SHARED = ("gimp-plugin/common", "shared")
-_LEFT_OUT = (".po", ".md", ".pyc")
+_LEFT_OUT = (".po", ".md", ".pyc", ".pyi")
 _PARTIAL, _OLD = f".{NAME}.partial", f".{NAME}.old"
 # What the plug-in, and GIMP about it, keep in the profile outside of the plug-in's own folder.
 _LEFT_IN_PROFILE = (f"{NAME}/last-look.cube", f"plug-in-settings/*plug-in-{NAME}*.last")

@@ -42,6 +42,17 @@ from .checks import changed_error, check_layers, check_visible, is_transparent
 from .settings import LUT_ONLY, NEW_LAYER, SELECTION, check_lut_path, lut_format
 from .texts import UserError, _
 
+MYPY = False
+if MYPY:
+    from typing import Callable, Deque, Iterator, List, Optional, Sequence, Tuple
+
+    from vae_balance_protocol.client import Client
+
+    from .interfaces import Area, Image, Layer, Picture, Progress, Result, Strip
+    from .settings import Settings
+
+    LookOf = Callable[[Client, Layer, Progress], work.Look]
+
 # What of the work on a layer each stage takes, begin and end.
 _LOOKING, _LEARNING, _APPLYING = (0.0, 0.3), (0.3, 0.5), (0.5, 1.0)
 # From so many pixels on, people want to know how long it takes.
@@ -49,6 +60,7 @@ _MANY_PIXELS = 50000000
 
 
 def last_look_path(folder):
+    # type: (str) -> str
     """Return where the last learned look is kept as a .cube file.
 
     Args:
@@ -58,6 +70,7 @@ def last_look_path(folder):
 
 
 def balance(image, layers, settings, last_look, progress):
+    # type: (Image, Sequence[Layer], Settings, str, Progress) -> List[str]
     """Learn a look from each layer and apply it, or write it as a LUT file.
 
     Args:
@@ -78,6 +91,7 @@ def balance(image, layers, settings, last_look, progress):
     notes = []
 
     def look_of(client, layer, told):
+        # type: (Client, Layer, Progress) -> work.Look
         picture, kind = learn_picture(layer, settings.learn_from)
         proxy = work.shrink(client, picture, kind, _part(told, *_LOOKING))
         title = "{}, {}".format(image.name, layer.name)
@@ -93,6 +107,7 @@ def balance(image, layers, settings, last_look, progress):
 
 
 def apply_lut(image, layers, path, strength, output, progress):
+    # type: (Image, Sequence[Layer], str, float, str, Progress) -> List[str]
     """Apply a LUT file to layers.
 
     Args:
@@ -111,9 +126,10 @@ def apply_lut(image, layers, path, strength, output, progress):
     """
     check_lut_path(path)
     check_layers(image, layers, output)
-    looks = []
+    looks = []  # type: List[work.Look]
 
     def look_of(client, _layer, _told):
+        # type: (Client, Layer, Progress) -> work.Look
         if not looks:
             looks.append(work.load(client, path, strength))
         return looks[0]
@@ -122,6 +138,7 @@ def apply_lut(image, layers, path, strength, output, progress):
 
 
 def learn_picture(layer, learn_from):
+    # type: (Layer, str) -> Tuple[Picture, str]
     """Return the pixels that a look is learned from, and the kind of proxy made of them.
 
     Args:
@@ -148,12 +165,14 @@ def learn_picture(layer, learn_from):
 
 
 def _centre(width, height):
+    # type: (int, int) -> Area
     """Return x, y, width, height of the largest square in the middle."""
     side = min(width, height)
     return (width - side) // 2, (height - side) // 2, side, side
 
 
 def _work(image, layers, look_of, strength, output, progress):
+    # type: (Image, Sequence[Layer], LookOf, float, Optional[str], Progress) -> List[str]
     """Find the look of each layer and, if there is an output, apply it; return the notes."""
     try:
         check_visible(layers)
@@ -164,6 +183,7 @@ def _work(image, layers, look_of, strength, output, progress):
 
 
 def _look_and_apply(image, layers, look_of, strength, output, progress):
+    # type: (Image, Sequence[Layer], LookOf, float, Optional[str], Progress) -> List[str]
     notes = []
     if output is not None:
         outside = [layer.name for layer in layers if layer.selected_area() is None]
@@ -209,6 +229,7 @@ def _look_and_apply(image, layers, look_of, strength, output, progress):
 
 
 def nothing_to_correct(name, look):
+    # type: (str, work.Look) -> str
     """Return what to tell of a layer whose look leaves every color as it is.
 
     Args:
@@ -226,11 +247,13 @@ def nothing_to_correct(name, look):
 
 
 def _fill(client, result, look, strength, progress):
+    # type: (Client, Result, work.Look, float, Progress) -> bool
     """Write the new pixels to a result; return whether any differs from the old one."""
     given = _Given(result.pixels)
-    changes = []
+    changes = []  # type: List[int]
 
     def compared():
+        # type: () -> Iterator[Strip]
         for first, rows, pixels in work.apply(client, look, given, strength, progress):
             if not changes and given.take() != bytes(pixels):
                 changes.append(first)
@@ -245,29 +268,34 @@ class _Given(object):
     """A picture that keeps its strips until their new pixels have come."""
 
     def __init__(self, picture):
+        # type: (Picture) -> None
         self.width, self.height = picture.width, picture.height
         self.channels, self.dtype, self.profile = picture.channels, picture.dtype, picture.profile
         self._picture = picture
-        self._kept = deque()
+        self._kept = deque()  # type: Deque[bytes]
         self._keeps = True
 
     def strips(self):
+        # type: () -> Iterator[Strip]
         for first, rows, pixels in self._picture.strips():
             if self._keeps:
                 self._kept.append(bytes(pixels))
             yield first, rows, pixels
 
     def take(self):
+        # type: () -> bytes
         """Return the oldest strip that is kept."""
         return self._kept.popleft()
 
     def stop(self):
+        # type: () -> None
         """Keep no more."""
         self._keeps = False
         self._kept.clear()
 
 
 def _keep_last(client, look, last_look):
+    # type: (Client, work.Look, str) -> List[str]
     """Keep the look as the last one learned; return a note if that is impossible."""
     folder = os.path.dirname(last_look)
     try:
@@ -287,18 +315,21 @@ def _keep_last(client, look, last_look):
 
 
 def _size(layer):
+    # type: (Layer) -> int
     """Return how many pixels of a layer there are to work on."""
     picture = layer.pixels(None, False)
     return picture.width * picture.height
 
 
 def _with_time_left(progress, pixels):
+    # type: (Progress, int) -> Progress
     """Return a progress that tells how long it will take, if there are many pixels."""
     if pixels < _MANY_PIXELS:
         return progress
     begun = clock()
 
     def told(text, fraction):
+        # type: (str, float) -> None
         spent = clock() - begun
         if fraction > 0.05 and spent > 3.0:
             left = spent * (1.0 - fraction) / fraction
@@ -309,6 +340,7 @@ def _with_time_left(progress, pixels):
 
 
 def _duration(seconds):
+    # type: (float) -> str
     """Return a time for people, in steps that do not flicker."""
     if seconds < 60:
         return _("{count} s").format(count=max(5, 5 * int(seconds / 5 + 0.5)))
@@ -316,5 +348,6 @@ def _duration(seconds):
 
 
 def _part(progress, begin, end):
+    # type: (Progress, float, float) -> Progress
     """Return a progress whose 0..1 is a part of another one's."""
     return lambda text, fraction: progress(text, begin + fraction * (end - begin))

@@ -6,8 +6,15 @@ from .settings import NEW_LAYER, REPLACE
 from .strips import is_clear
 from .texts import UserError, _
 
+MYPY = False
+if MYPY:
+    from typing import Sequence
+
+    from .interfaces import Area, Image, Layer, Picture
+
 
 def check_layers(image, layers, output):
+    # type: (Image, Sequence[Layer], str) -> None
     """Check that what is selected can be balanced.
 
     Args:
@@ -35,6 +42,7 @@ def check_layers(image, layers, output):
 
 
 def check_visible(layers):
+    # type: (Sequence[Layer]) -> None
     """Check that there is something to see in what is selected of layers.
 
     Args:
@@ -55,6 +63,7 @@ def check_visible(layers):
 
 
 def is_transparent(picture):
+    # type: (Picture) -> bool
     """Tell whether a picture, see `work`, has an alpha of 0 all over."""
     if picture.channels == 3:
         return False
@@ -62,6 +71,7 @@ def is_transparent(picture):
 
 
 def changed_error():
+    # type: () -> UserError
     """Return the error for what GIMP's user, who can go on working meanwhile, has changed."""
     return UserError(
         _(
@@ -72,6 +82,7 @@ def changed_error():
 
 
 def is_inside(area, other):
+    # type: (Area, Area) -> bool
     """Tell whether an area, (x, y, width, height), has no pixel outside of another one."""
     x, y, width, height = area
     left, top, across, down = other
@@ -79,6 +90,7 @@ def is_inside(area, other):
 
 
 def _check_kind(image, layer):
+    # type: (Image, Layer) -> None
     if not image.holds(layer):
         raise UserError(
             _(
@@ -101,6 +113,7 @@ def _check_kind(image, layer):
 
 
 def _check_replaceable(layer):
+    # type: (Layer) -> None
     if layer.is_group:
         raise UserError(
             _(

@@ -8,6 +8,10 @@ from vae_balance_protocol.compat import as_text
 
 from .texts import UserError, _
 
+MYPY = False
+if MYPY:
+    from typing import Any, Dict, Optional
+
 REPLACE, NEW_LAYER, LUT_ONLY = "replace", "new-layer", "lut"
 LAYER, SELECTION = "layer", "selection"
 ITERATIONS = (1, 10)
@@ -38,6 +42,7 @@ class Settings(object):
         lut_file=None,
         lut_size=33,
     ):
+        # type: (str, int, float, str, str, Optional[str], int) -> None
         self.model = model.strip() or "embedded"
         self.iterations = iterations
         self.strength = strength
@@ -47,6 +52,7 @@ class Settings(object):
         self.lut_size = lut_size
 
     def check(self, layers, has_selection):
+        # type: (int, bool) -> None
         """Check the settings against each other and against what is selected.
 
         Args:
@@ -70,6 +76,7 @@ class Settings(object):
                 )
 
     def check_source(self, has_selection):
+        # type: (bool) -> None
         """Check that there is something to learn from.
 
         Raises:
@@ -84,6 +91,7 @@ class Settings(object):
             )
 
     def learn_fields(self, title):
+        # type: (str) -> Dict[str, Any]
         """Return the fields of the protocol's request `learn`."""
         return {
             "model": self.model,
@@ -95,6 +103,7 @@ class Settings(object):
 
 
 def lut_format(path):
+    # type: (str) -> str
     """Return what the protocol calls the form of a LUT file: by its name.
 
     Raises:
@@ -113,6 +122,7 @@ def lut_format(path):
 
 
 def check_lut_path(path, writing=False):
+    # type: (str, bool) -> None
     """Check the path of a LUT file before any work begins.
 
     Raises:

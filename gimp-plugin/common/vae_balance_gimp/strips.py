@@ -4,6 +4,12 @@ from __future__ import absolute_import, division
 
 from binascii import hexlify, unhexlify
 
+MYPY = False
+if MYPY:
+    from typing import List, Tuple
+
+    from vae_balance_protocol.zmtp import Data
+
 ITEM_BYTES = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 # GIMP's tiles are 64 rows high, so strips of other heights would read rows of tiles twice.
 _TILE_ROWS = 64
@@ -12,6 +18,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 
 
 def cut(width, height, pixel_bytes):
+    # type: (int, int, int) -> List[Tuple[int, int]]
     """Return strips from top to bottom, [(first row, rows), ...], of at most 256 rows and 8 MiB.
 
     Args:
@@ -27,6 +34,7 @@ def cut(width, height, pixel_bytes):
 
 
 def keep_selected(pixels, selection, dtype):
+    # type: (Data, Data, str) -> bytearray
     """Set alpha to 0 where less than half of a pixel is selected.
 
     Args:
@@ -47,6 +55,7 @@ def keep_selected(pixels, selection, dtype):
 
 
 def is_clear(pixels, dtype):
+    # type: (Data, str) -> bool
     """Tell whether all of RGBA pixels, bytes, have an alpha of 0."""
     item = ITEM_BYTES[dtype]
     planes = [bytes(pixels[3 * item + byte :: 4 * item]) for byte in range(item)]
@@ -54,6 +63,7 @@ def is_clear(pixels, dtype):
 
 
 def is_opaque(pixels, dtype):
+    # type: (Data, str) -> bool
     """Tell whether all of RGBA pixels, bytes, have an alpha of 1."""
     item, whole = ITEM_BYTES[dtype], _WHOLE[dtype]
     for byte in range(item):
@@ -69,6 +79,7 @@ _HALF = bytes(bytearray([0] * 128 + [255] * 128))
 
 
 def _both(one, other):
+    # type: (bytearray, bytearray) -> bytes
     # As one long number: a loop over the bytes of 24 megapixels would take seconds.
     if hasattr(int, "from_bytes"):
         number = int.from_bytes(one, "little") & int.from_bytes(other, "little")

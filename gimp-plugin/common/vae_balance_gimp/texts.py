@@ -5,6 +5,10 @@ from __future__ import absolute_import, unicode_literals
 import gettext
 import os
 
+MYPY = False
+if MYPY:
+    from typing import Optional, Sequence
+
 # Native strings: Python 2 cannot join text to a path of bytes that are not ASCII.
 DOMAIN = str("vae-balance")
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), str("locale"))
@@ -22,6 +26,7 @@ class UserError(Exception):
 
 
 def use_languages(languages=None):
+    # type: (Optional[Sequence[str]]) -> None
     """Take the first catalog there is among languages, most wanted first.
 
     Args:
@@ -32,6 +37,7 @@ def use_languages(languages=None):
 
 
 def _(message):
+    # type: (str) -> str
     """Return a text in the user's language."""
     catalog = _catalog[0]
     translate = getattr(catalog, "ugettext", None) or catalog.gettext
@@ -39,6 +45,7 @@ def _(message):
 
 
 def N_(message):  # noqa: N802 - gettext's name for a text that is translated later
+    # type: (str) -> str
     """Mark a text for translation, unchanged."""
     return message
 
@@ -65,6 +72,7 @@ _SENTENCES = {
 
 
 def sentence(code, message, log=""):
+    # type: (str, str, str) -> str
     """Return what to tell the user about an error of the daemon.
 
     Args:

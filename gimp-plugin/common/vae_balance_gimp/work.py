@@ -18,6 +18,13 @@ from vae_balance_protocol.places import log_file
 
 from .texts import N_, UserError, _, sentence
 
+MYPY = False
+if MYPY:
+    from typing import Any, Dict, Iterator
+
+    from .interfaces import Picture, Progress, Strip
+    from .settings import Settings
+
 # What the protocol calls the stages of learning.
 _STAGES = {
     "queued": N_("Waiting for the balance daemon..."),
@@ -35,11 +42,13 @@ class Look(object):
     """
 
     def __init__(self, name, origin, changes_nothing=False):
+        # type: (str, Dict[str, Any], bool) -> None
         self.name = name
         self.origin = origin
         self.changes_nothing = changes_nothing
 
     def description(self):
+        # type: () -> str
         """Return what the look is, in a few words."""
         if "lut_file" in self.origin:
             return _("{lut_file}, a LUT of {lut_size} nodes").format(**self.origin)
@@ -47,6 +56,7 @@ class Look(object):
 
 
 def connect(progress):
+    # type: (Progress) -> Client
     """Return a client of the daemon, which is started if none runs.
 
     Args:
@@ -54,6 +64,7 @@ def connect(progress):
     """
 
     def waiting(_text):
+        # type: (object) -> None
         progress(_("Starting the balance daemon..."), 0.0)
 
     return Client.connect("GIMP", waiting=waiting)
@@ -61,6 +72,7 @@ def connect(progress):
 
 @contextmanager
 def plain_errors():
+    # type: () -> Iterator[None]
     """Turn what the daemon or the disk refuses into a UserError."""
     try:
         yield
@@ -75,6 +87,7 @@ def plain_errors():
 
 
 def shrink(client, picture, kind, progress):
+    # type: (Client, Picture, str, Progress) -> bytes
     """Return the proxy of a picture, 224 x 224 RGB as float bytes.
 
     Args:
@@ -86,6 +99,7 @@ def shrink(client, picture, kind, progress):
     text = _("Looking at the layer...")
 
     def watched():
+        # type: () -> Iterator[Strip]
         for first, rows, pixels in picture.strips():
             progress(text, first / picture.height)
             yield first, rows, pixels
@@ -103,6 +117,7 @@ def shrink(client, picture, kind, progress):
 
 
 def learn(client, proxy, settings, title, progress):
+    # type: (Client, bytes, Settings, str, Progress) -> Look
     """Learn the look of a proxy.
 
     Args:
@@ -114,6 +129,7 @@ def learn(client, proxy, settings, title, progress):
     """
 
     def follow(message):
+        # type: (Dict[str, Any]) -> None
         stage, done, total = message["stage"], message["done"], message["total"]
         if stage in _STAGES:
             text = _(_STAGES[stage])
@@ -139,6 +155,7 @@ def learn(client, proxy, settings, title, progress):
 
 
 def load(client, path, strength):
+    # type: (Client, str, float) -> Look
     """Give the daemon a LUT file.
 
     Args:
@@ -164,6 +181,7 @@ def load(client, path, strength):
 
 
 def apply(client, look, picture, strength, progress):
+    # type: (Client, Look, Picture, float, Progress) -> Iterator[Strip]
     """Yield (first row, rows, bytes) of the picture with the look applied, in order.
 
     Args:
@@ -190,11 +208,13 @@ def apply(client, look, picture, strength, progress):
 
 
 def parasite_bytes(look):
+    # type: (Look) -> bytes
     """Return what is attached to a layer, JSON: where its pixels come from."""
     return json.dumps(look.origin, sort_keys=True).encode("ascii")
 
 
 def write_file(path, content):
+    # type: (str, bytes) -> None
     """Write a file, wholly or not at all.
 
     Raises:
@@ -223,12 +243,14 @@ def write_file(path, content):
 
 
 def _umask():
+    # type: () -> int
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
 def _replace(source, target):
+    # type: (str, str) -> None
     if hasattr(os, "replace"):
         os.replace(source, target)
         return
