@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
+from icc import DISPLAY_P3, SRGB, SRGB_CURVE, gamma_curve, icc_profile
 from PIL import Image, ImageOps
 
 from vae_balance.color.profile import from_srgb
@@ -119,10 +119,29 @@ def test_a_transparent_area_takes_the_mean_of_the_rest() -> None:
     assert np.abs(left - [1.0, 0.2, 1.0]).max() < 1e-5
 
 
-def test_half_transparent_pixels_count_in_full() -> None:
+@pytest.mark.parametrize("alpha", [1, 20, 128])
+def test_a_picture_that_is_half_transparent_all_over_counts_in_full(alpha: int) -> None:
     pixels = noise(448, 448, channels=4)
-    pixels[..., 3] = 1
+    pixels[..., 3] = alpha
     assert np.abs(make_proxy(pixels) - make_proxy(pixels[..., :3])).max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float16, np.float32])
+@pytest.mark.parametrize("power", [1, 2])
+def test_what_8_bits_of_alpha_cannot_tell_from_nothing_hardly_counts(
+    dtype: npt.DTypeLike, power: int
+) -> None:
+    """Of a ramp of alpha, some columns are transparent in 8 bits and not in more."""
+    coarse = np.zeros((448, 448, 4), np.uint8)
+    coarse[:] = (200, 120, 60, 0)
+    coarse[:, :40, :3] = (0, 255, 0)  # of other colors where it is faint
+    ramp = np.linspace(0, 1, 448) ** power
+    coarse[..., 3] = np.round(ramp * 255)
+    fine = (coarse / 255).astype(np.float64)
+    fine[..., 3] = ramp
+    scale = 1 if np.dtype(dtype).kind == "f" else 65535
+    deep = (fine * scale).astype(dtype)
+    assert np.abs(make_proxy(deep) - make_proxy(coarse)).mean() < 0.004
 
 
 def test_a_channel_that_is_not_transparency_is_ignored() -> None:
@@ -155,6 +174,25 @@ def test_a_photo_of_another_profile_has_the_proxy_of_its_srgb_version() -> None:
     colors = np.kron(noise(28, 28, np.float32), np.ones((8, 8, 1), np.float32))
     photo = Photo(np.round(from_srgb(colors, profile) * 65535).astype(np.uint16), profile)
     assert np.abs(make_proxy(photo) - colors).max() < 0.001
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_averages_are_those_of_srgb_whatever_the_tone_curve(
+    dtype: npt.DTypeLike, gamma: float
+) -> None:
+    """Neighbors differ as much as they can, so that averages of linear light would be far off."""
+    profile = icc_profile(SRGB, gamma_curve(gamma))
+    colors = noise(500, 480, np.float32)
+    if dtype == np.uint8:  # which linear light cannot hold near black
+        colors = colors * 0.5 + 0.5
+    encoded = from_srgb(colors, profile).clip(0, 1)
+    full = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    pixels = (encoded * full + (0.5 if full > 1 else 0)).astype(dtype)
+    expected = make_proxy(colors)
+    assert np.abs(make_proxy(Photo(pixels, profile)) - expected).max() < 0.002
+    with_alpha = np.dstack([pixels, np.full((500, 480), full, dtype)])
+    assert np.abs(make_proxy(Photo(with_alpha, profile)) - expected).max() < 0.002
 
 
 def test_colors_outside_of_srgb_are_clipped() -> None:

@@ -142,6 +142,53 @@ def to_srgb(colors: npt.ArrayLike, icc_profile: bytes | None) -> npt.NDArray[np.
     return (profile.to_srgb(given) if profile else given).astype(np.float32)
 
 
+@lru_cache(maxsize=8)
+def srgb_curves(
+    icc_profile: bytes | None, dtype: np.dtype[Any]
+) -> tuple[npt.NDArray[np.float32], ...] | None:
+    """Return tables that give each channel of a profile's colors the tone curve of sRGB.
+
+    The primaries stay those of the profile; `curved_to_srgb` does the rest.
+
+    Args:
+        icc_profile: As in `to_srgb`.
+        dtype: Of the pixels, uint8 or uint16, or of floats.
+
+    Returns:
+        For red, green and blue 256 values of uint8, else 65536, from black to white, in the scale
+        of the pixels; None where the profile's curves are those of sRGB already.
+    """
+    profile = _understood(icc_profile)
+    if profile is None:
+        return None
+    count = 256 if dtype == np.uint8 else 65536
+    steps = np.repeat(np.linspace(0.0, 1.0, count)[:, None], 3, axis=1)
+    curved = _SRGB_CURVE.encoded(profile.linear(steps)).clip(0.0, 1.0)
+    if np.abs(curved - steps).max() < _SAME_AS_SRGB:
+        return None
+    full = np.iinfo(dtype).max if dtype.kind == "u" else 1.0
+    return tuple((curved * full).astype(np.float32).T.copy())
+
+
+def curved_to_srgb(
+    colors: npt.ArrayLike, icc_profile: bytes | None
+) -> npt.NDArray[np.float32]:
+    """Convert colors with a profile's primaries and the tone curve of sRGB to sRGB.
+
+    Args:
+        colors: As `srgb_curves` makes them, (..., 3), 0..1.
+        icc_profile: As in `to_srgb`.
+
+    Returns:
+        (..., 3) sRGB-encoded; colors that sRGB lacks are outside 0..1.
+    """
+    profile = _understood(icc_profile)
+    given = np.asarray(colors, dtype=np.float64)
+    if profile is not None:
+        given = replace(profile, curves=(_SRGB_CURVE,) * 3).to_srgb(given)
+    return given.astype(np.float32)
+
+
 def from_srgb(colors: npt.ArrayLike, icc_profile: bytes | None) -> npt.NDArray[np.float32]:
     """Convert colors from sRGB to a profile; the inverse of `to_srgb`, with the same arguments.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vae_balance.color.profile import to_srgb
+from vae_balance.color.profile import curved_to_srgb, srgb_curves, to_srgb
 from vae_balance.errors import OptionError
 from vae_balance.photos.photo import Photo
 
@@ -16,16 +16,18 @@ Floats = npt.NDArray[np.float32]
 
 PROXY_SIZE = 224
 KINDS = ("centre", "frame")
+_FAINT = 0.05  # of full scale: the alpha from which on a pixel counts in full
 _BLOCK_BYTES = 16 << 20  # of rows of the proxy that are still as wide as the picture
 
 
 def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = "centre") -> Floats:
     """Shrink a picture to the proxy by averaging areas; a smaller picture is smoothly enlarged.
 
-    Values are averaged as they are encoded, clipped to 0..1 as a screen shows them, and converted
-    to sRGB afterwards. Transparent pixels (alpha 0) and pixels with a NaN or an infinity do not
-    count; where there is nothing else, the proxy has the mean of what it has elsewhere, or
-    mid-grey. Working memory does not grow with the height of the picture.
+    Values are clipped to 0..1 as a screen shows them, averaged with the tone curve of sRGB however
+    they are encoded, and converted to sRGB afterwards. Transparent pixels (alpha 0) and pixels with
+    a NaN or an infinity do not count; where there is nothing else, the proxy has the mean of what
+    it has elsewhere, or mid-grey. What is nearly transparent, of which a picture of fewer bits has
+    nothing left, counts a little. Working memory does not grow with the height of the picture.
 
     Args:
         picture: A photo, or an array as `Photo.pixels`, sRGB-encoded and upright.
@@ -75,10 +77,13 @@ class GrowingProxy:
         self._next_row = -((height - self._height) // 2)  # 0 is the first row that is looked at
         self._dtype = np.dtype(dtype)
         self._icc_profile = icc_profile
-        self._weighted = channels == 4 or self._dtype.kind == "f"
+        self._curves = srgb_curves(icc_profile, self._dtype)
         self._columns = list(_windows(self._width))
         self._rows = list(_windows(self._height))
+        self._weighted = channels == 4 or self._dtype.kind == "f"
         self._sums = np.zeros((PROXY_SIZE, PROXY_SIZE, 4 if self._weighted else 3), np.float32)
+        # What the weights among the sums would be if nothing were faint.
+        self._full_weights = np.zeros((PROXY_SIZE, PROXY_SIZE, 1), np.float32)
 
     def add(self, strip: npt.NDArray[Any]) -> None:
         """Take in the next rows, (rows, W, 3) or (rows, W, 4), of the picture."""
@@ -96,8 +101,13 @@ class GrowingProxy:
 
     def finish(self) -> Floats:
         """Return the proxy, (224, 224, 3) sRGB-encoded, 0..1, when all strips were added."""
-        sums = self._sums / np.float32(_full_scale(self._dtype))
-        averages = _filled(sums) if self._weighted else sums
+        full_scale = _full_scale(self._dtype)
+        sums = self._sums / np.float32(full_scale)
+        averages = sums
+        if self._weighted:
+            averages = _filled(sums, self._full_weights[..., 0] / np.float32(full_scale))
+        if self._curves is not None:
+            return curved_to_srgb(averages, self._icc_profile).clip(0.0, 1.0)
         return to_srgb(averages, self._icc_profile).clip(0.0, 1.0)
 
     def _add_shares(
@@ -105,13 +115,70 @@ class GrowingProxy:
     ) -> None:
         """Add what a strip has to consecutive rows of the proxy."""
         rows = np.empty((len(shares), self._width, self._sums.shape[2]), np.float32)
-        for row, (_, start, weights) in zip(rows, shares, strict=True):
+        full_weights = rows[..., 3:]
+        is_faint = strip.shape[2] == 4 and _is_faint(strip)
+        if is_faint:
+            full_weights = np.empty((len(shares), self._width, 1), np.float32)
+        for index, (_, start, weights) in enumerate(shares):
             part = strip[start : start + len(weights)]
-            values = _values_and_weights(part) if self._weighted else part.astype(np.float32)
-            np.matmul(weights, values.reshape(len(weights), -1), out=row.reshape(-1))
-        sums = self._sums[shares[0][0] : shares[-1][0] + 1]
-        for column, (start, weights) in enumerate(self._columns):
-            sums[:, column] += np.matmul(weights, rows[:, start : start + len(weights)])
+            values = self._values(part)
+            if is_faint:
+                full_weights[index, :, 0] = weights @ values[..., 3]
+                _fade(values, part)
+            np.matmul(weights, values.reshape(len(weights), -1), out=rows[index].reshape(-1))
+        which = slice(shares[0][0], shares[-1][0] + 1)
+        _add_columns(self._sums[which], rows, self._columns)
+        if self._weighted:
+            _add_columns(self._full_weights[which], full_weights, self._columns)
+
+
+    def _values(self, part: npt.NDArray[Any]) -> Floats:
+        """Return what is summed up of pixels: colors and, if these are weighted, a weight.
+
+        The weight is the full scale, or 0, with all colors, for what does not count.
+        """
+        values = np.empty((*part.shape[:2], self._sums.shape[2]), np.float32)
+        values[..., : part.shape[2]] = part
+        full_scale = np.float32(_full_scale(part.dtype))
+        counts = values[..., 3] > 0 if part.shape[2] == 4 else None
+        if part.dtype.kind == "f":
+            if not np.isfinite(values[..., : part.shape[2]]).all():
+                finite = np.isfinite(values[..., :3]).all(axis=-1)
+                counts = finite if counts is None else counts & finite
+                values[~counts] = 0.0
+            np.clip(values, 0.0, 1.0, out=values)
+        if self._curves is not None:
+            for channel, curve in enumerate(self._curves):
+                steps = part[..., channel]
+                if part.dtype.kind == "f":
+                    last = np.float32(len(curve) - 1)
+                    steps = (values[..., channel] * last + np.float32(0.5)).astype(np.uint16)
+                values[..., channel] = curve[steps]
+        if self._weighted:
+            values[..., 3] = full_scale
+            if counts is not None and not counts.all():
+                values[~counts] = 0.0
+        return values
+
+
+def _add_columns(
+    sums: Floats, rows: Floats, columns: Sequence[tuple[int, Floats]]
+) -> None:
+    """Add (rows, W, n) to (rows, 224, n), each column with its share."""
+    for column, (start, weights) in enumerate(columns):
+        sums[:, column] += np.matmul(weights, rows[:, start : start + len(weights)])
+
+
+def _is_faint(pixels: npt.NDArray[Any]) -> bool:
+    """Tell whether any pixel of (H, W, 4) is nearly transparent."""
+    return bool(pixels[..., 3].min() < _FAINT * _full_scale(pixels.dtype))
+
+
+def _fade(values: Floats, pixels: npt.NDArray[Any]) -> None:
+    """Let pixels (H, W, 4) that are nearly transparent count less in their values."""
+    faint = np.float32(_FAINT * _full_scale(pixels.dtype))
+    shares = (np.nan_to_num(pixels[..., 3].astype(np.float32)) / faint).clip(0.0, 1.0)
+    values *= shares[..., None]
 
 
 def _windows(length: int) -> Iterator[tuple[int, Floats]]:
@@ -138,30 +205,23 @@ def _full_scale(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
-def _values_and_weights(strip: npt.NDArray[Any]) -> Floats:
-    """Return (H, W, 4): colors and the full scale as weight, zeros for what does not count."""
-    full_scale = _full_scale(strip.dtype)
-    values = np.empty((*strip.shape[:2], 4), np.float32)
-    values[..., : strip.shape[2]] = strip
-    counts = values[..., 3] > 0 if strip.shape[2] == 4 else np.ones(strip.shape[:2], bool)
-    if strip.dtype.kind == "f":
-        if not np.isfinite(strip).all():
-            counts &= np.isfinite(strip[..., :3]).all(axis=-1)
-        np.clip(values, 0.0, 1.0, out=values)
-    values[..., 3] = full_scale
-    if not counts.all():
-        values[~counts] = 0.0
-    return values
+def _filled(sums: Floats, full_weights: Floats) -> Floats:
+    """Return averages of (224, 224, 4), as faint as they are over the mean of all.
 
-
-def _filled(sums: Floats) -> Floats:
-    """Return weighted averages of (224, 224, 4); their mean, or mid-grey, where nothing counts."""
+    Where nothing counts they are that mean, or mid-grey where nothing counts at all.
+    """
     weights = sums[..., 3]
     known = weights > 1e-6
     averages = np.full((PROXY_SIZE, PROXY_SIZE, 3), 0.5, np.float32)
-    if known.any():
-        averages[known] = sums[known, :3] / weights[known, None]
-        averages[~known] = averages[known].mean(axis=0, dtype=np.float64)
+    if not known.any():
+        return averages
+    averages[known] = sums[known, :3] / weights[known, None]
+    mean = averages[known].mean(axis=0, dtype=np.float64)
+    averages[~known] = mean
+    shares = weights[known] / full_weights[known]
+    if shares.min() < 1.0:
+        shares /= shares.max()  # a picture that is faint all over is not flatter for it
+        averages[known] += (1.0 - shares)[:, None] * (mean - averages[known])
     return averages
 
 
