@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from vae_balance.photos.containers import Metadata, photoshop
 from vae_balance.photos.containers.exif import Directory, serialize, serialize_alone
@@ -109,9 +109,9 @@ def test_the_thumbnail_in_exif(tmp_path: Path, suffix: str, order: str) -> None:
             assert small.size == (160, 120)
 
 
-def as_pillow_finds_it(image: Image.Image) -> bytes:
+def as_pillow_finds_it(image: ImageFile.ImageFile) -> bytes:
     directory = image.getexif().get_ifd(ExifTags.IFD.IFD1)
-    exif = read_photo(Path(image.filename)).metadata.exif
+    exif = read_photo(Path(str(image.filename))).metadata.exif
     assert exif is not None
     return exif[directory[513] : directory[513] + directory[514]]
 
