@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, as whoever gets it last works on alone.
+
+    What needs a GIMP is second: its root is built in the meantime, see tests/gimp/conftest.py.
+    """
+
+    def place(item: pytest.Item) -> int:
+        if item.get_closest_marker("gimp"):
+            return 1
+        return 0 if item.path.parent.name == "server" else 2
+
+    items.sort(key=place)
+
+
 @pytest.fixture
 def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the empty home folder of a user whose environment says nothing else."""
