@@ -183,7 +183,7 @@ def curved_to_srgb(
         (..., 3) sRGB-encoded; colors that sRGB lacks are outside 0..1.
     """
     profile = _understood(icc_profile)
-    given = np.asarray(colors, dtype=np.float64)
+    given: npt.NDArray[np.floating[Any]] = np.asarray(colors, dtype=np.float64)
     if profile is not None:
         given = replace(profile, curves=(_SRGB_CURVE,) * 3).to_srgb(given)
     return given.astype(np.float32)

@@ -131,7 +131,6 @@ class GrowingProxy:
         if self._weighted:
             _add_columns(self._full_weights[which], full_weights, self._columns)
 
-
     def _values(self, part: npt.NDArray[Any]) -> Floats:
         """Return what is summed up of pixels: colors and, if these are weighted, a weight.
 
@@ -143,7 +142,7 @@ class GrowingProxy:
         counts = values[..., 3] > 0 if part.shape[2] == 4 else None
         if part.dtype.kind == "f":
             if not np.isfinite(values[..., : part.shape[2]]).all():
-                finite = np.isfinite(values[..., :3]).all(axis=-1)
+                finite = np.asarray(np.isfinite(values[..., :3]).all(axis=-1))
                 counts = finite if counts is None else counts & finite
                 values[~counts] = 0.0
             np.clip(values, 0.0, 1.0, out=values)
