@@ -37,6 +37,23 @@ def test_strength_0_changes_nothing(model: Model) -> None:
     np.testing.assert_allclose(lut(colors), colors, atol=1e-6)
 
 
+@pytest.mark.parametrize("color", [(128, 128, 128), (255, 0, 0), (3, 3, 3), (20, 90, 200)])
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_a_photo_of_a_single_color_is_left_alone(
+    model: Model, color: tuple[int, int, int], iterations: int
+) -> None:
+    noise = np.random.default_rng(0).integers(-1, 2, (224, 224, 3))
+    plain = ((np.array(color) + noise).clip(0, 255) / 255).astype(np.float32)
+    lut = learn_look([plain], model, LookOptions(iterations, size=17)).lut
+    assert lut.digest() == Lut3D.identity(17).digest()
+
+
+def test_a_plain_frame_does_not_keep_a_roll_from_being_corrected(model: Model) -> None:
+    plain = np.full((224, 224, 3), 0.5, np.float32)
+    lut = learn_look([proxy(), plain], model, LookOptions(size=17)).lut
+    assert np.abs(lut.table - Lut3D.identity(17).table).max() > 0.01
+
+
 def test_strength_scales_the_change(model: Model) -> None:
     full, beyond = (
         learn_look([proxy()], model, LookOptions(strength=strength)).lut.table

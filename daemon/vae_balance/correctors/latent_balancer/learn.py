@@ -52,6 +52,8 @@ FAULT = (0.005, 0.017)
 # The same change, luma included, in a further round: up to the first nothing is done, from the
 # second on its cast is followed.
 LEFT = (0.02, 0.03)
+# A photo is of a single color where each channel varies by no more: two codes of 8 bits.
+PLAIN = 2.5 / 255
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
 
@@ -177,10 +179,13 @@ def _learn_round(
     progress("map colors")
     distorted = np.concatenate([few.distorted for few in seen])
     fixed = np.concatenate([few.fixed for few in seen])
+    plain = np.ptp(proxies, axis=(1, 2)).max(axis=-1) <= PLAIN  # which says nothing of a fault
+    fixed[plain] = distorted[plain]
     color_map = fit_color_map(distorted, fixed)
     shown = seen[0]
     moments, balanced = _numpy(shown.moments), _numpy(shown.balanced)
-    return Round(proxies[:TOGETHER], moments, balanced, shown.distorted, shown.fixed, color_map)
+    fixed = fixed[:TOGETHER]
+    return Round(proxies[:TOGETHER], moments, balanced, shown.distorted, fixed, color_map)
 
 
 @dataclass(frozen=True, eq=False)
