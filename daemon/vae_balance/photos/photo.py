@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,11 +76,14 @@ class Photo:
         metadata: Passed on to the file that is written.
         file_format: "jpeg", "png", "tiff", "webp", or "" if it did not come from a file.
         compression: "none", "lzw", "zip", "packbits" of TIFF; "lossless" of WebP; else "".
-        alpha: "associated" if a TIFF file has colors multiplied by alpha, "unspecified" if its
-            fourth channel is not transparency (but a saved selection or infrared, say), else
+        alpha: "associated" if a TIFF file has colors multiplied by alpha: `pixels` are float32
+            then, as colors may be brighter than their alpha allows; "unspecified" if the fourth
+            channel is not transparency (but a saved selection or infrared, say); else
             "unassociated".
         masks: Grey pages, (H, W), that a TIFF file has beside the picture, such as the infrared
             of a scanner; passed on to a TIFF file.
+        stored_dtype: What is written, as far as the format has it, where that is not the type of
+            `pixels`; None where it is.
 
     Raises:
         ImageError: The pixels have another shape or type, or there are none.
@@ -94,6 +97,7 @@ class Photo:
     compression: str = ""
     alpha: str = "unassociated"
     masks: tuple[Pixels, ...] = ()
+    stored_dtype: np.dtype[Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the pixels."""
@@ -103,6 +107,11 @@ class Photo:
         if dtype not in _TYPE_NAMES:
             names = ", ".join(str(known) for known in _TYPE_NAMES)
             raise ImageError(f"pixels of type {dtype}: convert to one of {names}")
+
+    @property
+    def depth(self) -> np.dtype[Any]:
+        """The type of pixels in a file, where its format has it."""
+        return self.stored_dtype or self.pixels.dtype
 
 
 def read_photo(path: str | os.PathLike[str]) -> Photo:
@@ -237,9 +246,9 @@ def _read_tiff(path: Path, warn: Warn) -> Photo:
             f"is compressed with {header.rare_compression}, which is not read here: save it with "
             "LZW, ZIP or no compression"
         ) from error
+    stored_dtype = pixels.dtype
     if header.alpha == "associated" and pixels.shape[2] == 4:
-        for strip in _strips(pixels):
-            strip[...] = _divided_by_alpha(strip)
+        pixels = _divided_by_alpha(pixels)
     return _photo(
         pixels,
         header.icc_profile,
@@ -248,6 +257,7 @@ def _read_tiff(path: Path, warn: Warn) -> Photo:
         warn,
         compression=compression,
         alpha=header.alpha,
+        stored_dtype=stored_dtype,
         masks=tuple(_decode(path, page, channels=(1,))[0][..., 0] for page in header.masks),
     )
 
@@ -405,7 +415,7 @@ def _write_jpeg(photo: Photo, metadata: Metadata, path: Path, quality: int) -> N
 
 
 def _write_png(photo: Photo, metadata: Metadata, path: Path) -> None:
-    dtype = np.dtype(np.uint8 if photo.pixels.dtype == np.uint8 else np.uint16)
+    dtype = np.dtype(np.uint8 if photo.depth == np.uint8 else np.uint16)
     attributes = {"png:compressionLevel": _PNG_COMPRESSION, "oiio:UnassociatedAlpha": 1}
     with _beside(path) as encoded:
         _encode(photo, encoded, "png", dtype, attributes)
@@ -414,7 +424,7 @@ def _write_png(photo: Photo, metadata: Metadata, path: Path) -> None:
 
 def _write_tiff(photo: Photo, metadata: Metadata, path: Path) -> None:
     known = photo.file_format == "tiff" and photo.compression in _TIFF_COMPRESSIONS
-    size = photo.pixels.nbytes + sum(mask.nbytes for mask in photo.masks)
+    size = photo.pixels.size * photo.depth.itemsize + sum(mask.nbytes for mask in photo.masks)
     attributes = {
         "Compression": photo.compression if known else "lzw",
         "oiio:UnassociatedAlpha": int(photo.alpha != "associated"),
@@ -422,7 +432,7 @@ def _write_tiff(photo: Photo, metadata: Metadata, path: Path) -> None:
         "tiff:bigtiff": int(size > _BIGTIFF_BYTES),
         "DateTime": _NO_TIME,
     }
-    _encode(photo, path, "tiff", photo.pixels.dtype, attributes)
+    _encode(photo, path, "tiff", photo.depth, attributes)
     tiff.embed(path, metadata, photo.icc_profile, photo.masks)
 
 
@@ -459,9 +469,10 @@ def _encode(
     done = file.open(str(path), spec)
     top = 0
     for strip in _strips(photo.pixels):
-        strip = _converted(strip, dtype)
         if channels == 4 and photo.alpha == "associated" and file_format == "tiff":
-            strip = _multiplied_by_alpha(strip)
+            strip = _multiplied_by_alpha(strip, dtype)
+        else:
+            strip = _converted(strip, dtype)
         done = done and file.write_scanlines(top, top + len(strip), 0, strip)
         top += len(strip)
     if not (file.close() and done):
@@ -489,22 +500,34 @@ def _converted(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
 
 
 def _divided_by_alpha(pixels: Pixels) -> Pixels:
-    """Return pixels with the colors that were multiplied by alpha; as they are under alpha 0."""
-    return _scaled_colors(pixels, lambda colors, alpha: colors / np.where(alpha, alpha, 1.0))
+    """Return float32 pixels with the colors that were multiplied by alpha; as stored under alpha 0.
+
+    Colors may be brighter than their alpha allows (fire, lights): these are above 1 then.
+    """
+    divided = np.empty(pixels.shape, np.float32)
+    step = _rows(divided[0].nbytes)
+    for top in range(0, len(pixels), step):
+        strip = pixels[top : top + step]
+        values = strip.astype(np.float64) / _full_scale(pixels.dtype)
+        alpha = values[..., 3:]
+        values[..., :3] /= np.where(alpha, alpha, 1.0)
+        divided[top : top + step] = values
+    return divided
 
 
-def _multiplied_by_alpha(pixels: Pixels) -> Pixels:
-    """Return pixels with colors multiplied by alpha; as they are under alpha 0."""
-    return _scaled_colors(pixels, lambda colors, alpha: colors * np.where(alpha, alpha, 1.0))
+def _multiplied_by_alpha(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Return pixels in `dtype` with colors multiplied by alpha; as they are under alpha 0."""
+    values = pixels.astype(np.float64) / _full_scale(pixels.dtype)
+    alpha = values[..., 3:]
+    values[..., :3] *= np.where(alpha, alpha, 1.0)
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    values = np.nan_to_num(values, nan=0.0).clip(0.0, 1.0)
+    return np.round(values * _full_scale(dtype)).astype(dtype)
 
 
-def _scaled_colors(pixels: Pixels, scale: Callable[[Pixels, Pixels], Pixels]) -> Pixels:
-    full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
-    values = pixels.astype(np.float64) / full
-    colors = scale(values[..., :3], values[..., 3:])
-    if pixels.dtype.kind == "u":
-        colors = np.round(colors.clip(0.0, 1.0) * full)
-    return np.concatenate([colors.astype(pixels.dtype), pixels[..., 3:]], axis=-1)
+def _full_scale(dtype: np.dtype[Any]) -> float:
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
 def _one_line(message: str) -> str:
