@@ -27,13 +27,14 @@ from vae_balance.correctors.latent_balancer.train_balancer import (
     smooth_map,
     train_balancer,
 )
-from vae_balance.correctors.latent_balancer.train_vae import VAETraining, cosine_rate, train_vae
+from vae_balance.correctors.latent_balancer.train_vae import VAETraining, train_vae
 from vae_balance.correctors.latent_balancer.vae import VAE
 from vae_balance.errors import ModelError
 from vae_balance.luts.cube import write_cube
 from vae_balance.luts.hald import write_hald
 from vae_balance.training.checkpoint import read_log
 from vae_balance.training.damage import random_damage
+from vae_balance.training.loop import cosine_rate
 from vae_balance.training.photos import PhotoPool, read_split
 
 

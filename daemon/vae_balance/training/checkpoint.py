@@ -17,11 +17,12 @@ from vae_balance.files import atomic_write
 
 @dataclass
 class TrainingState:
-    """Everything that changes from step to step."""
+    """Everything that changes from step to step; `chance` is what a loss draws from."""
 
     network: nn.Module
     average: nn.Module
     optimizer: torch.optim.Optimizer
+    chance: torch.Generator
     step: int = 0
     best_score: float = float("inf")
 
@@ -31,6 +32,7 @@ class TrainingState:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "chance": self.chance.get_state(),
             "step": self.step,
             "best_score": self.best_score,
         }
@@ -48,6 +50,7 @@ class TrainingState:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.chance.set_state(state["chance"])
             self.step, self.best_score = int(state["step"]), float(state["best_score"])
         except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             reason = str(error).splitlines()[0]

@@ -169,11 +169,16 @@ def batches(
     Each step has its own generator, seeded with (seed, step), so that a resumed run sees the same
     batches as one that was never interrupted.
     """
+    return made_ahead(
+        lambda step: make_batch(np.random.default_rng((seed, step))), first_step, last_step
+    )
+
+
+def made_ahead(make: Callable[[int], T], first_step: int, last_step: int) -> Iterator[T]:
+    """Make what steps `first_step`..`last_step` - 1 need one ahead, in a thread."""
     with ThreadPoolExecutor(1) as thread:
         ahead = None
         for step in range(first_step, last_step):
-            current = ahead or thread.submit(make_batch, np.random.default_rng((seed, step)))
-            ahead = None
-            if step + 1 < last_step:
-                ahead = thread.submit(make_batch, np.random.default_rng((seed, step + 1)))
+            current = ahead or thread.submit(make, step)
+            ahead = thread.submit(make, step + 1) if step + 1 < last_step else None
             yield current.result()

@@ -21,12 +21,13 @@ from vae_balance.correctors.latent_balancer.balancer_network import (
 )
 from vae_balance.correctors.latent_balancer.learn import SECOND_OPINIONS, LookOptions, learn_look
 from vae_balance.correctors.latent_balancer.networks import AnyVAE, load_vae
-from vae_balance.correctors.latent_balancer.train_vae import cosine_rate, to_tensor
+from vae_balance.correctors.latent_balancer.train_vae import to_tensor
 from vae_balance.evaluation.cases import to_8_bits
 from vae_balance.models.store import Model, ModelInfo
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import Damage, random_damage, undamaged
+from vae_balance.training.loop import cosine_rate
 from vae_balance.training.photos import (
     PhotoPool,
     batches,
@@ -342,7 +343,7 @@ def train_balancer(
     optimizer = torch.optim.AdamW(
         learned.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
     )
-    state = TrainingState(learned, average, optimizer)
+    state = TrainingState(learned, average, optimizer, torch.Generator())
     checkpoint = config.out / "checkpoint.pt"
     config.out.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ from vae_balance.color.lab import srgb_to_lab
 from vae_balance.correctors.latent_balancer.networks import AnyVAE
 from vae_balance.correctors.latent_balancer.vae import VAE, latents_of
 from vae_balance.photos.proxy import PROXY_SIZE
-from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import random_damage
+from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
 from vae_balance.training.photos import (
     PhotoPool,
     batches,
@@ -49,6 +48,20 @@ class VAETraining:
     average_decay: float = 0.998
     save_every: int = 250
     watch_every: int = 500
+
+    def loop(self) -> LoopSettings:
+        """Return what the loop needs of these settings."""
+        return LoopSettings(
+            out=self.out,
+            steps=self.steps,
+            rate=lambda step: cosine_rate(step, self.steps, self.learning_rate),
+            seed=self.seed,
+            device=self.device,
+            average_decay=self.average_decay,
+            log_every=100,
+            watch_every=self.watch_every,
+            save_every=self.save_every,
+        )
 
 
 def to_tensor(pictures: Sequence[NDArray[np.float32]]) -> Tensor:
@@ -112,15 +125,7 @@ def watched_proxies(paths: tuple[Path, ...], count: int, seed: int = 7) -> Tenso
     return to_tensor(proxies)
 
 
-def cosine_rate(step: int, steps: int, peak: float, warm_up: int = 200) -> float:
-    """Return the learning rate of `step`: linear warm-up, half a cosine down to a hundredth."""
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    done = (step - warm_up) / max(1, steps - warm_up)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def train_vae(config: VAETraining, report: Callable[[dict[str, float]], None]) -> VAE:
+def train_vae(config: VAETraining, report: Report) -> VAE:
     """Train, or go on training, and leave the averaged network in `config.out`.
 
     Args:
@@ -132,39 +137,24 @@ def train_vae(config: VAETraining, report: Callable[[dict[str, float]], None]) -
     pool = PhotoPool(split.training)
     watched = watched_proxies(split.watch, 64).to(config.device)
     vae = VAE().to(config.device)
-    average = copy.deepcopy(vae).eval()
     optimizer = torch.optim.AdamW(vae.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
-    state = TrainingState(vae, average, optimizer)
-    checkpoint = config.out / "checkpoint.pt"
-    config.out.mkdir(parents=True, exist_ok=True)
-    if checkpoint.exists():
-        state.load(checkpoint)
-    noise = torch.Generator(config.device).manual_seed(config.seed + state.step)
 
     def next_batch(rng: np.random.Generator) -> Tensor:
         return make_batch(pool, config.view, config.batch, rng)
 
-    parts: list[dict[str, float]] = []
-    for pixels in batches(next_batch, config.seed, state.step, config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = cosine_rate(state.step, config.steps, config.learning_rate)
-        loss, row = vae_loss(vae, pixels.to(config.device), config, noise)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        state.step += 1
-        update_average(average, vae, state.step, config.average_decay)
-        parts.append(row)
-        if state.step % 100 == 0 or state.step == config.steps:
-            row = {key: float(np.mean([p[key] for p in parts])) for key in parts[0]}
-            parts.clear()
-            row = {"step": state.step, **row}
-            if state.step % config.watch_every == 0 or state.step == config.steps:
-                row |= {f"watch_{name}": x for name, x in score_vae(average, watched).items()}
-            append_log(config.out / "log.jsonl", row)
-            report(row)
-        if state.step % config.save_every == 0 or state.step == config.steps:
-            state.save(checkpoint)
-            average.save_folder(config.out / "vae")
-    return average
+    def loss_of(pixels: Tensor, noise: torch.Generator) -> tuple[Tensor, Row]:
+        return vae_loss(vae, pixels.to(config.device), config, noise)
+
+    def measure(average: VAE) -> Row:
+        return {f"watch_{name}": value for name, value in score_vae(average, watched).items()}
+
+    return train(
+        vae,
+        optimizer,
+        partial(batches, next_batch, config.seed),
+        loss_of,
+        lambda average: average.save_folder(config.out / "vae"),
+        config.loop(),
+        report,
+        Watch(measure),
+    )
