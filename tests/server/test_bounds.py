@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -14,6 +15,7 @@ from test_fuzz import GREETING, INITIATE, hello
 from test_hang_up import address_of, introduce
 
 from vae_balance.server import router
+from vae_balance.server import service as server
 from vae_balance_protocol import ConnectionLost
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.messages import CLIENTS, FRAME_BYTES, WINDOW_BYTES
@@ -167,7 +169,24 @@ def test_all_clients_together_have_their_bound(idle: Daemon, stack: ExitStack) -
         fields = {"look": "0" * 64, "width": 1 << 10, "channels": 4, "dtype": "u8"}
         with pytest.raises(Exception, match="is not known here"):
             witness.call("apply", dict(fields, rows=1 << 12), [bytes(FRAME_BYTES)])
-    assert grown < max(router._ALL_BYTES, GREEDY * router._SHARE_BYTES) + NOISE
+        assert grown < max(router._ALL_BYTES, GREEDY * router._SHARE_BYTES) + NOISE
+        stack.close()
+        idle.wait_for(lambda: witness.status()["memory_bytes"] - before < 2 * NOISE)
+
+
+def test_freed_memory_is_given_back_when_the_work_is_over(
+    service: ServiceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = threading.Event()
+    monkeypatch.setattr(server, "give_back", given.set)
+    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.2)
+    peer = service.peer()
+    assert not given.wait(0.5)
+    peer.ask("hello", client="x")
+    assert given.wait(TIMEOUT)
+    given.clear()
+    assert not given.wait(0.5)  # once is enough
+    peer.close()
 
 
 def test_a_message_that_does_not_end_ends_the_connection(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from vae_balance.errors import OptionError
+from vae_balance.server.memory import give_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,7 +153,8 @@ class ModelShelf:
         """Give memory of models that were dropped back to the system, and tell which are left."""
         self.names = tuple(loaded.model.info.name for loaded in self._loaded.values())
         torch = sys.modules.get("torch")
+        gc.collect()
+        give_back()
         if torch is not None and torch.cuda.is_initialized():
-            gc.collect()
             with suppress(RuntimeError):  # an error of CUDA's may be the reason that we leave it
                 torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,7 @@ from vae_balance.server.jobs import FairQueue, Job, Task
 from vae_balance.server.lanes import Lane, Result, describe_error, task_of
 from vae_balance.server.learner import Learner
 from vae_balance.server.looks import KeptLook, Looks
-from vae_balance.server.memory import resident_bytes
+from vae_balance.server.memory import give_back, resident_bytes
 from vae_balance.server.model_shelf import ModelShelf
 from vae_balance.server.router import Router
 from vae_balance.server.settings import FOREVER, Settings
@@ -32,6 +33,8 @@ _TICK_SECONDS = 0.25
 _REPEAT_SECONDS = 0.75  # with a tick, less than the second that is promised
 _END_SECONDS = 3.0  # for jobs to see that they are cancelled
 _THREADS_SECONDS = 1.0  # for threads to end after that
+# After the last work, and while there is work: until freed memory is given back to the system.
+_IDLE_SECONDS, _BUSY_SECONDS = 5.0, 60.0
 _LINGER_SECONDS = 0.3  # for the last answers to arrive
 
 _log = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class Service:
         self.endpoint = self._router.endpoint
         self._began = self._last_asked = time.monotonic()
         self._deadline: float | None = None
+        self._worked = self._given_back = self._began
         self._verbs: dict[str, Callable[[Client, Job], tuple[FairQueue, Task]]] = {
             "hello": self._hello,
             "shrink": self._shrink,
@@ -102,6 +106,7 @@ class Service:
         while not self._is_over():
             self._router.turn(self._turn_seconds())
             self._repeat_progress()
+            self._give_memory_back()
             if self._idle_seconds() <= 0:
                 self.stop(f"nothing was asked for {self._idle_exit:g} s")
         deadline = time.monotonic() + _THREADS_SECONDS
@@ -118,7 +123,21 @@ class Service:
     def _turn_seconds(self) -> float:
         if self._deadline is not None:
             return 0.02
-        return min(_TICK_SECONDS if self._jobs() else 60.0, self._idle_seconds())
+        if self._jobs():
+            return _TICK_SECONDS
+        has_worked = self._worked > self._given_back
+        return min(_IDLE_SECONDS if has_worked else 60.0, self._idle_seconds())
+
+    def _give_memory_back(self) -> None:
+        """Give freed memory back, now and then while there is work, and once when it is over."""
+        now = time.monotonic()
+        if self._jobs():
+            is_due = now - self._given_back > _BUSY_SECONDS
+        else:
+            is_due = now - self._worked > _IDLE_SECONDS and self._worked > self._given_back
+        if is_due:
+            self._given_back = now
+            threading.Thread(target=give_back, name="memory", daemon=True).start()
 
     def _idle_seconds(self) -> float:
         """Return how long nothing more may be asked for before it is time to end."""
@@ -221,6 +240,7 @@ class Service:
     def _lose(self, client: Client) -> None:
         """Stop all work for a client that is gone."""
         _log.debug("client=%r is gone", client.name)
+        self._worked = time.monotonic()
         for job in list(client.jobs.values()):
             self._end_early(job)
             client.release(job)
@@ -327,7 +347,7 @@ class Service:
         if client is None:
             return
         client.release(job)
-        self._last_asked = time.monotonic()
+        self._last_asked = self._worked = time.monotonic()
         if job.cancelled:
             kind, fields, frames = messages.ERROR, describe_error(CancelledError()), []
         self._send(client, job, kind, fields, frames)
