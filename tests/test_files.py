@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from vae_balance.errors import BalanceError, OutputExistsError
-from vae_balance.files import atomic_write, remove_leftovers
+from vae_balance.files import (
+    as_private_as,
+    atomic_write,
+    check_new,
+    make_folder,
+    remove_leftovers,
+)
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="permission bits and links of POSIX")
 
@@ -225,6 +231,48 @@ def test_others_may_read_a_new_file_if_the_umask_says_so(tmp_path: Path) -> None
     finally:
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "photo.png").stat().st_mode) == 0o644
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("source", "umask", "expected"),
+    [(0o600, 0o022, 0o600), (0o640, 0o022, 0o640), (0o664, 0o077, 0o600), (0o444, 0o002, 0o644)],
+)
+def test_nobody_may_read_a_result_who_may_not_read_its_source(
+    tmp_path: Path, source: int, umask: int, expected: int
+) -> None:
+    photo, result = tmp_path / "source.png", tmp_path / "new" / "result.png"
+    photo.touch()
+    photo.chmod(source)
+    with as_private_as([photo, tmp_path / "missing.png"], umask):
+        make_folder(result.parent)
+        with atomic_write(result) as temporary:
+            assert stat.S_IMODE(temporary.stat().st_mode) == 0o600  # from the first byte on
+            temporary.write_text("new")
+    assert stat.S_IMODE(result.stat().st_mode) == expected
+    assert stat.S_IMODE(result.parent.stat().st_mode) == 0o777 & ~umask & ~0o022
+
+
+@needs_posix
+def test_a_private_file_is_private_while_it_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.touch(mode=0o600)
+    with atomic_write(path, overwrite=True) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+        temporary.write_text("new")
+
+
+@needs_posix
+def test_a_link_to_nothing_is_not_followed_unasked(tmp_path: Path) -> None:
+    link, elsewhere = tmp_path / "photo.png", tmp_path / "elsewhere.png"
+    link.symlink_to(elsewhere)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write(link)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        check_new(link, force=False)
+    assert not elsewhere.exists()
+    write(link, overwrite=True)
+    assert elsewhere.exists()
 
 
 @needs_posix

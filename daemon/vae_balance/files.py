@@ -8,8 +8,10 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from vae_balance.errors import BalanceError, OutputExistsError
@@ -19,6 +21,10 @@ if sys.platform != "win32":
 
 _PREFIX = ".vae-balance-"
 _TEMPORARY = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{16}(\.[^.]*)?")
+_OWNERS = 0o600
+_UMASK_LOCK = threading.Lock()
+# Permissions of new files and of new folders; None for what the umask allows.
+_new_modes: ContextVar[tuple[int, int] | None] = ContextVar("new_modes", default=None)
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another drive",
     errno.EDQUOT: "free some space or choose another drive",
@@ -37,7 +43,8 @@ def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Itera
     writers that choose a format by suffix can be given it. If the block raises anything,
     KeyboardInterrupt included, it is removed and an old file at `path` is as it was. A symbolic
     link at `path` stays and the file it points to is replaced. A new file gets the permissions
-    that the umask allows; a replaced one keeps those of the old file.
+    that the umask, or `as_private_as` around it, allows; a replaced one keeps those of the old
+    file. It has no others for a moment.
 
     Raises:
         OutputExistsError: `path` exists, or appears while the block runs, and `overwrite` is
@@ -49,12 +56,13 @@ def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Itera
     temporary = target.parent / f"{_PREFIX}{secrets.token_hex(8)}{target.suffix}"
     try:
         old_mode = _check_target(target, path, overwrite)
-        with _made_and_locked(temporary):
+        mode = old_mode if old_mode is not None else _new_file_mode()
+        with _made_and_locked(temporary, 0o666 if mode is None else _OWNERS):
             yield temporary
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
-            if old_mode is not None:
-                temporary.chmod(old_mode)
+            if mode is not None:
+                temporary.chmod(mode)
             if overwrite:
                 temporary.replace(target)
             else:
@@ -72,6 +80,28 @@ def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Itera
     finally:
         with suppress(OSError):  # the error that brought us here matters more
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def as_private_as(
+    sources: Iterable[str | os.PathLike[str]], umask: int | None = None
+) -> Iterator[None]:
+    """Let nobody read the new files of the block who cannot read the sources.
+
+    Args:
+        sources: files; those that are missing do not count.
+        umask: of whoever wants the files and their folders, by default that of this process.
+    """
+    allowed = 0o777 & ~(_process_umask() if umask is None else umask)
+    mode = 0o666 & allowed
+    for source in sources:
+        with suppress(OSError):
+            mode &= Path(source).stat().st_mode | _OWNERS
+    token = _new_modes.set((mode, allowed))
+    try:
+        yield
+    finally:
+        _new_modes.reset(token)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -97,7 +127,7 @@ def check_new(path: Path, force: bool) -> None:
     Raises:
         OutputExistsError: it exists, and overwriting was not asked for.
     """
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise OutputExistsError(f"{path}: exists already; give --force to overwrite it")
 
 
@@ -107,18 +137,36 @@ def make_folder(folder: Path) -> None:
     Raises:
         BalanceError: it cannot be made.
     """
+    modes = _new_modes.get()
+    mode = 0o777 if modes is None else modes[1]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(mode=mode, exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BalanceError(f"{folder}: cannot make this folder: {reason}") from error
 
 
+def _process_umask() -> int:
+    """Return the umask, which can only be read by setting it: to none that opens anything."""
+    with _UMASK_LOCK:
+        umask = os.umask(0o077)
+        os.umask(umask)
+    return umask
+
+
+def _new_file_mode() -> int | None:
+    modes = _new_modes.get()
+    return None if modes is None else modes[0]
+
+
 @contextmanager
-def _made_and_locked(temporary: Path) -> Iterator[None]:
+def _made_and_locked(temporary: Path, mode: int) -> Iterator[None]:
     """Make a file, and lock it for the block where the system can: the lock ends with us."""
     while True:
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         if sys.platform == "win32":
             os.close(descriptor)
             yield
@@ -143,6 +191,8 @@ def _check_target(target: Path, path: str | os.PathLike[str], overwrite: bool) -
     try:
         mode = target.lstat().st_mode
     except FileNotFoundError:
+        if not overwrite and os.path.lexists(path):  # a link to nothing
+            raise _exists(path) from None
         return None
     if stat.S_ISDIR(mode):
         raise BalanceError(f"{path}: is a folder; give the name of a file")

@@ -283,7 +283,7 @@ def check_luts():
     colors, alpha = planes(layer)
     assert apply_lut(image, layer, lut_file=path) == (True, [])
     assert planes(layer) == (inverted(colors), alpha)
-    assert json.loads(layer.parasites["vae-balance"].data)["lut_file"] == u"grün.cube"
+    assert json.loads(layer.parasites["vae-balance"].data)["lut_file"] == "grün.cube"
     assert apply_lut(image, layer, source="last") == (True, [])
     assert planes(layer) == (colors, alpha)
 

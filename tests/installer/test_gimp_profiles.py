@@ -98,9 +98,7 @@ def test_the_gimp_of_a_flatpak_is_run_by_flatpak(tmp_path: Path) -> None:
 
 
 def test_the_app_of_macos_is_found(tmp_path: Path) -> None:
-    console = fake_gimp(
-        tmp_path / "Applications/GIMP.app/Contents/MacOS", "gimp-console", "3.0.6"
-    )
+    console = fake_gimp(tmp_path / "Applications/GIMP.app/Contents/MacOS", "gimp-console", "3.0.6")
     places = Places({"HOME": str(tmp_path)}, "darwin")
     (found,) = find_programs(places, {"PATH": ""})
     assert found.command == (str(console),)

@@ -30,9 +30,10 @@ def test_linux_has_a_unit_of_the_user() -> None:
         "systemctl --user daemon-reload",
         "systemctl --user enable --now vae-balance.socket vae-balance.service",
     ]
-    assert " ".join(
-        start.before_removal[0].arguments
-    ) == "systemctl --user disable --now vae-balance.socket vae-balance.service"
+    assert (
+        " ".join(start.before_removal[0].arguments)
+        == "systemctl --user disable --now vae-balance.socket vae-balance.service"
+    )
 
 
 def test_linux_has_a_socket_that_activates_the_unit_where_clients_knock() -> None:

@@ -43,9 +43,7 @@ def fetch(server: HubServer, target: Path) -> Fetch:
     for file in (FILE, UNSTATED):
         server.files[path_of(file)] = CONTENT
 
-    def run(
-        file: RemoteFile = FILE, progress: hub.FileProgress = lambda done, total: None
-    ) -> None:
+    def run(file: RemoteFile = FILE, progress: hub.FileProgress = lambda done, total: None) -> None:
         fetch_file(file, target, server.url, progress)
 
     return run

@@ -371,7 +371,11 @@ def test_status_and_stop_start_nothing(start_daemon: START) -> None:
     daemon.end()
     told = run(daemon, "status")
     assert (told.returncode, told.stdout, told.stderr) == (1, "no daemon runs\n", "")
-    assert json.loads(run(daemon, "status", "--json").stdout) == {"running": False}
+    assert json.loads(run(daemon, "status", "--json").stdout) == {
+        "running": False,
+        "answers": False,
+        "pid": None,
+    }
     stopped = run(daemon, "stop")
     assert (stopped.returncode, stopped.stdout) == (0, "no daemon runs\n")
     assert json.loads(run(daemon, "stop", "--json").stdout) == {"stopped": False, "pid": None}
@@ -382,13 +386,94 @@ def test_status_and_stop_start_nothing(start_daemon: START) -> None:
 def test_stop_ends_a_daemon_of_another_version(start_daemon: START) -> None:
     daemon = start_daemon(*NO_MODEL)
     file = daemon.state / "daemon.json"
-    file.write_text(json.dumps({**daemon.connection(), "protocol": 2}))
-    told = run(daemon, "status")
+    other = json.dumps({**daemon.connection(), "protocol": 2})
+    for _ in range(10):  # the daemon writes it again every two seconds
+        file.write_text(other)
+        told = run(daemon, "status")
+        if told.returncode:
+            break
     assert told.returncode == 1
     assert "do not understand each other" in told.stderr
+    file.write_text(other)
     stopped = run(daemon, "stop")
     assert stopped.stdout == f"the daemon, pid {daemon.process.pid}, has ended\n"
     assert daemon.process.wait(1.0) == 0
+
+
+@pytest.mark.parametrize("damage", ["removed", "empty", "token", "pid", "folder"])
+def test_a_damaged_connection_file_is_written_again(start_daemon: START, damage: str) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    file = daemon.state / "daemon.json"
+    right = daemon.connection()
+    if damage == "removed":
+        file.unlink()
+    elif damage == "empty":
+        file.write_text("")
+    elif damage == "folder":
+        daemon.state.rename(daemon.state.with_name("moved"))
+        daemon.state.with_name("moved").rename(daemon.state)
+        file.unlink()
+    else:
+        file.write_text(json.dumps({**right, damage: "0" * 64 if damage == "token" else -1}))
+
+    def is_right() -> bool:
+        try:
+            return daemon.connection() == right
+        except (OSError, ValueError):
+            return False
+
+    daemon.wait_for(is_right)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert f"{file} was removed or changed: written again" in daemon.log()
+    assert run(daemon, "status").returncode == 0
+
+
+@posix
+def test_a_daemon_that_was_stopped_in_the_middle_does_not_answer(start_daemon: START) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    pid = daemon.process.pid
+    daemon.process.send_signal(signal.SIGSTOP)
+    told = run(daemon, "status")
+    assert told.returncode == 1
+    assert told.stdout.startswith(f"the daemon, pid {pid}, runs, but does not answer: ")
+    stopped = run(daemon, "stop")
+    assert stopped.stdout == f"the daemon, pid {pid}, has ended\n"
+    assert daemon.process.wait(1.0) == 0
+
+
+@posix
+def test_nobody_but_the_daemon_is_sent_a_signal(start_daemon: START) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    daemon.process.send_signal(signal.SIGSTOP)  # it writes no file again
+    for pid in (-1, bystander.pid):
+        (daemon.state / "daemon.json").write_text(json.dumps({**daemon.connection(), "pid": pid}))
+        (daemon.state / "daemon.lock").write_text(f"{pid}\n")
+        told = run(daemon, "status", "--json")
+        assert json.loads(told.stdout)["pid"] == daemon.process.pid
+    assert run(daemon, "stop").returncode == 0
+    assert daemon.process.wait(1.0) == 0
+    assert bystander.poll() is None
+    bystander.communicate(b"\n", TIMEOUT)
+
+
+def test_the_lock_file_names_the_daemon(start_daemon: START) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    assert (daemon.state / "daemon.lock").read_text() == f"{daemon.process.pid}\n"
+    assert f"a daemon runs already, pid {daemon.process.pid}" in run(daemon, "serve").stdout
+    assert (daemon.state / "daemon.lock").read_text() == f"{daemon.process.pid}\n"
+
+
+@posix
+def test_others_cannot_look_into_the_state_folder(start_daemon: START, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    (state / "daemon.log").touch(mode=0o644)
+    daemon = start_daemon(*NO_MODEL)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    daemon.wait_for(lambda: "version=" in daemon.log())
+    for path in state.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 def test_a_connection_file_that_is_not_its_own_is_left_alone(start_daemon: START) -> None:

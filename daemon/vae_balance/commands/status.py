@@ -10,6 +10,7 @@ import click
 from vae_balance.commands import options
 from vae_balance.commands.console import FAILED
 
+_ADVICE = "end it with 'vae-balance stop'"
 _RUNNING_COLUMNS = "{verb}, {stage}: {done} of {total}, {seconds:.1f} s"
 
 
@@ -21,14 +22,23 @@ def status(as_json: bool) -> None:
     None is started.
     """
     from vae_balance.errors import BalanceError
+    from vae_balance.server.lock import holder, wait_for_end
     from vae_balance_protocol.client import Client
     from vae_balance_protocol.errors import DaemonError, NotStarted
 
     try:
         with Client.connect("vae-balance status", start=False) as client:
             answer = client.status()
-    except NotStarted:
-        click.echo(json.dumps({"running": False}) if as_json else "no daemon runs")
+    except NotStarted as error:
+        runs = not wait_for_end(0.0)
+        pid = holder() if runs else 0
+        if as_json:
+            click.echo(json.dumps({"running": runs, "answers": False, "pid": pid or None}))
+        elif runs:
+            which = f"the daemon, pid {pid}," if pid else "a daemon"
+            click.echo(f"{which} runs, but does not answer: {error.message}; {_ADVICE}")
+        else:
+            click.echo("no daemon runs")
         raise click.exceptions.Exit(FAILED) from None
     except DaemonError as error:
         raise BalanceError(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import suppress
 
 import click
 
@@ -21,24 +22,35 @@ def stop(as_json: bool) -> None:
     What it is doing is cancelled; no file is left half-written. It is no error if none runs.
     """
     from vae_balance.errors import BalanceError
-    from vae_balance.server.lifecycle import running_pid, wait_for_end
+    from vae_balance.server.lock import holder, wait_for_end
     from vae_balance_protocol.client import Client
     from vae_balance_protocol.errors import DaemonError
 
+    runs = False
     pid = 0
     try:
         with Client.connect("vae-balance stop", start=False) as client:
-            pid = client.daemon["pid"]
+            runs, pid = True, client.daemon["pid"]
             client.shutdown()
     except DaemonError:  # there is none, or it is of another version, or does not answer
         if not wait_for_end(0.0):
-            pid = running_pid()
+            runs, pid = True, holder()
             if pid:
-                os.kill(pid, signal.SIGTERM)
+                _signal_end(pid)
     if not wait_for_end(_END_SECONDS):
-        which = f"the daemon, pid {pid}," if pid else "the daemon"
-        raise BalanceError(f"{which} has not ended in {_END_SECONDS:g} s: kill it")
+        which = f"the daemon, pid {pid}," if pid else "a daemon, whose pid cannot be told,"
+        advice = f"kill -9 {pid}" if pid else "look for 'vae-balance serve' among your processes"
+        raise BalanceError(f"{which} has not ended in {_END_SECONDS:g} s: {advice}")
     if as_json:
-        click.echo(json.dumps({"stopped": bool(pid), "pid": pid or None}))
+        click.echo(json.dumps({"stopped": runs, "pid": pid or None}))
     else:
-        click.echo(f"the daemon, pid {pid}, has ended" if pid else "no daemon runs")
+        which = f"the daemon, pid {pid}," if pid else "the daemon"
+        click.echo(f"{which} has ended" if runs else "no daemon runs")
+
+
+def _signal_end(pid: int) -> None:
+    """Ask a process to end, even one that was stopped in the middle (Ctrl-Z, SIGSTOP)."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        if hasattr(signal, "SIGCONT"):
+            os.kill(pid, signal.SIGCONT)

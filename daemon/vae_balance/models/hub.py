@@ -51,9 +51,7 @@ def is_whole(file: RemoteFile, path: Path) -> bool:
     return path.is_file() and file.sha256 in (None, sha256_of(path))
 
 
-def fetch_file(
-    file: RemoteFile, target: Path, mirror: str | None, progress: FileProgress
-) -> None:
+def fetch_file(file: RemoteFile, target: Path, mirror: str | None, progress: FileProgress) -> None:
     """Bring a file to `target`, unless it is there already: from the hub's cache, or fetched.
 
     A fetch that breaks off goes on where it stopped, in this run or in a later one.

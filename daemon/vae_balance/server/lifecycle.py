@@ -1,4 +1,4 @@
-"""One daemon at a time: its lock, its connection file, its log, signals, and its end."""
+"""One daemon at a time: its connection file, its log, signals, and its end."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ import logging
 import os
 import secrets
 import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any
-
-import filelock
+from typing import Any, cast
 
 import vae_balance
 from vae_balance.errors import BalanceError
-from vae_balance.files import atomic_write, remove_leftovers
+from vae_balance.files import as_private_as, atomic_write, remove_leftovers
+from vae_balance.server.lock import Lock, holder, naming
 from vae_balance.server.service import Service
 from vae_balance.server.settings import Settings
-from vae_balance_protocol import PROTOCOL, DaemonError, places
-from vae_balance_protocol.connection import read_connection
+from vae_balance_protocol import PROTOCOL, places
 
 _LOG_BYTES, _OLD_LOGS = 2_000_000, 3
 _LOG_LINE = "%(asctime)s %(levelname)s %(message)s"
 _LOCK_SECONDS = 10.0  # for a daemon that ends to be gone, and for one that starts to be there
+_KEEP_SECONDS = 2.0  # between looks at the connection file
 # Every call of a socket lets other threads run, and comes back when the one that computes in Python
 # is made to give way. That takes 5 ms by default, several times for each message.
 _SWITCH_SECONDS = 0.0005
@@ -64,59 +65,27 @@ def serve(settings: Settings, by_client: bool) -> Ended:
         BalanceError: the state folder cannot be used.
     """
     _make_folder(Path(places.state_folder()))
-    lock = filelock.FileLock(places.lock_file(), mode=0o600)
-    with _naming(places.lock_file()):
-        held = _acquire(lock)
-    if not held:
-        return Ended(other=running_pid())
+    lock = Lock()
+    if not _acquire(lock):
+        return Ended(other=holder())
     try:
+        lock.name_holder()
         # pythonw of Windows, which the task at login runs, has no stderr.
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         with _logging(settings.log_level, on_terminal and not by_client):
-            return Ended(clean=_serve(settings, by_client))
+            return Ended(clean=_serve(settings, by_client, lock))
     finally:
         lock.release()
 
 
-def running_pid() -> int:
-    """Return the pid in the connection file; 0 without one."""
-    try:
-        return read_connection().pid
-    except DaemonError:
-        return 0
-
-
-def wait_for_end(seconds: float) -> bool:
-    """Return whether no daemon runs, when one has had so long to end.
-
-    Raises:
-        BalanceError: the lock cannot be used.
-    """
-    if not Path(places.lock_file()).exists():
-        return True
-    lock = filelock.FileLock(places.lock_file(), mode=0o600)
-    try:
-        with _naming(places.lock_file()), lock.acquire(timeout=seconds, poll_interval=0.02):
-            return True
-    except filelock.Timeout:
-        return False
-
-
-def _serve(settings: Settings, by_client: bool) -> bool:
+def _serve(settings: Settings, by_client: bool, lock: Lock) -> bool:
     sys.setswitchinterval(_SWITCH_SECONDS)
     connection_file = Path(places.connection_file())
     connection_file.unlink(missing_ok=True)  # of a daemon that was killed
     remove_leftovers(connection_file.parent)
     token = secrets.token_hex(32)
-
-    def withdraw() -> None:
-        # Clients find nobody then, and one that starts a daemon waits for the lock.
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            if json.loads(connection_file.read_text(encoding="utf-8"))["token"] == token:
-                connection_file.unlink()
-
     log_file = Path(places.log_file())
-    service = Service(settings, token, log_file, by_client, withdraw)
+    service = Service(settings, token, log_file, by_client)
     content = {
         "endpoint": service.endpoint,
         "token": token,
@@ -124,9 +93,11 @@ def _serve(settings: Settings, by_client: bool) -> bool:
         "version": vae_balance.__version__,
         "protocol": PROTOCOL,
     }
+    published = _Published(content, lock)
+    service.on_stopping = published.withdraw
     try:
         with _signals(service):
-            _write_privately(connection_file, json.dumps(content))
+            published.start()
             _log.info(
                 "version=%s pid=%d at %s, %s",
                 vae_balance.__version__,
@@ -136,50 +107,86 @@ def _serve(settings: Settings, by_client: bool) -> bool:
             )
             clean = service.run()
     finally:
-        withdraw()
+        published.withdraw()
     _log.info("ended" if clean else "ended in the middle of work")
     return clean
 
 
-def _acquire(lock: filelock.BaseFileLock) -> bool:
+def _acquire(lock: Lock) -> bool:
     """Take the lock; False if a daemon that can be found has it."""
     deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            lock.acquire(timeout=0)
-            return True
-        except filelock.Timeout:
-            if Path(places.connection_file()).exists() or time.monotonic() > deadline:
-                return False
+    while not lock.take(0.0):
+        if Path(places.connection_file()).exists() or time.monotonic() > deadline:
+            return False
         time.sleep(0.05)
-
-
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Tell people of a file of the daemon's that cannot be used."""
-    try:
-        yield
-    except filelock.Timeout:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BalanceError(
-            f"{path}: cannot be written: {reason}; set VAE_BALANCE_STATE to a folder that can"
-        ) from error
+    return True
 
 
 def _make_folder(folder: Path) -> None:
+    """Make the state folder, or see to it that nobody else looks into it."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
+        if os.name != "nt" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+            folder.chmod(0o700)
     except OSError as error:
-        raise BalanceError(f"{folder}: cannot make this folder: {error.strerror}") from error
+        raise BalanceError(
+            f"{folder}: cannot make this folder, or keep it for its user alone: {error.strerror}; "
+            "set VAE_BALANCE_STATE to a folder of your own"
+        ) from error
 
 
-def _write_privately(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.chmod(0o600)
-        temporary.write_text(text, encoding="utf-8")
+class _Published:
+    """The connection file, which is written again when somebody has removed or changed it.
+
+    Args:
+        content: what it has to say.
+        lock: of this daemon.
+    """
+
+    def __init__(self, content: dict[str, Any], lock: Lock) -> None:
+        self._path = Path(places.connection_file())
+        self._text = json.dumps(content)
+        self._lock = lock
+        self._over = threading.Event()
+        self._changing = threading.Lock()
+        self._keeper = threading.Thread(target=self._keep, name="connection file", daemon=True)
+
+    def start(self) -> None:
+        """Write the file, and watch over it from now on."""
+        self._write()
+        self._keeper.start()
+
+    def withdraw(self) -> None:
+        """Remove the file: clients find nobody then, and who starts a daemon waits for the lock."""
+        self._over.set()
+        with self._changing, suppress(OSError, ValueError):
+            if self._path.read_text(encoding="utf-8") == self._text:
+                self._path.unlink()
+
+    def _keep(self) -> None:
+        while not self._over.wait(_KEEP_SECONDS):
+            with self._changing:
+                if not self._over.is_set() and self._lock.is_in_place and not self._is_right():
+                    _log.warning("%s was removed or changed: written again", self._path)
+                    self._write_again()
+
+    def _is_right(self) -> bool:
+        try:
+            return self._path.read_text(encoding="utf-8") == self._text
+        except (OSError, ValueError):
+            return False
+
+    def _write_again(self) -> None:
+        try:
+            _make_folder(self._path.parent)
+            self._write()
+        except BalanceError as error:  # tried again, and told again, until it can be done
+            _log.error("%s", error)
+
+    def _write(self) -> None:
+        with as_private_as([], umask=0o077), atomic_write(self._path, overwrite=True) as temporary:
+            temporary.write_text(self._text, encoding="utf-8")
 
 
 @contextmanager
@@ -199,11 +206,25 @@ def _signals(service: Service) -> Iterator[None]:
         signal.set_wakeup_fd(old_descriptor)
 
 
+class _LogFile(RotatingFileHandler):
+    """The log, which nobody but its user can read: it names photos."""
+
+    def _open(self) -> TextIOWrapper:
+        def opener(path: str, flags: int) -> int:
+            descriptor = os.open(path, flags, 0o600)
+            if os.name != "nt":
+                os.fchmod(descriptor, 0o600)  # it may be of an earlier version
+            return descriptor
+
+        file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)  # noqa: SIM115
+        return cast(TextIOWrapper, file)
+
+
 @contextmanager
 def _logging(level: str, also_stderr: bool) -> Iterator[None]:
     """Write the log, in a thread of its own: no disk can hold a client up."""
-    with _naming(places.log_file()):
-        file = RotatingFileHandler(
+    with naming(places.log_file()):
+        file = _LogFile(
             places.log_file(), maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8"
         )
     handlers: list[logging.Handler] = [file]

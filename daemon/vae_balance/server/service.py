@@ -45,13 +45,13 @@ class Service:
 
     Attributes:
         endpoint: where clients connect.
+        on_stopping: called when the end begins and no client should come any more.
 
     Args:
         settings: how.
         token: the password of clients.
         log: path of the log, for `status`.
         by_client: whether to end when nothing was asked for `settings.idle_exit` seconds.
-        stopping: called when the end begins and no client should come any more.
     """
 
     def __init__(
@@ -60,12 +60,11 @@ class Service:
         token: str,
         log: Path,
         by_client: bool = False,
-        stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._log_path = log
         self._idle_exit = settings.idle_exit if by_client else FOREVER
-        self._on_stopping = stopping
+        self.on_stopping: Callable[[], None] = lambda: None
         self._looks = Looks(settings.looks)
         self._shelf = ModelShelf(settings.device, settings.keep_alive)
         self._learner = Learner(self._shelf, self._looks)
@@ -150,7 +149,7 @@ class Service:
             return
         _log.info("ending: %s", reason)
         self._deadline = time.monotonic() + _END_SECONDS
-        self._on_stopping()
+        self.on_stopping()
         for job in self._jobs():
             self._end_early(job)
 

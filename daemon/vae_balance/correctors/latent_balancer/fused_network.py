@@ -203,9 +203,7 @@ class FusedLatentBalancer(FolderModel):
         fault, doubt = self._judge(context, change, latents)
         return Answer(balanced, fault, doubt)
 
-    def _describe(
-        self, x: Tensor, latents: Tensor, features: Features
-    ) -> tuple[Tensor, Tensor]:
+    def _describe(self, x: Tensor, latents: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """Return the context (B, K) and the tokens (B, 196, T) of what is seen."""
         pooled = (features.pooled - self.pooled_shift) / self.pooled_scale
         pooled = self.drop_pooled(pooled.clamp(-POOLED_LIMIT, POOLED_LIMIT))
