@@ -92,6 +92,14 @@ def test_identity_leaves_every_code_value_as_it_is(dtype: Any, size: int) -> Non
     assert (apply_lut(Lut3D.identity(size), pixels) == pixels).all()
 
 
+def test_blending_leaves_no_range_that_the_lut_does_not_leave() -> None:
+    identity = Lut3D.identity(5).table
+    inside = Lut3D((identity**0.5).clip(0, 1))
+    assert inside.blended(1.5).table.min() >= 0 and inside.blended(1.5).table.max() == 1
+    outside = Lut3D(identity * 1.2)
+    assert outside.blended(1.5).table.max() == pytest.approx(1.3)
+
+
 def test_it_tells_whether_it_changes_anything() -> None:
     identity = Lut3D.identity(33)
     assert identity.is_identity() and identity.blended(1.5).is_identity()

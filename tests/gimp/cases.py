@@ -216,6 +216,18 @@ def case_values_beyond_white_and_black_survive():
     image.delete()
 
 
+def case_white_and_black_of_floats_stay_in_range():
+    for strength in (1.0, 1.5):
+        image, layer = photo("FLOAT_NON_LINEAR", alpha=False)
+        values = list(native_values(layer, "f"))
+        values[:6] = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+        write(layer, struct.pack(f"<{len(values)}f", *values))
+        done(image, [layer], strength=strength)
+        after = native_values(layer, "f")
+        assert min(after) > -1e-6 and max(after) < 1 + 1e-6, (min(after), max(after))
+        image.delete()
+
+
 def case_only_selected_pixels_change_whatever_is_learned_from():
     for source in ("layer", "selection"):
         image, layer = photo()

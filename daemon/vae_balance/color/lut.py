@@ -112,6 +112,8 @@ class Lut3D:
     def blended(self, strength: float) -> Lut3D:
         """Return the LUT between no change (strength 0) and this one (1), or beyond (above 1).
 
+        What has no value outside of 0..1 gets none.
+
         Raises:
             OptionError: The strength is not a finite number.
         """
@@ -119,7 +121,13 @@ class Lut3D:
             raise OptionError(f"strength {strength}: it must be a finite number")
         identity = _nodes(self.size)
         table = identity + strength * (self.table - identity)
+        if self.table.min() >= 0.0 and self.table.max() <= 1.0:
+            table = table.clip(0.0, 1.0)
         return Lut3D(table.astype(np.float32), self.title, self.comments)
+
+    def clipped(self) -> Lut3D:
+        """Return the LUT without values outside of 0..1, as files hold it."""
+        return Lut3D(self.table.clip(0.0, 1.0), self.title, self.comments)
 
     def is_identity(self) -> bool:
         """Tell whether every color stays as it is, to the last bit of a float in 0..1."""

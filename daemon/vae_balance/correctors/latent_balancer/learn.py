@@ -152,7 +152,8 @@ def learn_look(
     progress(options.iterations, options.iterations, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
-    return Look(lut.blended(options.strength), options, tuple(rounds))
+    # White and black of a photo in floats stay in the range in which those of 8 bits do.
+    return Look(lut.blended(options.strength).clipped(), options, tuple(rounds))
 
 
 def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
