@@ -92,7 +92,7 @@ def as_private_as(
         sources: files; those that are missing do not count.
         umask: of whoever wants the files and their folders, by default that of this process.
     """
-    allowed = 0o777 & ~(_process_umask() if umask is None else umask)
+    allowed = 0o777 & ~(process_umask() if umask is None else umask)
     mode = 0o666 & allowed
     for source in sources:
         with suppress(OSError):
@@ -149,7 +149,7 @@ def make_folder(folder: Path) -> None:
         raise BalanceError(f"{folder}: cannot make this folder: {reason}") from error
 
 
-def _process_umask() -> int:
+def process_umask() -> int:
     """Return the umask, which can only be read by setting it: to none that opens anything."""
     with _UMASK_LOCK:
         umask = os.umask(0o077)

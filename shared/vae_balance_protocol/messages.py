@@ -359,6 +359,7 @@ REQUESTS_BY_VERB = {
         Field("overwrite", Boolean(), False),
         Field("proxy", _PROXY_KIND, "centre"),
         Field("jobs", Integer(0, 64), 0),
+        Field("umask", OrNil(Integer(0, 0o777)), None),
     ),
     "cancel": (Field("request", Binary(1, REQUEST_ID_BYTES)),),
     "status": (),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,11 +58,12 @@ class Batch:
         jobs: int = 2,
         learn: batch.Learn = look_of,
         keep_going: Callable[[], bool] = lambda: True,
+        umask: int | None = None,
     ) -> tuple[int, int]:
         def report(photo: PhotoReport) -> None:
             self.reports[photo.index] = photo
 
-        return run_batch(photos, "centre", roll, overwrite, jobs, learn, keep_going, report)
+        return run_batch(photos, "centre", roll, overwrite, jobs, learn, keep_going, report, umask)
 
     def written(self) -> list[str]:
         out = self.folder / "out"
@@ -106,6 +109,20 @@ def test_a_cube_tells_its_photo_and_makes_the_same_colors(runner: Batch, photo: 
         assert {"model: fake 7", f"learned from: {one.source.name}"} <= set(lut.comments)
         color = read_photo(one.target).pixels[0, 0] / 255.0
         assert np.abs(lut.table[0, 0, 0] - color).max() < 0.003
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permission bits of POSIX")
+def test_results_are_as_private_as_their_photos_and_as_who_asked_wants(
+    runner: Batch, photo: WritePhoto
+) -> None:
+    private, open_to_all = photo("a.png"), photo("b.png")
+    private.chmod(0o600)
+    open_to_all.chmod(0o644)
+    runner.run(runner.photos([private, open_to_all], cubes=True), umask=0o027)
+    out = runner.folder / "out"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()}
+    assert modes == {"a.png": 0o600, "a.png.cube": 0o600, "b.png": 0o640, "b.png.cube": 0o640}
+    assert stat.S_IMODE(out.stat().st_mode) == 0o750
 
 
 def test_photos_are_read_while_others_are_learned_from(runner: Batch, photo: WritePhoto) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin, UnidentifiedImageError
 
 from vae_balance.errors import ImageError, OptionError, OutputExistsError
-from vae_balance.files import atomic_write
+from vae_balance.files import as_private_as, atomic_write
 from vae_balance.photos.photo import Photo, read_photo
 from vae_balance.photos.preview import preview
 
@@ -123,7 +123,8 @@ def write_sheet(
                 cards.append(card)
                 progress(first + len(cards), len(pairs))
             heading = title if len(pages) == 1 else f"{title}, page {number + 1} of {len(pages)}"
-            _save(_page(cards, columns, heading), page)
+            with as_private_as([pair.before for pair in shown]):
+                _save(_page(cards, columns, heading), page)
     return pages
 
 

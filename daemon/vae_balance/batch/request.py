@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_balance.batch.plan import Planned, Request, State
 from vae_balance.batch.report import Line, Report, Stamp
+from vae_balance.files import process_umask
 from vae_balance_protocol import DaemonError, messages
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _photos(request: Request, roll: bool) -> dict[str, Any]:
         [str(p.source), str(p.target), None if kept or p.cube is None else str(p.cube)]
         for p in request.photos
     ]
-    return {"photos": rows, "overwrite": request.overwrite}
+    return {"photos": rows, "overwrite": request.overwrite, "umask": process_umask()}
 
 
 def _line(

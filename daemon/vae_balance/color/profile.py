@@ -170,9 +170,7 @@ def srgb_curves(
     return tuple((curved * full).astype(np.float32).T.copy())
 
 
-def curved_to_srgb(
-    colors: npt.ArrayLike, icc_profile: bytes | None
-) -> npt.NDArray[np.float32]:
+def curved_to_srgb(colors: npt.ArrayLike, icc_profile: bytes | None) -> npt.NDArray[np.float32]:
     """Convert colors with a profile's primaries and the tone curve of sRGB to sRGB.
 
     Args:

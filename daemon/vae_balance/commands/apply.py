@@ -11,7 +11,7 @@ import click
 from vae_balance.commands import options
 from vae_balance.commands.console import Console
 from vae_balance.commands.outputs import Job, plan_jobs
-from vae_balance.files import check_new
+from vae_balance.files import as_private_as, check_new
 
 if TYPE_CHECKING:
     from vae_balance.color.lut import Lut3D
@@ -70,4 +70,5 @@ def _apply_to_photo(lut: Lut3D, job: Job, force: bool) -> None:
 
     photo = read_photo(job.photo)
     apply_in_profile(lut, photo.pixels, photo.icc_profile, out=photo.pixels)
-    write_photo(photo, job.output, overwrite=force)
+    with as_private_as([job.photo]):
+        write_photo(photo, job.output, overwrite=force)

@@ -13,7 +13,7 @@ import click
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import Job, check_distinct, plan_jobs
-from vae_balance.files import check_new
+from vae_balance.files import as_private_as, check_new
 
 if TYPE_CHECKING:
     from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress
@@ -148,10 +148,11 @@ def _balance_photo(
 
     photo = read_photo(job.photo)
     look = learn_look([make_proxy(photo, proxy)], model, how, progress)
-    if explain is not None:
-        _explain(look, photo, proxy, explain, force)
-    apply_in_profile(look.lut, photo.pixels, photo.icc_profile, out=photo.pixels)
-    write_photo(photo, job.output, overwrite=force)
+    with as_private_as([job.photo]):
+        if explain is not None:
+            _explain(look, photo, proxy, explain, force)
+        apply_in_profile(look.lut, photo.pixels, photo.icc_profile, out=photo.pixels)
+        write_photo(photo, job.output, overwrite=force)
     return look
 
 

@@ -160,9 +160,7 @@ class GrowingProxy:
         return values
 
 
-def _add_columns(
-    sums: Floats, rows: Floats, columns: Sequence[tuple[int, Floats]]
-) -> None:
+def _add_columns(sums: Floats, rows: Floats, columns: Sequence[tuple[int, Floats]]) -> None:
     """Add (rows, W, n) to (rows, 224, n), each column with its share."""
     for column, (start, weights) in enumerate(columns):
         sums[:, column] += np.matmul(weights, rows[:, start : start + len(weights)])

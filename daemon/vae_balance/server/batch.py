@@ -22,7 +22,7 @@ import numpy as np
 from vae_balance.color.profile import apply_in_profile
 from vae_balance.correctors.latent_balancer.learn import Look
 from vae_balance.errors import CancelledError, ImageError, ModelError, describe
-from vae_balance.files import atomic_write, check_new, make_folder, remove_leftovers
+from vae_balance.files import as_private_as, atomic_write, check_new, make_folder, remove_leftovers
 from vae_balance.luts.files import format_lut, labeled_lut, lut_format, write_lut
 from vae_balance.models.store import ModelInfo
 from vae_balance.photos.photo import Photo, read_photo, write_photo
@@ -97,6 +97,7 @@ def run_batch(
     learn: Learn,
     keep_going: Callable[[], bool],
     report: Callable[[PhotoReport], None],
+    umask: int | None = None,
 ) -> tuple[int, int]:
     """Balance photos, each by a look of its own or all by one.
 
@@ -116,6 +117,8 @@ def run_batch(
         keep_going: asked by every thread before every stage of every photo; when it says no, what
             is being written is finished, and nothing else is begun.
         report: told of every photo when it is done or failed, in the calling thread.
+        umask: of whoever wants the files, by default that of this process; photos are besides
+            never open to more people than their sources.
 
     Returns:
         How many photos were done and how many failed; fewer than there are if `keep_going` said no.
@@ -128,7 +131,7 @@ def run_batch(
     outputs = [output for photo in photos for output in (photo.target, photo.cube) if output]
     for folder in {output.parent for output in outputs}:
         remove_leftovers(folder)
-    batch = _Batch(photos, proxy, overwrite, learn, keep_going)
+    batch = _Batch(photos, proxy, overwrite, learn, keep_going, umask)
     with ThreadPoolExecutor(jobs or sensible_jobs(), thread_name_prefix="batch") as pool:
         try:
             finish = batch.roll_finisher(pool) if roll else batch.balance
@@ -186,12 +189,14 @@ class _Batch:
         overwrite: bool,
         learn: Learn,
         keep_going: Callable[[], bool],
+        umask: int | None,
     ) -> None:
         self._photos = photos
         self._proxy = proxy
         self._overwrite = overwrite
         self._learn = learn
         self._keep_going = keep_going
+        self._umask = umask
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -252,10 +257,11 @@ class _Batch:
         self._check()
         learned = self._learn(list(proxies.values()))
         sources = [self._photos[index].source for index in proxies]
-        for cube in cubes:
-            make_folder(cube.parent)
-            lut = labeled_lut(learned.look, learned.model, self._proxy, sources)
-            write_lut(cube, lut, overwrite=self._overwrite)
+        lut = labeled_lut(learned.look, learned.model, self._proxy, sources)
+        with as_private_as([], self._umask):
+            for cube in cubes:
+                make_folder(cube.parent)
+                write_lut(cube, lut, overwrite=self._overwrite)
         return learned
 
     def _try_proxy(self, index: int) -> Floats | PhotoReport:
@@ -284,7 +290,11 @@ class _Batch:
             pixels, profile = picture.pixels, picture.icc_profile
             apply_in_profile(lut, pixels, profile, out=pixels, threads=1)
         self._check()
-        with timer.stage("write"), self._written_cube(cube, photo, learned):
+        with (
+            timer.stage("write"),
+            as_private_as([photo.source], self._umask),
+            self._written_cube(cube, photo, learned),
+        ):
             make_folder(photo.target.parent)
             write_photo(picture, photo.target, overwrite=self._overwrite)
         height, width = picture.pixels.shape[:2]

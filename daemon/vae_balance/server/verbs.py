@@ -110,5 +110,6 @@ def balance_photos(learn: Callable[[Job, list[Floats]], LearnedLook], job: Job) 
         learn=lambda proxies: learn(job, proxies),
         keep_going=lambda: not job.cancelled,
         report=report,
+        umask=fields["umask"],
     )
     return {"done": done, "failed": failed}, []
