@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -153,6 +156,70 @@ def test_a_broken_description_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(ModelError, match=r"model.json: not a model description"):
         find_model(str(tmp_path))
+
+
+@pytest.fixture
+def described(random_model: Path, tmp_path: Path) -> Path:
+    """Return the folder of a model that a test may change."""
+    return Path(shutil.copytree(random_model, tmp_path / "model"))
+
+
+def change(folder: Path, **values: Any) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/dev/zero",
+        "../other/config.json",
+        "vae/../../config.json",
+        "C:\\nul",
+        "vae\\..\\x",
+        "",
+        "vae//x",
+    ],
+)
+def test_a_description_names_files_of_its_folder_only(described: Path, name: str) -> None:
+    change(described, sha256={name: "0" * 64})
+    with pytest.raises(ModelError, match="which is not in this folder"):
+        find_model(str(described))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "x" * 1001}, "its name is longer than 1000 characters"),
+        ({"sha256": {f"{n}": "0" for n in range(1001)}}, "names more than 1000 files"),
+        ({"source": "x" * (1 << 20)}, "not a model description: .*longer than 1048576 bytes"),
+    ],
+    ids=["name", "files", "bytes"],
+)
+def test_a_description_has_bounds(described: Path, values: dict[str, Any], message: str) -> None:
+    change(described, **values)
+    with pytest.raises(ModelError, match=message):
+        find_model(str(described))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize("file", ["vae/config.json", "vae/diffusion_pytorch_model.safetensors"])
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_is_no_ordinary_file_is_not_read(described: Path, file: str, is_listed: bool) -> None:
+    path = described / file
+    path.unlink()
+    os.mkfifo(path)  # whoever read it would wait for ever
+    if not is_listed:
+        change(described, sha256={})
+    with pytest.raises(ModelError, match="not an ordinary file"):
+        load_model(str(described), "cpu")
+
+
+def test_a_file_that_is_too_long_for_a_network_is_not_read(described: Path) -> None:
+    with (described / "vae" / "config.json").open("r+b") as file:
+        file.truncate(9 << 30)  # sparse: it takes no room on the disk
+    with pytest.raises(ModelError, match="longer than 8 GiB"):
+        load_model(str(described), "cpu")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "tpu:0"])

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 EMBEDDED = "embedded"
 DESCRIPTION_NAME = "model.json"
 _log = logging.getLogger(__name__)
+# Bounds of what a description may say and name: it may come from anywhere.
+_DESCRIPTION_BYTES = 1 << 20
+_TEXT_CHARACTERS = 1000
+_FILES = 1000
+_FILE_BYTES = 8 << 30
+_NETWORK_FOLDERS = (VAE_FOLDER, LATENT_BALANCER_FOLDER)
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -144,22 +150,45 @@ def read_info(folder: Path) -> ModelInfo:
     """
     path = folder / DESCRIPTION_NAME
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_DESCRIPTION_BYTES + 1)
+        if len(content) > _DESCRIPTION_BYTES:
+            raise ValueError(f"longer than {_DESCRIPTION_BYTES} bytes")
+        values: dict[str, Any] = json.loads(content)
         texts = {key: str(values[key]) for key in ("name", "version", "license", "source")}
-        digests = {str(file): str(digest) for file, digest in values["sha256"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        digests = {str(name): str(digest) for name, digest in values["sha256"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: not a model description: {error!r}") from error
+    for key, text in texts.items():
+        if len(text) > _TEXT_CHARACTERS:
+            raise ModelError(f"{path}: its {key} is longer than {_TEXT_CHARACTERS} characters")
+    if len(digests) > _FILES:
+        raise ModelError(f"{path}: names more than {_FILES} files")
+    for name in digests:
+        if not _is_within(name):
+            raise ModelError(f"{path}: names {name[:100]!r}, which is not in this folder")
     return ModelInfo(folder=folder, sha256=digests, **texts)
+
+
+def _is_within(name: str) -> bool:
+    """Return whether a name is one of a file in a folder or below it, on every system."""
+    parts = name.replace("\\", "/").split("/")
+    return not {"", ".", ".."} & set(parts) and ":" not in name and "\0" not in name
 
 
 def verify_files(info: ModelInfo) -> None:
     """Compare every file of the model with its checksum.
 
     Raises:
-        ModelError: a file is missing or changed.
+        ModelError: a file is missing or changed, or is no file that can be read to its end.
     """
+    for folder in _NETWORK_FOLDERS:
+        for path in sorted((info.folder / folder).glob("*")):
+            _check_ordinary(path)
     for name, expected in info.sha256.items():
         path = info.folder / name
+        if path.exists():
+            _check_ordinary(path)
         try:
             digest = sha256_of(path)
         except OSError as error:
@@ -169,6 +198,20 @@ def verify_files(info: ModelInfo) -> None:
                 f"{path}: damaged: its sha256 is {digest[:12]}..., not {expected[:12]}...; "
                 "install the model again"
             )
+
+
+def _check_ordinary(path: Path) -> None:
+    """Check that a file is not a device, a pipe, or too long to be a network's.
+
+    Raises:
+        ModelError: it is.
+    """
+    if path.is_dir():
+        return
+    if not path.is_file():
+        raise ModelError(f"{path}: not an ordinary file; install the model again")
+    if path.stat().st_size > _FILE_BYTES:
+        raise ModelError(f"{path}: longer than {_FILE_BYTES >> 30} GiB: not of a network")
 
 
 def load_model(name: str = EMBEDDED, device: str = "auto") -> Model:
