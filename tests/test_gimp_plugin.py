@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_balance.photos.proxy import make_proxy
-from vae_balance_protocol import DaemonError, messages
+from vae_balance_protocol import DaemonError, NotStarted, messages
 
 PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"
 sys.path += [str(PLUGINS), str(PLUGINS / "common")]
@@ -243,6 +243,16 @@ def test_a_lut_file_is_given_to_the_daemon_with_its_name(tmp_path):
     assert look.origin["lut_file"] == "film.cube"
 
 
+def test_a_daemon_that_is_not_started_is_told_once_with_advice(english):
+    message = "VAE Balance's daemon could not be started: it ended with status 1; its log ends:\nx"
+    with pytest.raises(UserError) as raised, work.plain_errors():
+        raise NotStarted(message, "x")
+    told = raised.value.message
+    assert told.startswith("VAE Balance could not be started: it ended with status 1. ")
+    assert told.count("could not be started") == 1 and "vae-balance doctor" in told
+    assert "\n" not in told
+
+
 @pytest.mark.parametrize("code", [*messages.CODES, "lost", "not-started", "new-one"])
 def test_every_error_of_the_daemon_becomes_a_sentence(english, code):
     with pytest.raises(UserError) as raised, work.plain_errors():
@@ -368,7 +378,7 @@ def test_starting_the_daemon_is_told(english, monkeypatch):
 
     monkeypatch.setattr(work.Client, "connect", connect)
     work.connect(lambda *what: told.append(what))
-    assert told == [("Starting the balance daemon...", 0.0)]
+    assert told == [("Starting VAE Balance...", 0.0)]
 
 
 def test_gimp_finds_the_plug_in():

@@ -253,7 +253,15 @@ def _tell(notes: list[str]) -> None:
 
 
 def _begin_dialog() -> None:
+    gi.require_version("Gtk", "3.0")
     gi.require_version("GimpUi", "3.0")
+    from gi.repository import Gtk
+
+    # GIMP's own start of dialogs would end this process, and the caller would hear nothing.
+    if not Gtk.init_check([])[0]:
+        raise UserError(
+            _("There is no screen for a dialog: call the procedure with run mode NONINTERACTIVE.")
+        )
     from gi.repository import GimpUi
 
     GimpUi.init("vae-balance")

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -24,8 +25,14 @@ if MYPY:
     Waiting = Optional[Callable[[str], object]]
 
 ARGUMENTS = ["serve", "--by-client"]
-# Nobody answering for that long is taken for dead.
-ATTEMPT_SECONDS = 10.0
+# Nobody answering for that long is taken for dead: the daemon's thread for that has nothing else to
+# do.
+ATTEMPT_SECONDS = 5.0
+# A daemon that says nothing so many times is stopped, or is something else.
+_SILENCES = 2
+# A command that ends well so many times, of which nothing is seen for so long, starts no daemon.
+_ENDS = 3
+_SIGN_SECONDS = 8.0
 # A process that ends well found another daemon there, and one that was woken may have been on its
 # way to end: if that one is gone, we try once more.
 _AGAIN_SECONDS = 1.0
@@ -33,6 +40,7 @@ _KNOCK_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 LOG_LINES = 10
 _LOG_TAIL_BYTES = 16 * 1024
+_DISK_BYTES = 64 * 1024
 
 
 def find_command(environ=os.environ):
@@ -89,14 +97,35 @@ def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ)
     log_start = log_size(environ)
     process = None  # type: Optional[subprocess.Popen[bytes]]
     started = clock() - 2 * _AGAIN_SECONDS
+    signs, last_sign = _signs(environ), clock()
+    silences = starts = 0
     while True:
         status = process.returncode if process else None
+        begun = clock()
         try:
             return attempt(max(1.0, min(ATTEMPT_SECONDS, deadline - clock())))
         except ConnectionLost as error:
             reason = error.message
+        if clock() - begun > 0.9 * ATTEMPT_SECONDS:
+            silences += 1
+        if signs != _signs(environ):
+            signs, last_sign = _signs(environ), clock()
         if status:
-            raise _not_started("it ended with status %d" % status, log_start, environ)
+            reason = disk_trouble(environ) or "it ended with status %d" % status
+            raise _not_started(reason, log_start, environ)
+        if status == 0 and silences >= _SILENCES:
+            raise _not_started(
+                "one runs already, but does not answer: end it%s, then try again" % _who(environ),
+                log_start,
+                environ,
+            )
+        if status == 0 and starts >= _ENDS and clock() - last_sign > _SIGN_SECONDS:
+            raise _not_started(
+                "%s ends without starting it: %s"
+                % (as_text((command or find_command(environ))[0]), reason),
+                log_start,
+                environ,
+            )
         if clock() > deadline:
             raise _not_started(
                 "no answer within %d seconds: %s" % (timeout, reason), log_start, environ
@@ -106,9 +135,51 @@ def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ)
             started = clock()
             if not wake_daemon(environ):
                 process = start_daemon(command or find_command(environ), environ)
+                starts += 1
         if waiting is not None:
             waiting("Starting VAE Balance's daemon: %d s" % (clock() - deadline + timeout))
         time.sleep(_LOOK_SECONDS)
+
+
+def _signs(environ):
+    # type: (Mapping[str, str]) -> List[Optional[float]]
+    """Return when the files last changed that a daemon touches while it starts."""
+    times = []  # type: List[Optional[float]]
+    for path in (places.lock_file(environ), places.connection_file(environ)):
+        try:
+            times.append(os.path.getmtime(path))
+        except OSError:
+            times.append(None)
+    return times
+
+
+def _who(environ):
+    # type: (Mapping[str, str]) -> str
+    """Return which process the lock file names, for people."""
+    try:
+        with io.open(places.lock_file(environ), "rb") as file:
+            name = file.read(20).decode("ascii", "replace").strip()
+    except (OSError, IOError):
+        return ""
+    return " (pid %s)" % name if name.isdigit() else ""
+
+
+def disk_trouble(environ=os.environ):
+    # type: (Mapping[str, str]) -> str
+    """Return why nothing can be written to the state folder, for people; "" if it can be."""
+    folder = places.state_folder(environ)
+    try:
+        _make_folder(folder)
+        number, path = tempfile.mkstemp(prefix=".vae-balance-", dir=folder)
+        try:
+            os.write(number, b"\0" * _DISK_BYTES)
+        finally:
+            os.close(number)
+            os.remove(path)
+    except (OSError, IOError) as error:
+        reason = as_text(error.strerror or error)
+        return "nothing can be written to %s: %s" % (as_text(folder), reason)
+    return ""
 
 
 def _not_started(reason, log_start, environ):

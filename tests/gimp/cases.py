@@ -834,6 +834,20 @@ def case_the_origin_tells_the_options():
     image.delete()
 
 
+def case_a_dialog_without_a_screen_is_refused():
+    image, layer = photo()
+    for name in (BALANCE, APPLY):
+        procedure = Gimp.get_pdb().lookup_procedure(name)
+        config = procedure.create_config()
+        config.set_property("run-mode", Gimp.RunMode.INTERACTIVE)
+        config.set_property("image", image)
+        config.set_core_object_array("drawables", [layer])
+        assert procedure.run(config).index(0) == Gimp.PDBStatusType.EXECUTION_ERROR
+        error = Gimp.get_pdb().get_last_error()
+        assert "no screen for a dialog" in error, error
+    image.delete()
+
+
 def case_last_values_are_used_again():
     """With the run mode "last values", GIMP gives the plug-in what an interactive run left."""
     image, layer = photo()
@@ -911,7 +925,7 @@ def case_every_stage_is_told():
     error, told = interrupted(image, layer, iterations=2)
     assert error is None, error
     rounds = ["Learning, round 1 of 2...", "Learning, round 2 of 2..."]
-    seldom = ("Loading the model...", "Waiting for the balance daemon...")
+    seldom = ("Loading the model...", "Waiting for VAE Balance...")
     stages = [text for text in told if text not in seldom]
     assert stages == ["Looking at the layer...", *rounds, APPLYING], told
     image.delete()
@@ -986,7 +1000,7 @@ def case_zz_a_daemon_that_dies_leaves_the_image_and_is_started_again():
         os.kill(killed[0], 9)
 
     error, told = interrupted(image, layer, kill)
-    assert told[0] == "Starting the balance daemon...", told
+    assert told[0] == "Starting VAE Balance...", told
     assert killed and "stopped answering" in error, error
     assert native(layer) == before and not origin(layer)
     done(image, [layer])

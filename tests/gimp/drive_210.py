@@ -283,7 +283,7 @@ def check_luts():
     colors, alpha = planes(layer)
     assert apply_lut(image, layer, lut_file=path) == (True, [])
     assert planes(layer) == (inverted(colors), alpha)
-    assert json.loads(layer.parasites["vae-balance"].data)["lut_file"] == "grün.cube"
+    assert json.loads(layer.parasites["vae-balance"].data)["lut_file"] == "grün.cube".decode("utf-8")
     assert apply_lut(image, layer, source="last") == (True, [])
     assert planes(layer) == (colors, alpha)
 
@@ -358,12 +358,12 @@ def check_death(output="replace"):
     image, layer = picture()
     before = bytes(layer.data)
     outcome = balance(image, layer, output=output)
-    refused("The balance daemon stopped answering", outcome, layer, before)
+    refused("VAE Balance stopped answering", outcome, layer, before)
     assert image.layers == [layer]
     assert ("free shadow",) in gimp.EVENTS
     assert (("delete",) in gimp.EVENTS) == (output == "new-layer")
     outcome = balance(image, layer, output=output)
-    refused("The balance daemon could not be started", outcome, layer, before)
+    refused("VAE Balance could not be started", outcome, layer, before)
 
 
 def check_death_before_there_is_a_new_layer():

@@ -141,6 +141,40 @@ def test_the_waiting_ends_in_time_with_the_log(
     assert sorted(set(told)) == [f"Starting VAE Balance's daemon: {n} s" for n in (0, 1)]
 
 
+def test_a_command_that_ends_well_and_starts_nothing_is_told_soon(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "_SIGN_SECONDS", 1.0)
+    begun = time.monotonic()
+    with pytest.raises(NotStarted, match="true ends without starting it: no daemon runs"):
+        Client.connect("tests", ["true"], environ=environ)
+    assert time.monotonic() - begun < 30
+
+
+def test_a_daemon_that_is_stopped_is_told_soon(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "ATTEMPT_SECONDS", 1.0)
+    with Client.connect("tests", COMMAND, environ=environ) as client:
+        pid = client.daemon["pid"]
+    Path(places.lock_file(environ)).write_text(f"{pid}\n")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(NotStarted, match=rf"does not answer: end it \(pid {pid}\)"):
+            Client.connect("tests", ["true"], environ=environ)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_full_disk_is_told(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(NotStarted, match=r"nothing can be written to .*: No space left on device"):
+        Client.connect("tests", ["sh", "-c", "exit 120"], environ=environ)
+
+
 def test_the_waiting_can_be_given_up(environ: dict[str, str], tmp_path: Path) -> None:
     def give_up(text: str) -> None:
         if starts(tmp_path / "state"):

@@ -50,23 +50,29 @@ def N_(message):  # noqa: N802 - gettext's name for a text that is translated la
     return message
 
 
+_NOT_STARTED = "VAE Balance's daemon could not be started: "
 # What the daemon's codes mean to somebody who works in GIMP. {message} is the daemon's own line.
 _SENTENCES = {
-    "lost": N_("The balance daemon stopped answering: {message}. Try again; it is started anew."),
-    "not-started": N_("The balance daemon could not be started: {message}"),
-    "version": N_(
-        "The balance daemon and this plug-in are of different versions: {message}. "
-        "Install VAE Balance again, and stop the daemon with \u201cvae-balance stop\u201d."
+    "lost": N_("VAE Balance stopped answering: {message}. Try again; it is started anew."),
+    "not-started": N_(
+        "VAE Balance could not be started: {message}. "
+        "\u201cvae-balance doctor\u201d in a terminal tells what is wrong and how to mend it."
     ),
-    "unknown-look": N_("The balance daemon no longer knows this look. Try again."),
+    "version": N_(
+        "VAE Balance and this plug-in are of different versions: {message}. "
+        "Install VAE Balance again, and end what runs with \u201cvae-balance stop\u201d."
+    ),
+    "unknown-look": N_("VAE Balance no longer knows this look. Try again."),
     "model": N_("The model cannot be used: {message}"),
     "lut": N_("The LUT cannot be used: {message}"),
     "memory": N_(
         "There is not enough memory: {message}. Close other programs or images and try again."
     ),
-    "busy": N_("The balance daemon has too much to do: {message}. Try again in a moment."),
-    "cancelled": N_("The work was cancelled."),
-    "stopping": N_("The balance daemon is just ending. Try again in a moment."),
+    "busy": N_("VAE Balance has too much to do: {message}. Try again in a moment."),
+    "cancelled": N_(
+        "VAE Balance was stopped in the middle of the work, so nothing was done. Try again."
+    ),
+    "stopping": N_("VAE Balance is just ending. Try again in a moment."),
     "internal": N_("VAE Balance has a defect: {message}. The daemon\u2019s log says more: {log}"),
 }
 
@@ -83,4 +89,6 @@ def sentence(code, message, log=""):
     pattern = _SENTENCES.get(code)
     if pattern is None:
         return message
-    return _(pattern).format(message=message.rstrip("."), log=log)
+    # What the sentence says already, and the log's last lines, would be in the way.
+    brief = message.partition("; its log ends:")[0].replace(_NOT_STARTED, "").rstrip(".")
+    return _(pattern).format(message=brief, log=log)

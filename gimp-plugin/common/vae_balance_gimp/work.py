@@ -15,6 +15,7 @@ from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.compat import as_text
 from vae_balance_protocol.places import log_file
+from vae_balance_protocol.zmtp import clock
 
 from .texts import N_, UserError, _, sentence
 
@@ -27,9 +28,13 @@ if MYPY:
 
 # What the protocol calls the stages of learning.
 _STAGES = {
-    "queued": N_("Waiting for the balance daemon..."),
+    "queued": N_("Waiting for VAE Balance..."),
     "load": N_("Loading the model..."),
 }
+
+
+# It mostly starts in less: then nobody needs to see that time passes.
+_QUICK_SECONDS = 3
 
 
 class Look(object):
@@ -62,10 +67,15 @@ def connect(progress):
     Args:
         progress: called with a sentence and a fraction, 0..1.
     """
+    begun = clock()
 
     def waiting(_text):
         # type: (object) -> None
-        progress(_("Starting the balance daemon..."), 0.0)
+        seconds = int(clock() - begun)
+        if seconds < _QUICK_SECONDS:
+            progress(_("Starting VAE Balance..."), 0.0)
+        else:
+            progress(_("Starting VAE Balance, {seconds} s...").format(seconds=seconds), 0.0)
 
     return Client.connect("GIMP", waiting=waiting)
 
