@@ -26,6 +26,7 @@ from vae_balance.models.checksum import sha256_of
 if TYPE_CHECKING:
     import torch
 
+    from vae_balance.correctors.classifier import Classifier
     from vae_balance.correctors.latent_balancer.networks import AnyBalancer, AnyVAE
 
 EMBEDDED = "embedded"
@@ -63,12 +64,17 @@ class ModelInfo:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A VAE and the latent balancer trained for it, on one device, ready for inference."""
+    """A VAE and the latent balancer trained for it, on one device, ready for inference.
+
+    Attributes:
+        classifier: what a fused latent balancer is told by, None for any other.
+    """
 
     info: ModelInfo
     vae: AnyVAE
     latent_balancer: AnyBalancer
     device: torch.device
+    classifier: Classifier | None = None
 
 
 def user_models_folder() -> Path:
@@ -241,11 +247,14 @@ def place_networks(
     """Return a model of networks that are moved to a device, ready for inference."""
     import torch
 
-    for network in (vae, latent_balancer):
+    from vae_balance.correctors.latent_balancer.networks import classifier_for
+
+    classifier = classifier_for(latent_balancer)
+    for network in (vae, latent_balancer, *([classifier] if classifier else [])):
         network.to(device)
         # A quarter faster to decode on the CPU.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(info, vae, latent_balancer, device)
+    return Model(info, vae, latent_balancer, device, classifier)
 
 
 def choose_device(device: str) -> torch.device:

@@ -9,32 +9,26 @@
 
 Both subimages come out of the decoder, so they line up pixel for pixel; the proxy itself does not.
 
-In the first round the balancer is asked three times: about the proxy, and about the proxy as two
-classical corrections leave it. The means it gives are averaged: the mistakes of the answers differ,
-so that much of each cancels. A photo that the balancer would hardly move is taken for a good one
-and left alone.
-
-Every further round asks once about what the rounds so far have made of the proxy. A small answer
-is left alone: what three answers have missed, one more seldom knows. The cast of a large one is
-followed, and counts as one opinion among all: round k goes 1/k of the way.
+Every round is a full application: it sees what the rounds so far have made of the proxy, and the
+color maps are composed. With `AUTO`, rounds go on while the balancer expects to gain by one more;
+only a balancer that judges itself can tell, any other does one round then. `asking.py` tells how a
+balancer is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vae_balance.color.lut import DEFAULT_SIZE, Lut3D
-from vae_balance.color.srgb import luma_of
-from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
-from vae_balance.correctors.latent_balancer.vae import latents_of
+from vae_balance.correctors.latent_balancer.asking import ask, goes_on
 from vae_balance.errors import OptionError
 from vae_balance.looks.color_map import ColorMap, fit_color_map
+from vae_balance.looks.report import LookReport, report_on
 from vae_balance.models.store import Model
 from vae_balance.photos.proxy import PROXY_SIZE
 
@@ -43,15 +37,9 @@ Colors = NDArray[np.float32]
 Progress = Callable[[int, int, str], None]
 
 ITERATIONS = range(1, 11)
+# As many iterations as the balancer finds worth while.
+AUTO = 0
 STRENGTHS = (0.0, 1.5)
-SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
-# Mean absolute change of color, of 0..1, by the balancer's answer about the proxy itself: up to the
-# first the photo is left alone, from the second on it is corrected in full. It trades damage that
-# is corrected less for undamaged photos that are changed less; `vae-balance evaluate` shows both.
-FAULT = (0.005, 0.017)
-# The same change, luma included, in a further round: up to the first nothing is done, from the
-# second on its cast is followed.
-LEFT = (0.02, 0.03)
 # A photo is of a single color where each channel varies by no more: two codes of 8 bits.
 PLAIN = 2.5 / 255
 # Proxies that go through the networks together: memory stays flat for a roll.
@@ -63,7 +51,7 @@ class LookOptions:
     """How a look is learned.
 
     Attributes:
-        iterations: rounds, 1..10.
+        iterations: rounds, 1..10, or `AUTO`.
         strength: 0 leaves the photo alone, 1 corrects it, up to 1.5 goes beyond.
         seed: decode the means of the moments (None) or a sample drawn with this seed.
         size: nodes along each edge of the LUT, 2..129.
@@ -72,15 +60,15 @@ class LookOptions:
         OptionError: a value is out of its range.
     """
 
-    iterations: int = 1
+    iterations: int = AUTO
     strength: float = 1.0
     seed: int | None = None
     size: int = DEFAULT_SIZE
 
     def __post_init__(self) -> None:
         """Check the ranges (the LUT checks its size)."""
-        if self.iterations not in ITERATIONS:
-            raise OptionError(f"iterations {self.iterations}: must be 1 to 10")
+        if self.iterations != AUTO and self.iterations not in ITERATIONS:
+            raise OptionError(f"iterations {self.iterations}: must be 1 to 10, or auto")
         if not STRENGTHS[0] <= self.strength <= STRENGTHS[1]:
             raise OptionError(f"strength {self.strength}: must be 0 to 1.5")
 
@@ -99,6 +87,9 @@ class Round:
         fixed: (N, 224, 224, 3) decoded from `balanced`, 0..1, or `distorted` with as much of the
             change to that as the round takes.
         color_map: learned from `distorted` to `fixed` of all proxies.
+        shares: how much of the correction each of all proxies gets, 0..1.
+        doubts: by how much (mean CIEDE2000) the balancer expects to be wrong all the same, of each;
+            not numbers where it does not judge itself.
     """
 
     proxies: Colors
@@ -107,6 +98,8 @@ class Round:
     distorted: Colors
     fixed: Colors
     color_map: ColorMap
+    shares: Colors
+    doubts: Colors
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +109,7 @@ class Look:
     lut: Lut3D
     options: LookOptions
     rounds: tuple[Round, ...]
+    report: LookReport
 
 
 def learn_look(
@@ -139,21 +133,33 @@ def learn_look(
         OptionError: no proxy, or one of another shape.
     """
     options = options or LookOptions()
-    current = _stack(proxies)
+    first = current = _stack(proxies)
+    most = rounds_of(options.iterations, model)
     rounds: list[Round] = []
-    for done in range(options.iterations):
+    for done in range(most):
         if rounds:
             current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
 
         def report(stage: str, done: int = done) -> None:
-            progress(done, options.iterations, stage)
+            progress(done, most, stage)
 
-        rounds.append(_learn_round(current, model, options, done + 1, report))
-    progress(options.iterations, options.iterations, "bake")
+        learned = _learn_round(current, model, options, done + 1, report)
+        if rounds and options.iterations == AUTO and not learned.shares.any():
+            break
+        rounds.append(learned)
+    progress(most, most, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
     # White and black of a photo in floats stay in the range in which those of 8 bits do.
-    return Look(lut.blended(options.strength).clipped(), options, tuple(rounds))
+    lut = lut.blended(options.strength).clipped()
+    return Look(lut, options, tuple(rounds), report_on(first, rounds))
+
+
+def rounds_of(iterations: int, model: Model) -> int:
+    """Return how many rounds there are at most for a number of iterations or `AUTO`."""
+    if iterations != AUTO:
+        return iterations
+    return ITERATIONS[-1] if goes_on(model) else 1
 
 
 def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
@@ -174,108 +180,26 @@ def _learn_round(
 ) -> Round:
     """Learn round `number`, 1 for the first."""
     seen = [
-        _ask(proxies[i : i + TOGETHER], model, options.seed, number, progress)
+        ask(proxies[i : i + TOGETHER], model, options.seed, number, progress)
         for i in range(0, len(proxies), TOGETHER)
     ]
     progress("map colors")
     distorted = np.concatenate([few.distorted for few in seen])
     fixed = np.concatenate([few.fixed for few in seen])
+    shares = np.concatenate([few.shares for few in seen])
     plain = np.ptp(proxies, axis=(1, 2)).max(axis=-1) <= PLAIN  # which says nothing of a fault
-    fixed[plain] = distorted[plain]
-    color_map = fit_color_map(distorted, fixed)
+    fixed[plain], shares[plain] = distorted[plain], 0.0
     shown = seen[0]
-    moments, balanced = _numpy(shown.moments), _numpy(shown.balanced)
-    fixed = fixed[:TOGETHER]
-    return Round(proxies[:TOGETHER], moments, balanced, shown.distorted, fixed, color_map)
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What the networks made of a few proxies; as in `Round`."""
-
-    moments: Tensor
-    balanced: Tensor
-    distorted: Colors
-    fixed: Colors
-
-
-def _ask(
-    proxies: Colors, model: Model, seed: int | None, number: int, progress: Callable[[str], None]
-) -> _Seen:
-    """Ask the balancer about a few proxies, as it was trained to be asked in round `number`."""
-    if not model.latent_balancer.config.second_opinions:
-        return _ask_once(proxies, model, seed, progress)
-    if number == 1:
-        return _ask_three_times(proxies, model, seed, progress)
-    seen = _ask_once(proxies, model, seed, progress)
-    shares = _shares(seen.distorted, seen.fixed, LEFT)
-    return _go_part_way(_keep_luma(seen), shares / np.float32(number))
-
-
-def _ask_once(
-    proxies: Colors, model: Model, seed: int | None, progress: Callable[[str], None]
-) -> _Seen:
-    """Take the balancer's word, as the published algorithm does in every round."""
-    progress("encode")
-    moments = model.vae.encode(_pixels(proxies, model))
-    progress("balance")
-    balanced = model.latent_balancer(moments)
-    progress("decode")
-    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    return _Seen(moments, balanced, distorted, fixed)
-
-
-def _ask_three_times(
-    proxies: Colors, model: Model, seed: int | None, progress: Callable[[str], None]
-) -> _Seen:
-    """Average what the balancer says to the proxies and to classical corrections of them."""
-    progress("encode")
-    corrected = [correct(proxy) for correct in SECOND_OPINIONS for proxy in proxies]
-    moments = model.vae.encode(_pixels(np.concatenate([proxies, np.stack(corrected)]), model))
-    progress("balance")
-    answers = model.latent_balancer(moments).unflatten(0, (-1, len(proxies)))
-    moments, balanced = moments[: len(proxies)], answers.mean(dim=0)
-    progress("decode")
-    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    shares = _shares(distorted, _decode(model, answers[0], seed), FAULT)
-    return _go_part_way(_Seen(moments, balanced, distorted, fixed), shares)
-
-
-def _keep_luma(seen: _Seen) -> _Seen:
-    """Take all change of luma from what is fixed: further rounds are for casts, tone is settled."""
-    change = seen.fixed - seen.distorted
-    return replace(seen, fixed=seen.distorted + change - luma_of(change))
-
-
-def _go_part_way(seen: _Seen, ways: Colors) -> _Seen:
-    """Draw the fixed colors of N proxies back to the distorted ones; `ways`, (N,), 1 is all."""
-    change = ways[:, None, None, None] * (seen.fixed - seen.distorted)
-    return replace(seen, fixed=seen.distorted + change)
-
-
-def _shares(distorted: Colors, fixed: Colors, fade: tuple[float, float]) -> Colors:
-    """Return how much of its correction each of N photos gets, (N,) in 0..1.
-
-    Where the mean change is up to the first of `fade` that is nothing, from the second on all.
-    """
-    change = np.abs(fixed - distorted).mean(axis=(1, 2, 3))
-    shares: Colors = np.clip((change - fade[0]) / (fade[1] - fade[0]), 0.0, 1.0)
-    return shares
-
-
-def _pixels(proxies: Colors, model: Model) -> Tensor:
-    return torch.from_numpy(proxies).permute(0, 3, 1, 2).to(model.device)
-
-
-def _decode(model: Model, moments: Tensor, seed: int | None) -> Colors:
-    # Both subimages are decoded with the same noise: it must not pass for a difference of color.
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    decoded = model.vae.decode(latents_of(moments, generator))
-    return _numpy(decoded.clamp(0.0, 1.0).permute(0, 2, 3, 1).contiguous())
-
-
-def _numpy(tensor: Tensor) -> Colors:
-    return tensor.float().cpu().numpy()
+    return Round(
+        proxies[:TOGETHER],
+        shown.moments.float().cpu().numpy(),
+        shown.balanced.float().cpu().numpy(),
+        shown.distorted,
+        fixed[:TOGETHER],
+        fit_color_map(distorted, fixed),
+        shares,
+        np.concatenate([few.doubts for few in seen]),
+    )
 
 
 def _stack(proxies: Sequence[Colors]) -> Colors:

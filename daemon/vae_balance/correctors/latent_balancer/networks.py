@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vae_balance.correctors.classifier import Classifier, load_classifier
 from vae_balance.correctors.latent_balancer import stability_vae
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
+from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.published_network import PublishedBalancer
 from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
 from vae_balance.correctors.latent_balancer.vae import VAE
@@ -13,7 +15,8 @@ from vae_balance.errors import ModelError
 from vae_balance.models.folder import CONFIG_NAME, class_name_of
 
 AnyVAE = VAE | StabilityVAE
-AnyBalancer = LatentBalancer | PublishedBalancer
+AnyBalancer = LatentBalancer | FusedLatentBalancer | PublishedBalancer
+_BALANCERS = (LatentBalancer, FusedLatentBalancer, PublishedBalancer)
 
 
 def load_vae(
@@ -45,6 +48,18 @@ def load_latent_balancer(folder: Path) -> AnyBalancer:
     Raises:
         ModelError: a file is missing, broken, or of another network.
     """
-    if class_name_of(folder) == PublishedBalancer.__name__:
-        return PublishedBalancer.load_folder(folder)
-    return LatentBalancer.load_folder(folder)
+    name = class_name_of(folder)
+    for balancer in _BALANCERS:
+        if name == balancer.__name__:
+            return balancer.load_folder(folder)
+    known = ", ".join(balancer.__name__ for balancer in _BALANCERS)
+    raise ModelError(f"{folder / CONFIG_NAME}: describes a {name}, where one of {known} is needed")
+
+
+def classifier_for(balancer: AnyBalancer) -> Classifier | None:
+    """Return the classifier that a fused balancer is told by, None for any other.
+
+    Raises:
+        ModelError: it is not installed, or damaged.
+    """
+    return load_classifier() if isinstance(balancer, FusedLatentBalancer) else None

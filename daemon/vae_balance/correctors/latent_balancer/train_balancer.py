@@ -15,11 +15,12 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from vae_balance.color.lab import ciede2000, mean_chroma, srgb_to_lab
+from vae_balance.correctors.latent_balancer.asking import SECOND_OPINIONS
 from vae_balance.correctors.latent_balancer.balancer_network import (
     LatentBalancer,
     LatentBalancerConfig,
 )
-from vae_balance.correctors.latent_balancer.learn import SECOND_OPINIONS, LookOptions, learn_look
+from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
 from vae_balance.correctors.latent_balancer.networks import AnyVAE, load_vae
 from vae_balance.correctors.latent_balancer.train_vae import to_tensor
 from vae_balance.evaluation.cases import to_8_bits

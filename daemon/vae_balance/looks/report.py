@@ -1,0 +1,140 @@
+"""What a look found wrong with a photo, in the words and numbers of a photographer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vae_balance.color.lab import ciede2000, srgb_to_lab
+from vae_balance.color.srgb import LUMINANCE, to_linear
+from vae_balance.looks.color_map import ColorMap
+
+Colors = NDArray[np.float32]
+
+# A look counts as right when the photo comes this near to the undamaged one, mean CIEDE2000.
+RIGHT = 6.0
+# Spread of the logarithm of a look's error about the error that the balancer expected, on watched
+# photos; `vae-balance evaluate` shows how well the confidence that follows from it is kept.
+DOUBT_SPREAD = 0.45
+# Every so many pixels of a proxy are looked at, both ways.
+_EVERY = 4
+# Names of hues, each from its angle in CIELAB on, in degrees.
+_HUES = (
+    (0, "pink"), (20, "red"), (50, "orange"), (75, "yellow"), (105, "yellow-green"),
+    (130, "green"), (175, "cyan"), (230, "blue"), (290, "violet"), (320, "magenta"), (350, "pink"),
+)  # fmt: skip
+# What is too little to be told: CIELAB units, stops, and parts of the saturation.
+_LEAST_CAST, _LEAST_STOPS, _LEAST_SATURATION = 2.0, 0.15, 0.08
+
+
+class LearnedRound(Protocol):
+    """What a report needs to know of a round."""
+
+    @property
+    def color_map(self) -> ColorMap:
+        """The colors it changed."""
+
+    @property
+    def shares(self) -> Colors:
+        """How much of the correction each proxy got."""
+
+    @property
+    def doubts(self) -> Colors:
+        """The error that is expected to be left, mean CIEDE2000 of each proxy."""
+
+
+@dataclass(frozen=True)
+class LookReport:
+    """What was found in the photos that a look was learned from, at strength 1.
+
+    Attributes:
+        found: whether anything is corrected at all.
+        cast: mean of a* and b* (CIELAB) that is taken away: what the photo was tinted with.
+        exposure: stops by which the photo gets lighter, below 0 darker.
+        saturation: factor by which its mean chroma grows.
+        confidence: 0..1, that the corrected photo is right within `RIGHT`; None where it does
+            not judge itself.
+        changes: mean CIEDE2000 by which each round changed the photo.
+    """
+
+    found: bool
+    cast: tuple[float, float]
+    exposure: float
+    saturation: float
+    confidence: float | None
+    changes: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values that `json.dumps` and msgpack take."""
+        return {**asdict(self), "cast": list(self.cast), "changes": list(self.changes)}
+
+    def text(self) -> str:
+        """Return one line for people."""
+        if not self.found:
+            return "no cast found"
+        faults = [*self._cast(), *self._exposure(), *self._saturation()]
+        parts = [", ".join(faults) or "small differences"]
+        if len(self.changes) > 1:
+            parts.append(f"{len(self.changes)} rounds")
+        if self.confidence is not None:
+            parts.append(f"{self.confidence:.0%} sure")
+        return "; ".join(parts)
+
+    def _cast(self) -> list[str]:
+        size = math.hypot(*self.cast)
+        if size < _LEAST_CAST:
+            return []
+        angle = math.degrees(math.atan2(self.cast[1], self.cast[0])) % 360.0
+        name = next(name for start, name in reversed(_HUES) if angle >= start)
+        return [f"{name} cast of {size:.0f}"]
+
+    def _exposure(self) -> list[str]:
+        if abs(self.exposure) < _LEAST_STOPS:
+            return []
+        return [f"{abs(self.exposure):.1f} stops too {'dark' if self.exposure > 0 else 'light'}"]
+
+    def _saturation(self) -> list[str]:
+        if abs(self.saturation - 1.0) < _LEAST_SATURATION:
+            return []
+        return ["faded" if self.saturation > 1.0 else "too colorful"]
+
+
+def report_on(proxies: Colors, rounds: Sequence[LearnedRound]) -> LookReport:
+    """Compare proxies (N, 224, 224, 3), sRGB-encoded 0..1, with what the rounds make of them."""
+    colors = before = proxies[:, ::_EVERY, ::_EVERY]
+    changes = []
+    for learned in rounds:
+        changed = np.clip(learned.color_map(colors), 0.0, 1.0)
+        changes.append(float(ciede2000(_lab(colors), _lab(changed)).mean()))
+        colors = changed
+    was, now = _lab(before), _lab(colors)
+    cast = (was - now).mean(dim=(0, 2, 3))[1:].tolist()
+    chroma = [float(lab[:, 1:].square().sum(dim=1).sqrt().mean()) for lab in (was, now)]
+    light = [float((to_linear(x) @ LUMINANCE).mean()) for x in (before, colors)]
+    return LookReport(
+        any(learned.shares.any() for learned in rounds),
+        (round(cast[0], 2), round(cast[1], 2)),
+        round(math.log2((light[1] + 1e-4) / (light[0] + 1e-4)), 2),
+        round((chroma[1] + 0.5) / (chroma[0] + 0.5), 3),
+        _confidence(rounds),
+        tuple(round(change, 2) for change in changes),
+    )
+
+
+def _confidence(rounds: Sequence[LearnedRound]) -> float | None:
+    """Return how likely the error stays below `RIGHT`: log-normal about what is expected."""
+    doubt = float(rounds[-1].doubts.mean())
+    if math.isnan(doubt):
+        return None
+    margin = (math.log1p(RIGHT) - math.log1p(max(doubt, 0.0))) / DOUBT_SPREAD
+    return round(0.5 * (1.0 + math.erf(margin / math.sqrt(2.0))), 3)
+
+
+def _lab(colors: Colors) -> torch.Tensor:
+    return srgb_to_lab(torch.from_numpy(colors).permute(0, 3, 1, 2))
