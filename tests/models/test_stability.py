@@ -101,7 +101,7 @@ def test_the_class_in_config_json_says_which_network_it_is(
     assert isinstance(load_vae(random_model / "vae"), VAE)
     with pytest.raises(ModelError, match="describes a LatentBalancer, where a VAE or Auto"):
         load_vae(random_model / "latent_balancer")
-    with pytest.raises(ModelError, match="describes a VAE, where a LatentBalancer is needed"):
+    with pytest.raises(ModelError, match="describes a VAE, where one of LatentBalancer"):
         load_latent_balancer(random_model / "vae")
     with pytest.raises(ModelError, match=r"config.json: not a model configuration"):
         load_vae(tmp_path)

@@ -14,8 +14,8 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.color.lut import Lut3D
+from vae_balance.correctors.latent_balancer.asking import SECOND_OPINIONS
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
-from vae_balance.correctors.latent_balancer.learn import SECOND_OPINIONS
 from vae_balance.correctors.latent_balancer.train_balancer import (
     BalancerTraining,
     Batch,

@@ -51,7 +51,7 @@ class LearnedRound(Protocol):
 
 @dataclass(frozen=True)
 class LookReport:
-    """What was found in the photos that a look was learned from, at strength 1.
+    """What was found in the photos that a look was learned from, at strength 1; by default nothing.
 
     Attributes:
         found: whether anything is corrected at all.
@@ -63,12 +63,12 @@ class LookReport:
         changes: mean CIEDE2000 by which each round changed the photo.
     """
 
-    found: bool
-    cast: tuple[float, float]
-    exposure: float
-    saturation: float
-    confidence: float | None
-    changes: tuple[float, ...]
+    found: bool = False
+    cast: tuple[float, float] = (0.0, 0.0)
+    exposure: float = 0.0
+    saturation: float = 1.0
+    confidence: float | None = None
+    changes: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the values that `json.dumps` and msgpack take."""

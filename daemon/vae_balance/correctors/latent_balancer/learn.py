@@ -18,7 +18,7 @@ balancer is asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ class Look:
     lut: Lut3D
     options: LookOptions
     rounds: tuple[Round, ...]
-    report: LookReport
+    report: LookReport = field(default_factory=LookReport)
 
 
 def learn_look(

@@ -1,0 +1,148 @@
+"""Learning a look with a balancer that is fused with the classifier and judges itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vae_balance.correctors.classifier import Features
+from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
+from vae_balance.correctors.latent_balancer.learn import AUTO, LookOptions, learn_look
+from vae_balance.models.store import Model
+
+ONE = LookOptions(iterations=1)
+
+
+class PooledColor(nn.Module):
+    """Stands in for the classifier: its features are a photo's mean color."""
+
+    def forward(self, pixels: Tensor) -> Features:
+        photos = len(pixels)
+        pooled = torch.zeros(photos, 2464)
+        pooled[:, :3] = pixels.mean(dim=(2, 3))
+        return Features(pooled, torch.zeros(photos, 40, 28, 28), torch.zeros(photos, 112, 14, 14))
+
+
+class Judge(FusedLatentBalancer):
+    """Moves every latent by `step` and judges as it is told, from the photos' mean color."""
+
+    def __init__(self, step: float, judge: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self._step, self._tells = step, judge
+
+    def forward(
+        self, moments: Tensor, features: Features, corner: tuple[int, int] | None = None
+    ) -> Answer:
+        moved = moments.clone()
+        moved[:, :4] += self._step
+        return Answer(moved, *self._tells(features.pooled[:, :3].mean(dim=1)))
+
+
+def judging(model: Model, gain: Callable[[Tensor], Tensor], step: float = 0.3) -> Model:
+    """Return the model with a balancer that expects `gain` and doubts by 2 CIEDE2000."""
+
+    def judge(brightness: Tensor) -> tuple[Tensor, Tensor]:
+        doubt = torch.full_like(brightness, 2.0)
+        return doubt + gain(brightness), doubt
+
+    return replace(model, latent_balancer=Judge(step, judge), classifier=PooledColor())
+
+
+def proxy() -> NDArray[np.float32]:
+    y, x = np.mgrid[0:224, 0:224].astype(np.float32) / 223.0
+    return np.stack([0.2 + 0.5 * x, 0.3 + 0.4 * y, 0.6 - 0.3 * x], axis=-1).astype(np.float32)
+
+
+def test_a_photo_that_is_better_left_alone_is_left_alone(model: Model) -> None:
+    look = learn_look([proxy()], judging(model, lambda b: torch.full_like(b, -3.0)))
+    assert not look.report.found
+    assert len(look.rounds) == 1
+    np.testing.assert_allclose(look.lut(proxy()), proxy(), atol=1e-6)
+
+
+def test_a_gain_in_between_is_taken_in_part(model: Model) -> None:
+    whole, half = (
+        learn_look([proxy()], judging(model, lambda b, g=gain: torch.full_like(b, g)), ONE).rounds[
+            0
+        ]
+        for gain in (5.0, 0.0)
+    )
+    assert whole.shares.item() == 1.0
+    assert 0.0 < half.shares.item() < 1.0
+    part = half.distorted + half.shares.item() * (whole.fixed - whole.distorted)
+    np.testing.assert_allclose(half.fixed, part, atol=1e-4)
+
+
+def test_auto_goes_on_while_it_expects_to_gain_and_not_longer(model: Model) -> None:
+    unlimited = judging(model, lambda b: torch.full_like(b, 5.0), step=0.02)
+    rounds = learn_look([proxy()], unlimited, LookOptions(iterations=AUTO)).rounds
+    assert len(rounds) == 10
+    # It is content once two rounds have changed the photo.
+    brightness = [float(learned.proxies.mean()) for learned in rounds]
+    change = brightness[2] - brightness[0]
+    assert abs(change) > 1e-4
+    bound = brightness[0] + 0.9 * change
+
+    def gain(mean: Tensor) -> Tensor:
+        done = mean >= bound if change > 0 else mean <= bound
+        return torch.where(done, -5.0, 5.0)
+
+    content = judging(model, gain, step=0.02)
+    assert len(learn_look([proxy()], content, LookOptions(iterations=AUTO)).rounds) == 2
+
+
+def test_a_fixed_number_of_iterations_is_kept(model: Model) -> None:
+    eager = judging(model, lambda b: torch.full_like(b, 5.0), step=0.02)
+    assert len(learn_look([proxy()], eager, LookOptions(iterations=3)).rounds) == 3
+
+
+def test_the_mirrored_photo_is_asked_about_as_well(model: Model) -> None:
+    seen: list[int] = []
+
+    def gain(brightness: Tensor) -> Tensor:
+        seen.append(len(brightness))
+        return torch.full_like(brightness, 5.0)
+
+    learn_look([proxy()], judging(model, gain), ONE)
+    assert seen == [2]
+
+
+def test_the_report_tells_what_was_found(model: Model) -> None:
+    report = learn_look([proxy()], judging(model, lambda b: torch.full_like(b, 5.0))).report
+    assert report.found
+    assert report.confidence is not None
+    assert 0.5 < report.confidence < 1.0
+    assert len(report.changes) > 1
+    assert all(change > 0.0 for change in report.changes)
+
+
+def test_a_balancer_that_does_not_judge_itself_does_one_round_on_its_own(model: Model) -> None:
+    look = learn_look([proxy()], model, LookOptions(iterations=AUTO))
+    assert len(look.rounds) == 1
+    assert look.report.confidence is None
+
+
+@pytest.mark.parametrize(
+    ("tint", "name"), [((1.0, 0.75, 0.5), "orange"), ((0.6, 0.8, 1.0), "blue")]
+)
+def test_a_cast_is_told_by_its_name(tint: tuple[float, float, float], name: str) -> None:
+    from vae_balance.looks.color_map import ColorMap, fit_color_map
+    from vae_balance.looks.report import report_on
+
+    class Learned:
+        def __init__(self, color_map: ColorMap) -> None:
+            self.color_map = color_map
+            self.shares = np.ones(1, np.float32)
+            self.doubts = np.full(1, 2.0, np.float32)
+
+    tinted = (proxy() * np.array(tint, np.float32)).astype(np.float32)
+    learned = Learned(fit_color_map(tinted, proxy()))
+    text = report_on(tinted[None], [learned]).text()
+    assert text.startswith(f"{name} cast of ")
+    assert "stops too dark" in text
