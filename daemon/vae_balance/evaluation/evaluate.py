@@ -139,7 +139,7 @@ def measure(case: Case, model: Model, with_published: bool) -> dict[str, float]:
 
 def _baked(maps: Sequence[ColorMap]) -> Lut3D:
     """Return the LUT a user gets: what is scored is the program, not its algorithm alone."""
-    return Lut3D.from_function(lambda colors: compose(maps, colors))
+    return Lut3D.from_function(lambda colors: compose(maps, colors)).clipped()
 
 
 def _lab(pixels: Colors) -> Colors:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from vae_balance.correctors.classifier import Features
+from vae_balance.correctors.classifier import Classifier, Features
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.learn import AUTO, LookOptions, learn_look
 from vae_balance.models.store import Model
@@ -19,7 +19,7 @@ from vae_balance.models.store import Model
 ONE = LookOptions(iterations=1)
 
 
-class PooledColor(nn.Module):
+class PooledColor(Classifier):
     """Stands in for the classifier: its features are a photo's mean color."""
 
     def forward(self, pixels: Tensor) -> Features:
@@ -54,13 +54,18 @@ def judging(model: Model, gain: Callable[[Tensor], Tensor], step: float = 0.3) -
     return replace(model, latent_balancer=Judge(step, judge), classifier=PooledColor())
 
 
+def expecting(model: Model, gain: float) -> Model:
+    """Return the model with a balancer that expects the same gain of every photo."""
+    return judging(model, lambda brightness: torch.full_like(brightness, gain))
+
+
 def proxy() -> NDArray[np.float32]:
     y, x = np.mgrid[0:224, 0:224].astype(np.float32) / 223.0
     return np.stack([0.2 + 0.5 * x, 0.3 + 0.4 * y, 0.6 - 0.3 * x], axis=-1).astype(np.float32)
 
 
 def test_a_photo_that_is_better_left_alone_is_left_alone(model: Model) -> None:
-    look = learn_look([proxy()], judging(model, lambda b: torch.full_like(b, -3.0)))
+    look = learn_look([proxy()], expecting(model, -3.0))
     assert not look.report.found
     assert len(look.rounds) == 1
     np.testing.assert_allclose(look.lut(proxy()), proxy(), atol=1e-6)
@@ -68,10 +73,7 @@ def test_a_photo_that_is_better_left_alone_is_left_alone(model: Model) -> None:
 
 def test_a_gain_in_between_is_taken_in_part(model: Model) -> None:
     whole, half = (
-        learn_look([proxy()], judging(model, lambda b, g=gain: torch.full_like(b, g)), ONE).rounds[
-            0
-        ]
-        for gain in (5.0, 0.0)
+        learn_look([proxy()], expecting(model, gain), ONE).rounds[0] for gain in (5.0, 0.0)
     )
     assert whole.shares.item() == 1.0
     assert 0.0 < half.shares.item() < 1.0
@@ -114,7 +116,7 @@ def test_the_mirrored_photo_is_asked_about_as_well(model: Model) -> None:
 
 
 def test_the_report_tells_what_was_found(model: Model) -> None:
-    report = learn_look([proxy()], judging(model, lambda b: torch.full_like(b, 5.0))).report
+    report = learn_look([proxy()], expecting(model, 5.0)).report
     assert report.found
     assert report.confidence is not None
     assert 0.5 < report.confidence < 1.0
