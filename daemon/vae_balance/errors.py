@@ -5,9 +5,29 @@ Each kind carries what the protocol calls it and what a command that fails with 
 
 from __future__ import annotations
 
+import unicodedata
 from typing import ClassVar
 
 from vae_balance_protocol import DaemonError, messages
+
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, bytes of no text, ends of lines
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # the reading order
+
+
+def printable(text: str) -> str:
+    r"""Return a text, a path for instance, as one line that any terminal or log can show.
+
+    What cannot be shown is escaped: a newline is \n, the byte FF of a name that is not UTF-8 \xff.
+    """
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _UNPRINTABLE and character not in _TURNING:
+        return character
+    if "\udc80" <= character <= "\udcff":  # how Python has a byte that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 class BalanceError(Exception):
@@ -20,6 +40,10 @@ class BalanceError(Exception):
 
     code: ClassVar[str] = messages.FAILED
     exit_status: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """Return the message on one line, whatever the names in it are."""
+        return printable(super().__str__())
 
 
 class ImageError(BalanceError):

@@ -8,8 +8,10 @@ import re
 import secrets
 import stat
 import sys
+import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -102,6 +104,35 @@ def as_private_as(
         yield
     finally:
         _new_modes.reset(token)
+
+
+def same_files(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
+    """Yield the places of two paths, of files that need not exist yet, that would be one file.
+
+    Names that differ in case, or in how accents are composed, are one file on some systems, and
+    that depends on the drive: it is tried out.
+    """
+    seen: dict[str, int] = {}
+    for place, path in enumerate(paths):
+        absolute = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
+        first = seen.setdefault(unicodedata.normalize("NFC", absolute.casefold()), place)
+        if first != place and _is_one_file(paths[first], path):
+            yield first, place
+
+
+def _is_one_file(first: Path, second: Path) -> bool:
+    """Try out, in a folder of its own, whether two paths that look alike are one file."""
+    one, other = Path(os.path.realpath(first.parent)), Path(os.path.realpath(second.parent))
+    common = Path(os.path.commonpath([one, other]))
+    existing = next(folder for folder in (common, *common.parents) if folder.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=existing) as trial:
+            made = Path(trial, one.relative_to(common), first.name)
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.touch()
+            return Path(trial, other.relative_to(common), second.name).exists()
+    except OSError:
+        return True  # nothing can be written here, which is told when it is tried
 
 
 def remove_leftovers(folder: Path) -> None:

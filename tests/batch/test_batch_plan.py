@@ -41,9 +41,24 @@ def found(folder: Path, recursive: bool = False) -> list[str]:
 
 
 def test_photos_are_found_by_their_suffix_in_order(tmp_path: Path) -> None:
-    make(tmp_path, "b.JPG", "a.tiff", "c.webp", "d.png", "e.jpeg", "f.tif", "notes.txt", "raw.nef")
+    make(tmp_path, "b.JPG", "a.tiff", "c.webp", "d.png", "e.jpeg", "f.tif", "notes.txt", "h.xyz")
     assert found(tmp_path) == ["a.tiff", "b.JPG", "c.webp", "d.png", "e.jpeg", "f.tif"]
-    assert find_photos(tmp_path, False, tmp_path / "out").others == 2
+    passed_over = find_photos(tmp_path, False, tmp_path / "out")
+    assert passed_over.passed_over == {".txt": 1, ".xyz": 1}
+
+
+def test_what_is_passed_over_is_told_by_suffix(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "b.XYZ", "c.xyz", "notes.txt", "README", "more/d.xyz")
+    assert find_photos(tmp_path, False, tmp_path / "out").told() == (
+        "2 .xyz, 1 without suffix, 1 .txt"
+    )
+    assert find_photos(tmp_path, True, tmp_path / "out").told().startswith("3 .xyz, ")
+
+
+def test_a_folder_without_photos_tells_what_it_has_instead(tmp_path: Path) -> None:
+    make(tmp_path, "b.xyz", "c.xyz", "notes.txt")
+    with pytest.raises(BalanceError, match=r"no photos here \(.*\) but 2 \.xyz, 1 \.txt"):
+        find_photos(tmp_path, True, tmp_path / "out")
 
 
 def test_inner_folders_are_looked_into_if_wanted(tmp_path: Path) -> None:
@@ -55,7 +70,7 @@ def test_inner_folders_are_looked_into_if_wanted(tmp_path: Path) -> None:
 def test_hidden_files_and_results_are_no_photos(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", ".b.jpg", "._c.jpg", ".trash/d.jpg", "out/a.jpg", "out/deep/e.jpg")
     assert found(tmp_path, recursive=True) == ["a.jpg"]
-    assert find_photos(tmp_path, True, tmp_path / "out").others == 0
+    assert not find_photos(tmp_path, True, tmp_path / "out").passed_over
 
 
 def test_a_folder_without_photos_is_an_error_that_helps(tmp_path: Path) -> None:
@@ -74,10 +89,21 @@ def test_what_is_no_folder_is_told_so(tmp_path: Path, name: str) -> None:
         find_photos(tmp_path / name, False, tmp_path / "out")
 
 
-def test_two_photos_with_one_target_are_refused_by_name() -> None:
-    check_targets([Path("a.jpg"), Path("a.png"), Path("b/a.jpg")])
+def test_two_photos_with_one_target_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_balance.files._is_one_file", lambda *_: True)  # as on Windows
+    check_targets([Path("a.jpg"), Path("a.png"), Path("b/a.jpg")], tmp_path)
     with pytest.raises(OptionError, match=r"b/a\.jpg and B/A\.jpg would be written to one file"):
-        check_targets([Path("b/a.jpg"), Path("B/A.jpg")])
+        check_targets([Path("b/a.jpg"), Path("B/A.jpg")], tmp_path)
+
+
+def test_names_that_differ_in_case_are_two_where_the_drive_tells_them_apart(tmp_path: Path) -> None:
+    (tmp_path / "case").touch()
+    if (tmp_path / "CASE").exists():
+        pytest.skip("this drive does not")
+    check_targets([Path("b/a.jpg"), Path("B/A.jpg"), Path("b/A.jpg")], tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case"]
 
 
 def test_all_that_the_result_depends_on_is_among_the_settings(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin, UnidentifiedImageError
 
-from vae_balance.errors import ImageError, OptionError, OutputExistsError
+from vae_balance.errors import ImageError, OptionError, OutputExistsError, printable
 from vae_balance.files import as_private_as, atomic_write
 from vae_balance.photos.photo import Photo, read_photo
 from vae_balance.photos.preview import preview
@@ -122,6 +122,7 @@ def write_sheet(
             for card in pool.map(_card, shown, sides):
                 cards.append(card)
                 progress(first + len(cards), len(pairs))
+            title = printable(title)
             heading = title if len(pages) == 1 else f"{title}, page {number + 1} of {len(pages)}"
             with as_private_as([pair.before for pair in shown]):
                 _save(_page(cards, columns, heading), page)
@@ -152,7 +153,7 @@ def _picture_side(columns: int) -> int:
 def _card(pair: Pair, side: int) -> _Card:
     pictures = (_small(pair.before, side), _small(pair.after, side))
     size = next((picture.size for picture in pictures if picture), (side, side * 2 // 3))
-    return _Card(pair.label, size, pictures)
+    return _Card(printable(pair.label), size, pictures)
 
 
 def _small(path: Path, side: int) -> Image.Image | None:

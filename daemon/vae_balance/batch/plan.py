@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,7 @@ from typing import Any
 
 from vae_balance.batch.report import Report, Stamp
 from vae_balance.errors import BalanceError, OptionError, OutputExistsError
+from vae_balance.files import same_files
 from vae_balance.models.store import ModelInfo
 from vae_balance.photos.photo import SUFFIXES
 from vae_balance_protocol import messages
@@ -25,10 +27,20 @@ _HEADER_ROOM = 100_000  # bytes of a request's header for all but the photos
 
 @dataclass(frozen=True)
 class Found:
-    """The photos of a folder, by path within it, in order, and how many other files it has."""
+    """The photos of a folder, by path within it, in order, and its other files by suffix.
+
+    Attributes:
+        photos: paths within the folder.
+        passed_over: how many files have which suffix, in lower case ("" for none).
+    """
 
     photos: list[Path]
-    others: int
+    passed_over: Counter[str]
+
+    def told(self) -> str:
+        """Say how many files of which kind are passed over: "3 .nef, 1 without suffix"."""
+        kinds = sorted(self.passed_over.items(), key=lambda kind: (-kind[1], kind[0]))
+        return ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in kinds)
 
 
 class State(Enum):
@@ -87,32 +99,35 @@ def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
         BalanceError: there is no such folder, or it cannot be read, or has no photos.
     """
     photos = []
-    others = 0
+    passed_over: Counter[str] = Counter()
     for place, folders, names in os.walk(folder, onerror=_unreadable):
         inner = [name for name in folders if not name.startswith(".")]
         folders[:] = [n for n in inner if recursive and Path(place, n) != leave_out]
         for name in names:
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix in SUFFIXES:
                 photos.append(Path(place, name).relative_to(folder))
-            elif not name.startswith("."):
-                others += 1
+            else:
+                passed_over[suffix] += 1
+    found = Found(sorted(photos), passed_over)
     if not photos:
+        instead = f" but {found.told()}" if passed_over else ""
         deeper = "" if recursive else "; --recursive looks into its folders, too"
-        raise BalanceError(f"{folder}: no photos here (.jpg, .png, .tif, .webp){deeper}")
-    return Found(sorted(photos), others)
+        raise BalanceError(f"{folder}: no photos here (.jpg, .png, .tif, .webp){instead}{deeper}")
+    return found
 
 
-def check_targets(photos: Sequence[Path]) -> None:
+def check_targets(photos: Sequence[Path], targets: Path) -> None:
     """Check that no two photos would be written to one file.
 
     Raises:
-        OptionError: two would, at least where names that differ in case only are one file.
+        OptionError: two would, as where names that differ in case only are one file.
     """
-    seen: dict[str, Path] = {}
-    for photo in photos:
-        first = seen.setdefault(str(photo).casefold(), photo)
-        if first is not photo:
-            raise OptionError(f"{first} and {photo} would be written to one file: rename one")
+    for first, second in same_files([targets / photo for photo in photos]):
+        both = f"{photos[first]} and {photos[second]}"
+        raise OptionError(f"{both} would be written to one file: rename one")
 
 
 def plan_photos(

@@ -118,7 +118,7 @@ def batch(
     if folders.targets == folders.sources:
         raise OptionError(f"{out_dir}: is the folder of the photos: choose another one")
     found = find_photos(folders.sources, recursive, folders.targets)
-    check_targets(found.photos)
+    check_targets(found.photos, folders.targets)
     sheet = None
     if not no_contact_sheet:
         sheet = (contact_sheet or out_dir / _SHEET_NAME).resolve()
@@ -133,8 +133,8 @@ def batch(
     requests = plan_requests(planned, roll, force)
 
     console = Console(quiet)
-    if found.others:
-        console.note(f"files in {in_dir} that are no photos: {found.others}")
+    if found.passed_over:
+        console.tell(f"{in_dir}: passed over, as no photos by their names: {found.told()}")
     if len(together) > PROXIES:
         console.note(f"the look of the roll is learned from {PROXIES} photos, evenly picked")
     results = _Results(planned, force, console)
@@ -149,6 +149,7 @@ def batch(
     if as_json:
         document = {
             "photos": results.to_json(),
+            "passed_over": dict(found.passed_over),
             "report": str(journal.path),
             "contact_sheet": [str(page) for page in pages],
         }

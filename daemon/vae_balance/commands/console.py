@@ -15,7 +15,13 @@ from typing import Any
 
 import click
 
-from vae_balance.errors import BalanceError, ModelError, OptionError, OutputExistsError
+from vae_balance.errors import (
+    BalanceError,
+    ModelError,
+    OptionError,
+    OutputExistsError,
+    printable,
+)
 
 FAILED = BalanceError.exit_status
 WRONG_USAGE = OptionError.exit_status
@@ -35,18 +41,25 @@ class Console:
     """Tells people how far the work is, and goes on after a photo that cannot be done."""
 
     def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
         self._shown = sys.stderr.isatty() and not quiet
         self._failures: list[BalanceError] = []
 
     def note(self, text: str) -> None:
         """Print a line."""
         if self._shown:
-            click.echo(f"{_ERASE_LINE}{text}", err=True)
+            click.echo(f"{_ERASE_LINE}{printable(text)}", err=True)
+
+    def tell(self, text: str) -> None:
+        """Print a line, also where it goes to a file, unless people want quiet."""
+        if not self._quiet:
+            erase = _ERASE_LINE if self._shown else ""
+            click.echo(f"{erase}vae-balance: {printable(text)}", err=True)
 
     def line(self, text: str) -> None:
         """Print over the line that was printed so before."""
         if self._shown:
-            click.echo(f"{_ERASE_LINE}{text}", err=True, nl=False)
+            click.echo(f"{_ERASE_LINE}{printable(text)}", err=True, nl=False)
 
     @contextmanager
     def bar(self, label: str) -> Iterator[Callable[[int, int], None]]:
@@ -82,7 +95,8 @@ class Console:
     def _remember(self, error: BalanceError, photo: Path, result: dict[str, Any] | None) -> None:
         self._failures.append(error)
         text = str(error)
-        reason = text if str(photo) in text else f"{photo}: {text}"
+        name = printable(str(photo))
+        reason = text if name in text else f"{name}: {text}"
         if result is not None:
             result["error"] = reason
         click.echo(f"{_ERASE_LINE if self._shown else ''}vae-balance: {reason}", err=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from vae_balance.errors import OutputExistsError
-from vae_balance.files import make_folder
+from vae_balance.errors import OutputExistsError, printable
+from vae_balance.files import make_folder, same_files
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def plan_jobs(
         jobs = [Job(photo, out_dir / photo.name) for photo in photos]
     _check_names(jobs)
     for job in jobs:
-        if not force and job.output.resolve() == job.photo.resolve():
+        if not force and os.path.realpath(job.output) == os.path.realpath(job.photo):
             raise OutputExistsError(
                 f"{job.output}: is the photo itself; give --force to overwrite it"
             )
@@ -57,19 +58,17 @@ def check_distinct(*groups: Sequence[Path]) -> None:
         click.UsageError: two are.
     """
     for paths in groups:
-        seen: set[Path] = set()
+        seen: set[str] = set()
         for path in paths:
-            if path.resolve() in seen:
-                raise click.UsageError(f"{path}: named twice: give every file a name of its own")
-            seen.add(path.resolve())
+            real = os.path.realpath(path)  # unlike Path.resolve, no error for links in a circle
+            if real in seen:
+                name = printable(str(path))
+                raise click.UsageError(f"{name}: named twice: give every file a name of its own")
+            seen.add(real)
 
 
 def _check_names(jobs: Sequence[Job]) -> None:
-    seen: dict[str, Path] = {}
-    for job in jobs:
-        # Names that differ in case only are one file on Windows and macOS.
-        first = seen.setdefault(job.output.name.casefold(), job.photo)
-        if first is not job.photo:
-            raise click.UsageError(
-                f"{first} and {job.photo} would both be written to {job.output}: do them one by one"
-            )
+    for first, second in same_files([job.output for job in jobs]):
+        both = f"{jobs[first].photo} and {jobs[second].photo}"
+        text = f"{both} would both be written to {jobs[second].output}: do them one by one"
+        raise click.UsageError(printable(text))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import vae_balance
 from vae_balance.color.lut import Lut3D
-from vae_balance.errors import OptionError
+from vae_balance.errors import OptionError, printable
 from vae_balance.luts.cube import format_cube, parse_cube, read_cube, write_cube
 from vae_balance.luts.hald import format_hald, parse_hald, read_hald, write_hald
 
@@ -91,8 +91,9 @@ def labeled_lut(look: Look, model: ModelInfo, proxy: str, photos: Sequence[Path]
         photos: what it was learned from.
     """
     more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""
-    sources = (f"proxy: {proxy}", *(f"learned from: {photo.name}" for photo in photos))
-    return titled_lut(look, model, f"{photos[0].stem}{more}, balanced", sources)
+    names = [printable(photo.name) for photo in photos]
+    sources = (f"proxy: {proxy}", *(f"learned from: {name}" for name in names))
+    return titled_lut(look, model, f"{printable(photos[0].stem)}{more}, balanced", sources)
 
 
 def titled_lut(look: Look, model: ModelInfo, title: str, sources: Sequence[str] = ()) -> Lut3D:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from vae_balance.color.profile import profile_problem
 from vae_balance.color.spaces import adobe_rgb
-from vae_balance.errors import BalanceError, ImageError, OptionError
+from vae_balance.errors import BalanceError, ImageError, OptionError, printable
 from vae_balance.files import atomic_write
 from vae_balance.photos.containers import Metadata, jpeg, png, tiff, webp
 from vae_balance.photos.containers import exif as exif_tags
@@ -143,7 +143,7 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     if problem := profile_problem(photo.icc_profile):
         warnings.append(f"its ICC profile {problem}: its colors are taken for sRGB")
     for warning in warnings:
-        _log.warning("%s: %s", path, warning)
+        _log.warning("%s: %s", printable(str(path)), warning)
     return photo
 
 
@@ -177,7 +177,8 @@ def write_photo(
     file_format = _FORMATS.get(path.suffix.lower(), "")
     _check_output(photo, path, file_format, quality)
     if photo.masks and file_format != "tiff":
-        _log.warning("%s: a page beside the picture is left out: only TIFF holds it", path)
+        name = printable(str(path))
+        _log.warning("%s: a page beside the picture is left out: only TIFF holds it", name)
     with atomic_write(path, overwrite) as temporary:
         try:
             _write(photo, temporary, file_format, quality)
@@ -188,6 +189,8 @@ def write_photo(
 def _sniff(path: Path) -> str:
     """Return the file format by the first bytes of the file."""
     if not path.exists():
+        if path.is_symlink():
+            raise ImageError("is a link that leads nowhere: check what it points to")
         raise ImageError("does not exist: check the path")
     if path.is_dir():
         raise ImageError("is a folder: give a picture file")
@@ -293,11 +296,16 @@ def _decode(path: Path, page: int = 0, channels: Collection[int] = (3, 4)) -> tu
         page: Which page of it, from 0.
         channels: How many there may be.
     """
+    with _unicode_path(path) as name:
+        return _decode_named(name, page, channels)
+
+
+def _decode_named(name: str, page: int, channels: Collection[int]) -> tuple[Pixels, str]:
     import OpenImageIO
 
     config = OpenImageIO.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)  # do not multiply colors by alpha
-    file = OpenImageIO.ImageInput.open(str(path), config)
+    file = OpenImageIO.ImageInput.open(name, config)
     if file is None:
         raise ImageError(f"cannot be read: {_one_line(OpenImageIO.geterror())}")
     try:
@@ -466,17 +474,33 @@ def _encode(
     file = OpenImageIO.ImageOutput.create(file_format)
     if file is None:
         raise ImageError(_one_line(OpenImageIO.geterror()))
-    done = file.open(str(path), spec)
-    top = 0
-    for strip in _strips(photo.pixels):
-        if channels == 4 and photo.alpha == "associated" and file_format == "tiff":
-            strip = _multiplied_by_alpha(strip, dtype)
-        else:
-            strip = _converted(strip, dtype)
-        done = done and file.write_scanlines(top, top + len(strip), 0, strip)
-        top += len(strip)
-    if not (file.close() and done):
-        raise ImageError(_one_line(file.geterror()))
+    with _unicode_path(path) as name:
+        done = file.open(name, spec)
+        top = 0
+        for strip in _strips(photo.pixels):
+            if channels == 4 and photo.alpha == "associated" and file_format == "tiff":
+                strip = _multiplied_by_alpha(strip, dtype)
+            else:
+                strip = _converted(strip, dtype)
+            done = done and file.write_scanlines(top, top + len(strip), 0, strip)
+            top += len(strip)
+        if not (file.close() and done):
+            raise ImageError(_one_line(file.geterror()))
+
+
+@contextmanager
+def _unicode_path(path: Path) -> Iterator[str]:
+    """Yield a name that OpenImageIO can open a file by: on Linux names may be any bytes."""
+    try:
+        name = str(path)
+        name.encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder, "photo" + path.suffix)
+            link.symlink_to(path.absolute())
+            yield str(link)
+    else:
+        yield name
 
 
 @contextmanager
