@@ -63,7 +63,9 @@ class Batch:
         def report(photo: PhotoReport) -> None:
             self.reports[photo.index] = photo
 
-        return run_batch(photos, "centre", roll, overwrite, jobs, learn, keep_going, report, umask)
+        return run_batch(
+            photos, "centre", roll, overwrite, jobs, learn, keep_going, report, umask=umask
+        )
 
     def written(self) -> list[str]:
         out = self.folder / "out"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from vae_balance.server.jobs import FairQueue, Job, Task
+from vae_balance.server.jobs import BATCH, LONG, URGENT, FairQueue, Job, Task
 
 WAIT = 10.0  # seconds, for what should happen at once
 
@@ -13,12 +13,18 @@ def job_of(client: int) -> Job:
     return Job(client, b"1", [], 0, lambda job, fields: None)
 
 
-def put(queue: FairQueue, name: str, strand: object = None, job: Job | None = None) -> list[str]:
+def put(
+    queue: FairQueue,
+    name: str,
+    strand: object = None,
+    job: Job | None = None,
+    rank: int = URGENT,
+) -> list[str]:
     """Queue a task for the client called as the first letter; return where it says "dropped"."""
     said: list[str] = []
     job = job or job_of(ord(name[0]))
     job.facts["name"] = name
-    queue.put(Task(job, lambda: None, lambda: said.append("dropped"), strand))
+    queue.put(Task(job, lambda: None, lambda: said.append("dropped"), strand, rank))
     return said
 
 
@@ -41,6 +47,29 @@ def test_a_client_that_comes_late_does_not_wait_for_all_of_another() -> None:
     assert taken(queue) == "a0"
     put(queue, "b0")
     assert [taken(queue), taken(queue)] == ["a1", "b0"]
+
+
+def test_urgent_tasks_go_first_but_not_for_ever() -> None:
+    queue = FairQueue()
+    for name in ("a1", "a2"):
+        put(queue, name, rank=BATCH)
+    for number in range(6):
+        put(queue, f"b{number}")
+    put(queue, "c0", rank=LONG)
+    order = [taken(queue) for _ in range(9)]
+    assert order == ["b0", "b1", "b2", "b3", "c0", "b4", "b5", "a1", "a2"]
+
+
+def test_only_what_is_more_urgent_is_taken_in_the_middle_of_something() -> None:
+    queue = FairQueue()
+    put(queue, "a1", rank=LONG)
+    assert queue.take(0.0, below=LONG) is None
+    assert not queue.has_urgent()
+    put(queue, "a2")
+    assert queue.has_urgent()
+    task = queue.take(0.0, below=LONG)
+    assert task is not None
+    assert task.job.facts["name"] == "a2"
 
 
 def test_tasks_of_a_strand_are_not_done_at_the_same_time() -> None:

@@ -19,7 +19,8 @@ import vae_balance.correctors.latent_balancer.learn
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
 from vae_balance.luts.cube import format_cube
-from vae_balance.server import router
+from vae_balance.server import learner, router
+from vae_balance.server.jobs import Job
 from vae_balance_protocol.messages import FRAME_BYTES, REQUESTS, WINDOW_BYTES
 
 PROXY = bytes(224 * 224 * 3)
@@ -87,6 +88,57 @@ def test_clients_learn_in_turn(connect: Callable[..., Peer], gate: Gate) -> None
         assert greedy.end_of(request).header["type"] == "result"
     assert modest.end_of(one).header["type"] == "result"
     assert gate.begun == [1, 2, 10, 3] or gate.begun == [1, 10, 2, 3]
+
+
+def test_a_single_look_does_not_wait_for_a_roll(connect: Callable[..., Peer], gate: Gate) -> None:
+    rolling, modest = connect(), connect()
+    roll = rolling.send("learn", [PROXY] * 36, dtype="u8", iterations=7)
+    wait_for(lambda: gate.begun == [7])
+    one = learn(modest, 2)
+    wait_for(lambda: gate.begun == [7, 2])  # in the middle of the roll
+    gate.open.release()
+    assert modest.end_of(one).header["type"] == "result"
+    assert rolling.ask("status").header["running"][0]["total"] == 7
+    gate.open.release()
+    assert rolling.end_of(roll).header["type"] == "result"
+
+
+def test_a_roll_does_not_wait_for_ever_for_single_looks(
+    connect: Callable[..., Peer], gate: Gate
+) -> None:
+    rolling, greedy = connect(), connect()
+    busy = [learn(greedy, iterations) for iterations in range(1, 9)]
+    roll = rolling.send("learn", [PROXY] * 36, dtype="u8", iterations=10)
+    wait_for(lambda: len(gate.begun) == 1)
+    gate.open.release(len(busy) + 1)
+    assert rolling.end_of(roll).header["type"] == "result"
+    for request in busy:
+        greedy.end_of(request)
+    assert 10 in gate.begun[:6]
+
+
+def test_a_batch_gives_way_while_somebody_waits_for_a_look(
+    connect: Callable[..., Peer],
+    gate: Gate,
+    service: ServiceThread,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learner, "_WAY_SECONDS", TIMEOUT)
+    waiting = connect()
+    request = learn(waiting)
+    wait_for(lambda: gate.begun == [1])
+    batch_job = Job(0, b"1", [], 0, lambda job, fields: None)
+    gave_way = threading.Event()
+
+    def give_way() -> None:
+        service.service._learner.give_way(batch_job)
+        gave_way.set()
+
+    threading.Thread(target=give_way).start()
+    assert not gave_way.wait(0.3)
+    gate.open.release()
+    assert waiting.end_of(request).header["type"] == "result"
+    assert gave_way.wait(TIMEOUT)
 
 
 def test_strips_are_applied_while_another_client_learns(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ DONE, FAILED = "done", "failed"
 
 _PHOTO_BYTES = 512 << 20  # what reading and writing a large photo may take
 _MEMORY_SHARE = 4  # use one part in so many of the computer's memory
+_NICENESS = 10
 _MAX_JOBS = 16  # disks do not feed more
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class PhotoReport:
 
 # Learns one look from proxies, (224, 224, 3) sRGB-encoded, 0..1; may be called by several threads.
 Learn = Callable[[list[Floats]], LearnedLook]
+Turn = Callable[[], AbstractContextManager[None]]
 
 
 def run_batch(
@@ -97,6 +100,7 @@ def run_batch(
     learn: Learn,
     keep_going: Callable[[], bool],
     report: Callable[[PhotoReport], None],
+    turn: Turn = nullcontext,
     umask: int | None = None,
 ) -> tuple[int, int]:
     """Balance photos, each by a look of its own or all by one.
@@ -117,6 +121,8 @@ def run_batch(
         keep_going: asked by every thread before every stage of every photo; when it says no, what
             is being written is finished, and nothing else is begun.
         report: told of every photo when it is done or failed, in the calling thread.
+        turn: waits until a photo may be begun, and is held until it is done; a CancelledError of
+            its own ends the batch.
         umask: of whoever wants the files, by default that of this process; photos are besides
             never open to more people than their sources.
 
@@ -131,8 +137,9 @@ def run_batch(
     outputs = [output for photo in photos for output in (photo.target, photo.cube) if output]
     for folder in {output.parent for output in outputs}:
         remove_leftovers(folder)
-    batch = _Batch(photos, proxy, overwrite, learn, keep_going, umask)
-    with ThreadPoolExecutor(jobs or sensible_jobs(), thread_name_prefix="batch") as pool:
+    batch = _Batch(photos, proxy, overwrite, learn, keep_going, turn, umask)
+    threads = jobs or sensible_jobs()
+    with ThreadPoolExecutor(threads, thread_name_prefix="batch", initializer=_be_nice) as pool:
         try:
             finish = batch.roll_finisher(pool) if roll else batch.balance
             futures = [pool.submit(batch.attempt, finish, i) for i in range(len(photos))]
@@ -158,6 +165,13 @@ def sensible_jobs() -> int:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         jobs = min(jobs, memory // _MEMORY_SHARE // _PHOTO_BYTES)
     return max(jobs, 1)
+
+
+def _be_nice() -> None:
+    """Let threads that somebody waits for go first, where threads have a niceness: on Linux."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 class _Timer:
@@ -189,6 +203,7 @@ class _Batch:
         overwrite: bool,
         learn: Learn,
         keep_going: Callable[[], bool],
+        turn: Turn,
         umask: int | None,
     ) -> None:
         self._photos = photos
@@ -196,6 +211,7 @@ class _Batch:
         self._overwrite = overwrite
         self._learn = learn
         self._keep_going = keep_going
+        self._turn = turn
         self._umask = umask
         self._stopped = threading.Event()
 
@@ -206,7 +222,8 @@ class _Batch:
     def attempt(self, finish: _Finish, index: int) -> PhotoReport | None:
         """Return what became of a photo; None if the batch was stopped before it was finished."""
         try:
-            return finish(index)
+            with self._turn():
+                return finish(index)
         except CancelledError:
             self.stop()
             return None
@@ -269,7 +286,10 @@ class _Batch:
         self._check()
         photo = self._photos[index]
         try:
-            return make_proxy(read_photo(photo.source), self._proxy)
+            with self._turn():
+                return make_proxy(read_photo(photo.source), self._proxy)
+        except CancelledError:
+            raise
         except Exception as error:
             return _failure(index, photo, error)
 

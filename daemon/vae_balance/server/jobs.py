@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from vae_balance.errors import CancelledError
 
 QUEUED = "queued"
+# Ranks of tasks: what a person waits for, what takes long, what was left to itself.
+URGENT, LONG, BATCH = range(3)
+_URGENT_IN_A_ROW = 4  # before something else has its turn
 
 
 class Stages:
@@ -105,21 +108,27 @@ class Task:
         run: does it; must not raise.
         drop: is called instead of `run`, by another thread, when it is not to be done any more.
         strand: tasks of the same strand are done one after the other, in their order.
+        rank: those of a lower one go first; `URGENT` is what a person waits for.
     """
 
     job: Job
     run: Callable[[], None]
     drop: Callable[[], None]
     strand: object = None
+    rank: int = URGENT
 
 
 class FairQueue:
-    """Tasks that threads take in turn from each client, from each in its order."""
+    """Tasks that threads take by rank, in turn from each client, from each in its order.
+
+    What is not urgent gets its turn at the latest after a few urgent tasks.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: OrderedDict[int, deque[Task]] = OrderedDict()  # next client first
         self._busy_strands: set[object] = set()
+        self._urgent_in_a_row = 0
         self._held: set[int] = set()
         self._closed = False
 
@@ -132,15 +141,17 @@ class FairQueue:
                 return
         task.drop()
 
-    def take(self, timeout: float | None = None) -> Task | None:
+    def take(self, timeout: float | None = None, below: int | None = None) -> Task | None:
         """Return the next task, or None after `timeout` seconds and when the queue is closed.
+
+        With `below`, only one of a lower rank.
 
         `finished` must be called with the task when it was done.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._closed:
-                task = self._next()
+                task = self._next(below)
                 if task is not None:
                     if task.strand is not None:
                         self._busy_strands.add(task.strand)
@@ -195,16 +206,39 @@ class FairQueue:
         with self._changed:
             return sum(len(waiting) for waiting in self._waiting.values())
 
-    def _next(self) -> Task | None:
+    def has_urgent(self) -> bool:
+        """Return whether an urgent task waits."""
+        with self._changed:
+            return any(task.rank == URGENT for tasks in self._waiting.values() for task in tasks)
+
+    def _next(self, below: int | None) -> Task | None:
+        ready = list(self._ready())
+        if below is not None:
+            ready = [task for task in ready if task.rank < below]
+        if not ready:
+            return None
+        patient = [task for task in ready if task.rank != URGENT]
+        if patient and below is None and self._urgent_in_a_row >= _URGENT_IN_A_ROW:
+            ready = patient
+        task = min(ready, key=lambda task: task.rank)  # the first of them
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if task.rank == URGENT else 0
+        waiting = self._waiting[task.job.client]
+        waiting.remove(task)
+        if waiting:
+            self._waiting.move_to_end(task.job.client)
+        else:
+            del self._waiting[task.job.client]
+        return task
+
+    def _ready(self) -> Iterator[Task]:
+        """Yield of each client, in turn, the first task of each rank that could be done now."""
         for client, waiting in self._waiting.items():
             if client in self._held:
                 continue
-            for place, task in enumerate(waiting):
-                if task.strand is None or task.strand not in self._busy_strands:
-                    del waiting[place]
-                    if waiting:
-                        self._waiting.move_to_end(client)
-                    else:
-                        del self._waiting[client]
-                    return task
-        return None
+            ranks = set()
+            for task in waiting:
+                if task.rank not in ranks and (
+                    task.strand is None or task.strand not in self._busy_strands
+                ):
+                    ranks.add(task.rank)
+                    yield task

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vae_balance.errors import CancelledError, describe
-from vae_balance.server.jobs import FairQueue, Job, Task
+from vae_balance.server.jobs import URGENT, FairQueue, Job, Task
 from vae_balance.server.memory import peak_bytes
 from vae_balance_protocol import messages
 
@@ -55,13 +55,19 @@ class Lane:
             self.queue.finished(task)
 
 
-def task_of(job: Job, work: Callable[[Job], Result], answer: Answer, strand: object = None) -> Task:
+def task_of(
+    job: Job,
+    work: Callable[[Job], Result],
+    answer: Answer,
+    strand: object = None,
+    rank: int = URGENT,
+) -> Task:
     """Return the task of doing a job and answering it."""
 
     def drop() -> None:
         _end(job, answer, messages.ERROR, describe_error(CancelledError()), [])
 
-    return Task(job, lambda: perform(job, work, answer), drop, strand)
+    return Task(job, lambda: perform(job, work, answer), drop, strand, rank)
 
 
 def perform(job: Job, work: Callable[[Job], Result], answer: Answer) -> None:

@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vae_balance.errors import BalanceError, CancelledError
-from vae_balance.server.jobs import FairQueue, Job, Stages, Task
+from vae_balance.server.jobs import BATCH, URGENT, FairQueue, Job, Stages, Task
 from vae_balance.server.lanes import Result
 from vae_balance.server.looks import Looks
 from vae_balance.server.model_shelf import ModelShelf
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from vae_balance.server.batch import LearnedLook
 
 T = TypeVar("T")
+
+# A batch gives way for so long at each of its steps, and looks so often whether it may go on.
+_WAY_SECONDS, _WAY_POLL_SECONDS = 2.0, 0.02
+_STEP_SECONDS = 0.2  # of a long task, between others that go first
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,8 @@ class Learner:
         self._looks = looks
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._first_model: str | None = None
+        self._rank: int | None = None  # of what is being done
+        self._next_others = 0.0  # when something more urgent may go first again
 
     def start(self, first_model: str | None) -> None:
         """Begin to work; load a model at once if one is named."""
@@ -86,25 +93,42 @@ class Learner:
             job.check()
             stages.enter(stage)
 
+        def follow_elsewhere(done: int, total: int, stage: str) -> None:
+            self.give_way(job)
+            follow(done, total, stage)
+
         def run() -> None:
             try:
                 turn.set_result(self._learn_or_lend(job, proxies, follow))
             except Exception as error:
                 turn.set_exception(error)
 
-        self.queue.put(Task(job, run, lambda: turn.set_exception(CancelledError())))
+        drop = partial(turn.set_exception, CancelledError())
+        self.queue.put(Task(job, run, drop, rank=BATCH))
         look, model = turn.result()
         if look is None:
-            look = _learn_in_one_thread(job, proxies, model, follow)
+            look = _learn_in_one_thread(job, proxies, model, follow_elsewhere)
         stages.enter("")
         return LearnedLook(look, model.info, str(model.device), stages.seconds)
+
+    def give_way(self, job: Job) -> None:
+        """Wait a while if somebody waits for a look, in a thread that works for a batch."""
+        deadline = time.monotonic() + _WAY_SECONDS
+        while self._is_urgent() and not job.cancelled and time.monotonic() < deadline:
+            time.sleep(_WAY_POLL_SECONDS)
+
+    def _is_urgent(self) -> bool:
+        return self._rank == URGENT or self.queue.has_urgent()
 
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
         from vae_balance.luts.files import titled_lut
 
         dtype = job.fields["dtype"]
-        proxies = [_proxy(frame, dtype, index) for index, frame in enumerate(job.frames)]
+        proxies = []
+        for index, frame in enumerate(job.frames):
+            self._let_others_go_first()
+            proxies.append(_proxy(frame, dtype, index))
 
         def follow(done: int, total: int, stage: str) -> None:
             job.progress(stage, done, total)
@@ -129,9 +153,30 @@ class Learner:
         while not self.queue.closed:
             task = self.queue.take(self._shelf.idle_seconds())
             if task is not None:
-                task.run()
-                self.queue.finished(task)
+                self._do(task)
             self._shelf.tidy()
+
+    def _do(self, task: Task) -> None:
+        """Do a task; between its stages, those that are more urgent."""
+        before, self._rank = self._rank, task.rank
+        try:
+            task.run()
+        finally:
+            self._rank = before
+        self.queue.finished(task)
+
+    def _let_others_go_first(self) -> None:
+        """Do what is more urgent than the task that this thread is in the middle of, one task."""
+        if self._rank is None or time.monotonic() < self._next_others:
+            return
+        task = self.queue.take(0.0, below=self._rank)
+        if task is None:
+            return
+        import torch
+
+        with torch.inference_mode(False):  # in which models must not be loaded
+            self._do(task)
+        self._next_others = time.monotonic() + _STEP_SECONDS
 
     def _prepare(self, name: str) -> None:
         """Load a model, and what else the first client would have to wait for."""
@@ -144,7 +189,15 @@ class Learner:
             _log.exception("the model cannot be loaded: a defect")
 
     def _learn(self, job: Job, proxies: Sequence[Floats], follow: Progress) -> tuple[Look, Model]:
+        follow = self._yielding(follow)
         return self._use(job, follow, lambda model: _look_of(job, proxies, model, follow))
+
+    def _yielding(self, follow: Progress) -> Progress:
+        def follow_after_others(done: int, total: int, stage: str) -> None:
+            self._let_others_go_first()
+            follow(done, total, stage)
+
+        return follow_after_others
 
     def _learn_or_lend(
         self, job: Job, proxies: Sequence[Floats], follow: Progress
@@ -153,7 +206,7 @@ class Learner:
 
         def work(model: Model) -> Look | None:
             if job.fields["roll"] or model.device.type != "cpu":
-                return _look_of(job, proxies, model, follow)
+                return _look_of(job, proxies, model, self._yielding(follow))
             # Asked once, a thread keeps its number; asked after the borrower, it would get his.
             torch.get_num_threads()
             return None

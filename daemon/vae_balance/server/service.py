@@ -17,7 +17,7 @@ from vae_balance.server import verbs
 from vae_balance.server.clients import Client
 from vae_balance.server.connection import Message
 from vae_balance.server.headers import pack_header, unpack_header
-from vae_balance.server.jobs import FairQueue, Job, Task
+from vae_balance.server.jobs import LONG, URGENT, FairQueue, Job, Task
 from vae_balance.server.lanes import Lane, Result, describe_error, task_of
 from vae_balance.server.learner import Learner
 from vae_balance.server.looks import KeptLook, Looks
@@ -25,9 +25,11 @@ from vae_balance.server.memory import give_back, resident_bytes
 from vae_balance.server.model_shelf import ModelShelf
 from vae_balance.server.router import Router
 from vae_balance.server.settings import FOREVER, Settings
+from vae_balance.server.slots import Slots
 from vae_balance_protocol import DaemonError, Malformed, messages
 
-_BATCHES = 4  # at a time
+_BATCHES = 16  # at a time, of as many clients
+_FEW_ROUNDS = 12  # proxies times iterations: a person waits for it
 _LONG_HEADER_BYTES = 64 << 10  # takes too long to read for the router's thread
 _TICK_SECONDS = 0.25
 _REPEAT_SECONDS = 0.75  # with a tick, less than the second that is promised
@@ -69,6 +71,7 @@ class Service:
         self._shelf = ModelShelf(settings.device, settings.keep_alive)
         self._learner = Learner(self._shelf, self._looks)
         self._pool = Lane("pool", settings.jobs or min(max(os.cpu_count() or 1, 2), 4))
+        self._slots = Slots()
         self._batches = Lane("batch", _BATCHES)
         self._queues = (self._pool.queue, self._learner.queue, self._batches.queue)
         self._router = Router(token, self._receive, self._lose, self._pool.queue.hold)
@@ -265,7 +268,9 @@ class Service:
         job.facts["proxies"] = len(job.frames)
         _note(job, "iterations", "size", "model")
         self._told(job, job.state())
-        return self._learner.queue, self._task(job, self._learner.answer)
+        rounds = len(job.frames) * job.fields["iterations"]
+        rank = URGENT if rounds <= _FEW_ROUNDS else LONG
+        return self._learner.queue, self._task(job, self._learner.answer, rank=rank)
 
     def _import(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
         _note(job, "format")
@@ -285,8 +290,9 @@ class Service:
         job.total = job.facts["photos"] = len(job.fields["photos"])
         _note(job, "roll", "iterations", "model")
         self._told(job, job.state())
-        work = partial(verbs.balance_photos, self._learner.learn)
-        return self._batches.queue, self._task(job, work)
+        work = partial(verbs.balance_photos, self._learner, self._slots)
+        # One batch of a client after the other; those of several clients share the places.
+        return self._batches.queue, self._task(job, work, strand=client)
 
     def _cancel(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
         job = client.jobs.get(fields["request"])
@@ -331,8 +337,10 @@ class Service:
 
     # Answers
 
-    def _task(self, job: Job, work: Callable[[Job], Result], strand: object = None) -> Task:
-        return task_of(job, work, self._answer, strand)
+    def _task(
+        self, job: Job, work: Callable[[Job], Result], strand: object = None, rank: int = URGENT
+    ) -> Task:
+        return task_of(job, work, self._answer, strand, rank)
 
     def _answer(self, job: Job, kind: str, fields: dict[str, Any], frames: list[Any]) -> None:
         """Answer a job; for any thread."""

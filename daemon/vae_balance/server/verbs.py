@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from vae_balance.server.pixels import as_pixels
 from vae_balance_protocol import messages
 
 if TYPE_CHECKING:
-    from vae_balance.photos.proxy import Floats
-    from vae_balance.server.batch import LearnedLook, PhotoReport
+    from vae_balance.server.batch import PhotoReport
+    from vae_balance.server.learner import Learner
+    from vae_balance.server.slots import Slots
 
 _LIMITS = {
     "frame_bytes": messages.FRAME_BYTES,
@@ -78,9 +79,9 @@ def export_look(look: KeptLook, job: Job) -> Result:
     return {"look": look.name}, [content[i : i + step] for i in range(0, len(content), step)]
 
 
-def balance_photos(learn: Callable[[Job, list[Floats]], LearnedLook], job: Job) -> Result:
-    """Balance photos on disk; `learn` waits for the learner's turn."""
-    from vae_balance.server.batch import BatchPhoto, run_batch
+def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
+    """Balance photos on disk: each in its client's turn, and when nobody waits for a look."""
+    from vae_balance.server.batch import BatchPhoto, run_batch, sensible_jobs
 
     fields = job.fields
     photos = [
@@ -101,15 +102,22 @@ def balance_photos(learn: Callable[[Job, list[Floats]], LearnedLook], job: Job) 
         # Of what was being written when the batch was cancelled the client has to know.
         job.report("photo", reported, len(photos), **values)
 
-    done, failed = run_batch(
-        photos,
-        proxy=fields["proxy"],
-        roll=fields["roll"],
-        overwrite=fields["overwrite"],
-        jobs=fields["jobs"],
-        learn=lambda proxies: learn(job, proxies),
-        keep_going=lambda: not job.cancelled,
-        report=report,
-        umask=fields["umask"],
-    )
+    def keep_going() -> bool:
+        learner.give_way(job)
+        return not job.cancelled
+
+    jobs = fields["jobs"] or sensible_jobs()
+    with slots.of_batch(jobs):
+        done, failed = run_batch(
+            photos,
+            proxy=fields["proxy"],
+            roll=fields["roll"],
+            overwrite=fields["overwrite"],
+            jobs=jobs,
+            learn=partial(learner.learn, job),
+            keep_going=keep_going,
+            turn=lambda: slots.turn(job.client, lambda: not job.cancelled),
+            report=report,
+            umask=fields["umask"],
+        )
     return {"done": done, "failed": failed}, []
