@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from daemon_process import TIMEOUT, wait_for
@@ -24,12 +25,13 @@ class Photos:
         """Let photos come, one after the other, of the clients that their first letters name."""
         for name in names:
             self._done[name] = threading.Event()
-            before = self._waiting()
+            has_come = partial(self._has_come, name, self._waiting())
             self._threads.append(threading.Thread(target=self._work, args=[name]))
             self._threads[-1].start()
-            wait_for(
-                lambda name=name, before=before: name in self.begun or self._waiting() > before
-            )
+            wait_for(has_come)
+
+    def have_begun(self, count: int) -> bool:
+        return len(self.begun) >= count
 
     def finish(self, name: str) -> None:
         self._done[name].set()
@@ -37,6 +39,9 @@ class Photos:
     def end(self) -> None:
         for thread in self._threads:
             thread.join(TIMEOUT)
+
+    def _has_come(self, name: str, waiting_before: int) -> bool:
+        return name in self.begun or self._waiting() > waiting_before
 
     def _waiting(self) -> int:
         return sum(map(len, self._slots._waiting.values()))
@@ -55,7 +60,7 @@ def test_photos_of_clients_alternate() -> None:
         assert photos.begun == ["a1", "a2"]
         for count, name in enumerate(["a1", "a2", "a3", "b1", "a4", "b2"], 3):
             photos.finish(name)
-            wait_for(lambda count=count: len(photos.begun) >= min(count, 6))
+            wait_for(partial(photos.have_begun, min(count, 6)))
         photos.end()
     assert photos.begun == ["a1", "a2", "a3", "b1", "a4", "b2"]
 
