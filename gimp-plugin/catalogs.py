@@ -10,6 +10,7 @@ Needs GNU gettext (msgmerge, msgattrib, msgfmt).
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,8 +27,9 @@ msgstr ""
 
 
 def sources() -> list[Path]:
-    """Return the sources of all plug-ins."""
-    return sorted(HERE.glob("*/**/*.py"))
+    """Return the sources of all plug-ins, and the table of options."""
+    table = HERE.parent / "shared" / "vae_balance_protocol" / "options.py"
+    return [*sorted(HERE.glob("*/**/*.py")), table]
 
 
 def texts() -> dict[str, list[str]]:
@@ -38,7 +40,7 @@ def texts() -> dict[str, list[str]]:
             is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             if is_call and node.func.id in ("_", "N_") and isinstance(node.args[0], ast.Constant):
                 places = found.setdefault(node.args[0].value, [])
-                place = path.relative_to(HERE).as_posix()
+                place = Path(os.path.relpath(path, HERE)).as_posix()
                 if place not in places:
                     places.append(place)
     return found

@@ -160,11 +160,10 @@ def test_the_time_left_is_told_of_large_layers_only(english, monkeypatch):
 def test_settings_that_go_together_pass(tmp_path):
     Settings(learn_from=SELECTION).check(3, True)
     Settings(output=LUT_ONLY, lut_file=str(tmp_path / "LOOK.CUBE")).check(1, False)
-    assert Settings(model="  ").model == "embedded"
 
 
 def test_learn_fields_are_those_of_the_protocol():
-    fields = Settings(iterations=3, strength=0.5, lut_size=17).learn_fields("t" * 300)
+    fields = Settings(iterations=3, strength=0.5, size=17).learn_fields("t" * 300)
     header = {"v": messages.PROTOCOL, **fields}
     checked = messages.check("learn", header)
     assert (checked["iterations"], checked["strength"], checked["size"]) == (3, 0.5, 17)

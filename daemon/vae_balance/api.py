@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vae_balance.color.lut import DEFAULT_SIZE, Lut3D, apply_lut
+from vae_balance.color.lut import Lut3D, apply_lut
 from vae_balance.color.profile import apply_in_profile
 from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress, learn_look
 from vae_balance.errors import OptionError
-from vae_balance.models.store import EMBEDDED, load_model
+from vae_balance.models.store import load_model
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.proxy import make_proxy
+from vae_balance_protocol.options import DEVICE, MODEL, PROXY
 
 Picture = NDArray[Any] | Image.Image | Photo
 P = TypeVar("P", NDArray[Any], Image.Image, Photo)
@@ -38,39 +39,33 @@ class Balancer:
         OptionError: there is no such device.
     """
 
-    def __init__(self, model: str = EMBEDDED, device: str = "auto") -> None:
+    def __init__(self, model: str = MODEL.default, device: str = DEVICE.default) -> None:
         self.model = load_model(model, device)
 
     def learn(
         self,
         photos: Picture | Sequence[Picture],
         *,
-        iterations: int = 1,
-        strength: float = 1.0,
-        seed: int | None = None,
-        size: int = DEFAULT_SIZE,
-        proxy: str = "centre",
+        proxy: str = PROXY.default,
         progress: Progress = lambda done, total, stage: None,
+        **options: Any,
     ) -> Look:
         """Learn one look from one picture, or from all pictures of a roll together.
 
         Args:
             photos: a picture, or a sequence of pictures that share one fault.
-            iterations: rounds, 1..10.
-            strength: 0 changes nothing, 1 corrects, up to 1.5 goes beyond.
-            seed: decode the means of the moments (None) or a sample drawn with this seed.
-            size: nodes along each edge of the LUT, 2..129.
             proxy: what the network looks at: "centre" (the centre square) or "frame" (all).
             progress: called with rounds done, all rounds and the stage that begins.
+            **options: iterations, strength, seed, size: as `LookOptions` has them.
 
         Raises:
             OptionError: an option is out of its range.
             ImageError: a picture has no colors to balance.
         """
-        options = LookOptions(iterations, strength, seed, size)
+        how = LookOptions(**options)
         roll = [photos] if isinstance(photos, np.ndarray | Image.Image | Photo) else photos
         proxies = [make_proxy(_pixels_or_photo(photo), proxy) for photo in roll]
-        return learn_look(proxies, self.model, options, progress)
+        return learn_look(proxies, self.model, how, progress)
 
     def apply(self, look: Look | Lut3D, photo: P) -> P:
         """Return a new picture of the same kind, depth and size with the look applied.

@@ -18,17 +18,8 @@ import gimpfu
 
 from layers import Image, Layer, as_native, as_path, as_unicode
 from vae_balance_gimp import balancing, texts
-from vae_balance_gimp.settings import (
-    ITERATIONS,
-    LAYER,
-    LUT_ONLY,
-    LUT_SIZES,
-    NEW_LAYER,
-    REPLACE,
-    SELECTION,
-    STRENGTHS,
-    Settings,
-)
+from vae_balance_gimp.arguments import APPLIED_STRENGTH, FIRST, INTEGER, LAST, TEXT, look_of
+from vae_balance_gimp.settings import LAYER, LUT_ONLY, NEW_LAYER, REPLACE, SELECTION, Settings
 from vae_balance_gimp.texts import N_, UserError, _
 
 BALANCE = "plug-in-vae-balance"
@@ -47,15 +38,13 @@ def register_all():
         BALANCE,
         N_("VAE _Balance..."),
         N_("Give a photo its colors back"),
-        [
-            _number(gimpfu.PF_SPINNER, "iterations", _("_Iterations"), 1, ITERATIONS, 1),
-            _number(gimpfu.PF_SLIDER, "strength", _("Stren_gth"), 1.0, STRENGTHS, 0.05),
-            _value(gimpfu.PF_STRING, "model", _("_Model"), "embedded"),
+        [_option(argument) for argument in FIRST]
+        + [
             _choice("learn-from", _("Learn _from"), LAYER, _SOURCES),
             _choice("output", _("O_utput"), REPLACE, _BALANCE_OUTPUTS),
             _value(gimpfu.PF_FILENAME, "lut-file", _("LUT fil_e"), ""),
-            _number(gimpfu.PF_SPINNER, "lut-size", _("LUT si_ze"), 33, LUT_SIZES, 1),
-        ],
+        ]
+        + [_option(argument) for argument in LAST],
         balance,
     )
     _register(
@@ -65,38 +54,33 @@ def register_all():
         [
             _choice("source", _("Loo_k"), _FILE, _LOOKS),
             _value(gimpfu.PF_FILE, "lut-file", _("LUT fil_e"), ""),
-            _number(gimpfu.PF_SLIDER, "strength", _("Stren_gth"), 1.0, STRENGTHS, 0.05),
+            _option(APPLIED_STRENGTH),
             _choice("output", _("O_utput"), REPLACE, _OUTPUTS),
         ],
         apply_lut,
     )
 
 
-def balance(image, drawable, iterations, strength, model, learn_from, output, lut_file, lut_size):
+def balance(image, drawable, *values):
     """Learn a look from a layer and apply it, or write it as a LUT file.
 
     Args:
         image: a `gimp.Image`.
         drawable: the selected layer.
-        iterations: 1 to 10.
-        strength: 0.0 to 1.5.
-        model: a model's name or folder.
-        learn_from: "layer" or "selection".
-        output: "replace", "new-layer" or "lut".
-        lut_file: path of a LUT file to write, "" for none.
-        lut_size: nodes along each edge of the LUT, 2 to 129.
+        *values: of the arguments `FIRST`; learn-from ("layer" or "selection"); output ("replace",
+            "new-layer" or "lut"); lut-file (path of a LUT file to write, "" for none); of `LAST`.
 
     Raises:
         UserError: it could not be done, and the image is as it was.
     """
+    learn_from, output, lut_file = values[len(FIRST) : -len(LAST)]
+    options = values[: len(FIRST)] + values[-len(LAST) :]
+    look = dict(zip((argument.name for argument in FIRST + LAST), options))
     settings = Settings(
-        model=as_unicode(model),
-        iterations=iterations,
-        strength=strength,
         learn_from=_chosen("learn-from", learn_from, _SOURCES),
         output=_chosen("output", output, _BALANCE_OUTPUTS),
         lut_file=as_path(lut_file) or None,
-        lut_size=lut_size,
+        **look_of(lambda name: as_unicode(look[name]))
     )
     progress = _Progress(_("VAE Balance..."))
     notes = balancing.balance(Image(image), [Layer(drawable)], settings, _last_look(), progress)
@@ -160,12 +144,19 @@ def _register(name, label, blurb, params, function):
     )  # fmt: skip
 
 
+def _option(argument):
+    """Return an argument of the table of options."""
+    name = as_native(argument.name)
+    if argument.kind == TEXT:
+        return _value(gimpfu.PF_STRING, name, argument.label(), argument.default)
+    is_whole = argument.kind == INTEGER
+    widget, step = (gimpfu.PF_SPINNER, 1) if is_whole else (gimpfu.PF_SLIDER, 0.05)
+    bounds = argument.bounds + (step,)
+    return (widget, name, as_native(argument.label()), argument.default, bounds)
+
+
 def _value(kind, name, label, default):
     return (kind, name, as_native(label), as_native(default))
-
-
-def _number(kind, name, label, default, bounds, step):
-    return (kind, name, as_native(label), default, bounds + (step,))
 
 
 def _choice(name, label, default, choices):

@@ -16,6 +16,7 @@ from gi.repository import Gimp, GimpUi, GObject, Gtk
 from layers import Layer
 from preview import Preview, Wanted
 from vae_balance_gimp import work
+from vae_balance_gimp.arguments import FIRST, LAST, NUMBER, TEXT
 from vae_balance_gimp.balancing import learn_picture
 from vae_balance_gimp.settings import Settings
 from vae_balance_gimp.texts import _
@@ -53,12 +54,14 @@ def ask_balance(
     models = _ModelRow(config, procedure.find_argument("model"))
     preview = Preview(layer, wanted, partial(learn_picture, layer), models.set_known)
     rows = _Rows(dialog)
-    rows.add_scale("iterations", 0)
-    rows.add_scale("strength", 2)
+    for argument in FIRST:
+        if argument.kind != TEXT:
+            rows.add_scale(argument.name, 2 if argument.kind == NUMBER else 0)
     rows.add_choice("learn-from")
     rows.add_choice("output")
     rows.add_argument("lut-file")
-    rows.add_argument("lut-size")
+    for argument in LAST:
+        rows.add_argument(argument.name)
     rows.insert(2, models.row, models.label)
     return _run(dialog, config, preview, rows)
 

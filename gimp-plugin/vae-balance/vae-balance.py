@@ -19,17 +19,16 @@ import gi
 gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, Gio, GLib, GObject
 
-from vae_balance_gimp.settings import (
-    ITERATIONS,
-    LAYER,
-    LUT_ONLY,
-    LUT_SIZES,
-    NEW_LAYER,
-    REPLACE,
-    SELECTION,
-    STRENGTHS,
-    Settings,
+from vae_balance_gimp.arguments import (
+    APPLIED_STRENGTH,
+    FIRST,
+    INTEGER,
+    LAST,
+    NUMBER,
+    Argument,
+    look_of,
 )
+from vae_balance_gimp.settings import LAYER, LUT_ONLY, NEW_LAYER, REPLACE, SELECTION, Settings
 from vae_balance_gimp.texts import UserError, _, use_languages
 
 BALANCE = "plug-in-vae-balance"
@@ -70,22 +69,8 @@ def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
         ),
         BALANCE,
     )
-    procedure.add_int_argument(
-        "iterations", _("_Iterations"),
-        _("How often the picture is looked at; a further round corrects what the last has left"),
-        *ITERATIONS, 1, _BOTH,
-    )  # fmt: skip
-    procedure.add_double_argument(
-        "strength", _("Stren_gth"),
-        _("0 leaves the picture as it is, 1 corrects it, more goes beyond"),
-        *STRENGTHS, 1.0, _BOTH,
-    )  # fmt: skip
-    procedure.add_string_argument(
-        "model", _("_Model"),
-        _("The networks that look at the picture: \u201cembedded\u201d comes with the program; "
-          "else another model\u2019s name or folder"),
-        "embedded", _BOTH,
-    )  # fmt: skip
+    for argument in FIRST:
+        _add(procedure, argument)
     sources = Gimp.Choice.new()
     sources.add(LAYER, 0, _("Whole layer"), "")
     sources.add(SELECTION, 1, _("Selection"), "")
@@ -105,11 +90,8 @@ def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
           "Leave it empty for none; an existing file is overwritten"),
         Gimp.FileChooserAction.SAVE, True, None, _BOTH,
     )  # fmt: skip
-    procedure.add_int_argument(
-        "lut-size", _("LUT si_ze"),
-        _("Nodes along each edge of the LUT; 33 is what most programs expect"),
-        *LUT_SIZES, 33, _BOTH,
-    )  # fmt: skip
+    for argument in LAST:
+        _add(procedure, argument)
     return procedure
 
 
@@ -133,11 +115,7 @@ def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
         "lut-file", _("LUT fil_e"), _("A .cube file, or a Hald picture (.png)"),
         Gimp.FileChooserAction.OPEN, True, None, _BOTH,
     )  # fmt: skip
-    procedure.add_double_argument(
-        "strength", _("Stren_gth"),
-        _("0 leaves the picture as it is, 1 applies the look, more goes beyond"),
-        *STRENGTHS, 1.0, _BOTH,
-    )  # fmt: skip
+    _add(procedure, APPLIED_STRENGTH)
     procedure.add_choice_argument(
         "output", _("O_utput"), _("Where the result goes"), _outputs(), REPLACE, _BOTH
     )
@@ -159,6 +137,17 @@ def _procedure(
     procedure.set_attribution("VAE Balance", "VAE Balance, MIT License", "2026")
     procedure.set_icon_file(Gio.File.new_for_path(str(_ICON)))
     return procedure
+
+
+def _add(procedure: Gimp.Procedure, argument: Argument) -> None:
+    """Give a procedure an argument of the table of options."""
+    texts = argument.name, argument.label(), argument.help()
+    if argument.kind == INTEGER:
+        procedure.add_int_argument(*texts, *argument.bounds, argument.default, _BOTH)
+    elif argument.kind == NUMBER:
+        procedure.add_double_argument(*texts, *argument.bounds, argument.default, _BOTH)
+    else:
+        procedure.add_string_argument(*texts, argument.default, _BOTH)
 
 
 def _outputs() -> Gimp.Choice:
@@ -269,13 +258,10 @@ def _begin_dialog() -> None:
 
 def _settings(config: Gimp.ProcedureConfig) -> Settings:
     return Settings(
-        model=config.get_property("model") or "",
-        iterations=config.get_property("iterations"),
-        strength=config.get_property("strength"),
         learn_from=config.get_property("learn-from"),
         output=config.get_property("output"),
         lut_file=_path(config.get_property("lut-file")),
-        lut_size=config.get_property("lut-size"),
+        **look_of(config.get_property),
     )
 
 

@@ -857,7 +857,7 @@ def case_last_values_are_used_again():
     config.set_property("image", image)
     config.set_core_object_array("drawables", [layer])
     assert procedure.run(config).index(0) == Gimp.PDBStatusType.SUCCESS
-    assert origin(layer)["iterations"] == 1
+    assert origin(layer)["iterations"] == "auto"
     image.delete()
 
 

@@ -546,7 +546,7 @@ def case_the_origin_tells_the_options():
 def case_last_values_without_an_earlier_run_are_the_defaults():
     image, layer = photo()
     done(image, layer, run_mode=gimpenums.RUN_WITH_LAST_VALS, iterations=9, strength=0.0)
-    assert (origin(layer)["iterations"], origin(layer)["strength"]) == (1, 1.0)
+    assert (origin(layer)["iterations"], origin(layer)["strength"]) == ("auto", 1.0)
 
 
 def run_all():

@@ -416,7 +416,7 @@ def check_dialog():
 def check_last_values():
     image, layer = picture()
     assert run(BALANCE, image, layer, mode=gimpenums.RUN_WITH_LAST_VALS) == (True, [])
-    assert json.loads(layer.parasites["vae-balance"].data)["iterations"] == 1
+    assert json.loads(layer.parasites["vae-balance"].data)["iterations"] == "auto"
 
 
 def check_german():

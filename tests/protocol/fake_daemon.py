@@ -44,7 +44,8 @@ def error(code: str, message: str) -> list[Reply]:
 
 
 def _learn(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> list[Reply]:
-    rounds = header.get("iterations", 1)
+    asked = header.get("iterations", "auto")
+    rounds = 1 if asked == "auto" else asked
     progress: list[Reply] = [
         ("progress", {"stage": "encode", "done": done, "total": rounds}, [])
         for done in range(rounds + 1)

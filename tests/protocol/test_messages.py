@@ -45,12 +45,12 @@ def test_valid_requests_get_their_defaults(verb: str) -> None:
 
 def test_the_defaults() -> None:
     learn = check("learn", {"v": 1})
-    options = {"model": "embedded", "iterations": 1, "strength": 1.0, "seed": None, "size": 33}
+    options = {"model": "embedded", "iterations": "auto", "strength": 1.0, "seed": None, "size": 33}
     assert learn == {**options, "title": "", "dtype": "f32"}
     batch = check("batch", {"v": 1, **VALID["batch"]})
     del batch["photos"]
-    more = {"roll": False, "overwrite": False, "proxy": "centre", "jobs": 0}
-    assert batch == {**options, "title": "", **more}
+    more = {"roll": False, "overwrite": False, "proxy": "centre", "jobs": 0, "umask": None}
+    assert batch == {**options, **more}
     apply = check("apply", {"v": 1, **VALID["apply"]})
     assert (apply["profile"], apply["strength"]) == (None, 1.0)
 
@@ -66,6 +66,7 @@ def test_the_defaults() -> None:
         ("shrink", "first_row", -1, "first_row must be an integer, 0 to 999999"),
         ("shrink", "picture", None, "picture must be a string"),
         ("learn", "iterations", 11, "iterations must be an integer, 1 to 10"),
+        ("learn", "iterations", "most", "iterations must be an integer, 1 to 10, or auto"),
         ("learn", "iterations", True, "iterations must be an integer"),
         ("learn", "iterations", 1.0, "iterations must be an integer"),
         ("learn", "strength", float("nan"), "strength must be a number, 0 to 1.5"),

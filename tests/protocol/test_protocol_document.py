@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from vae_balance_protocol import ConnectionLost, messages
+from vae_balance_protocol import ConnectionLost, messages, rules
 from vae_balance_protocol.messages import check, check_answer
 from vae_balance_protocol.packing import pack, unpack
 from vae_balance_protocol.zmtp import Dealer
@@ -113,16 +113,16 @@ def paragraph(verb: str) -> str:
     return " ".join(found[0].split())
 
 
-def shown(rule: messages.Rule) -> str:
+def shown(rule: rules.Rule) -> str:
     """Return how the document writes what a value can be; "" where it says so in words."""
-    if isinstance(rule, messages.OrNil):
+    if isinstance(rule, rules.OrNil):
         rule = rule.rule
-    if isinstance(rule, messages.Integer | messages.Number):
+    if isinstance(rule, rules.Integer | rules.Number):
         high = "2^63-1" if rule.high == 2**63 - 1 else str(rule.high)
-        return f": {rule.low:g}..{high}"
-    if isinstance(rule, messages.Text):
+        return f": {rule.low:g}..{high}" + (f' | "{rule.word}"' if hasattr(rule, "word") else "")
+    if isinstance(rule, rules.Text):
         return f": string <= {rule.limit}"
-    if isinstance(rule, messages.OneOf):
+    if isinstance(rule, rules.OneOf):
         return f": {' | '.join(map(str, rule.choices))}"
     return ""
 
@@ -135,7 +135,7 @@ def test_every_field_is_told_with_its_bounds(verb: str) -> None:
     for field in messages.REQUESTS_BY_VERB[verb]:
         assert re.search(rf"\b{field.name}\b", text), field.name
         assert f"{field.name}{shown(field.rule)}" in text, field.name
-        if isinstance(field.rule, messages.Choice) and field.name != "dtype":
+        if isinstance(field.rule, rules.Choice) and field.name != "dtype":
             choices = " | ".join(f'"{choice}"' for choice in field.rule.choices)
             assert f"{field.name}: {choices}" in text, field.name
         if field.default not in (messages.REQUIRED, None):

@@ -15,7 +15,7 @@ from PIL import Image
 
 import vae_balance.correctors.latent_balancer.learn
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
+from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, rounds_of
 from vae_balance.errors import CancelledError
 from vae_balance.luts.cube import format_cube
 from vae_balance.photos.photo import write_photo
@@ -36,7 +36,7 @@ class EndlessLearning:
         self.begun.set()
         try:
             while True:
-                progress(0, options.iterations, "encode")
+                progress(0, rounds_of(options.iterations, model), "encode")
                 self.cancelled.wait(0.01)
         except CancelledError:
             self.cancelled.set()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import vae_balance.correctors.latent_balancer.learn
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
+from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, rounds_of
 from vae_balance.luts.cube import format_cube
 from vae_balance.server import learner, router
 from vae_balance.server.jobs import Job
@@ -36,9 +36,10 @@ class Gate:
         self.open = threading.Semaphore(0)
 
     def __call__(self, proxies: Any, model: Any, options: LookOptions, progress: Any) -> Look:
-        self.begun.append(options.iterations)
+        rounds = rounds_of(options.iterations, model)
+        self.begun.append(rounds)
         while not self.open.acquire(timeout=0.02):
-            progress(0, options.iterations, "encode")
+            progress(0, rounds, "encode")
         return Look(Lut3D.identity(2), options, ())
 
 

@@ -180,7 +180,7 @@ def test_an_exported_cube_tells_where_it_comes_from(
     lut = lut_of(peer, look)
     assert lut.title == "A layer"
     assert f"sha256 of the LUT: {look}" in lut.comments
-    assert {"model: random 0", "strength: 0.5", "iterations: 1"} <= set(lut.comments)
+    assert {"model: random 0", "strength: 0.5", "iterations: auto, 1 learned"} <= set(lut.comments)
 
 
 def test_a_hald_goes_in_and_out(peer: Peer, wavy: Lut3D) -> None:
@@ -295,7 +295,7 @@ def test_each_job_has_a_line_in_the_log(peer: Peer, look: str, daemon: Daemon) -
     assert " s.apply=0.0" in applied
     assert " peak_mb=" in applied
     learned = next(line for line in reversed(lines) if " learn " in line)
-    assert " proxies=1 iterations=1 size=33 model=random device=cpu s.queued=" in learned
+    assert " proxies=1 iterations=auto size=33 model=random device=cpu s.queued=" in learned
     for stage in STEPS:
         assert f" s.{stage.replace(' ', '-')}=" in learned
 
@@ -328,7 +328,7 @@ def test_a_batch_has_a_line_with_what_all_photos_took(
     assert (told["done"], told["failed"]) == (2, 1)
     daemon.wait_for(lambda: daemon.log().count(" batch client=") > lines)
     *_, line = (line for line in daemon.log().splitlines() if " photos=3 " in line)
-    assert " batch client='' photos=3 roll=False iterations=1 model=random " in line
+    assert " batch client='' photos=3 roll=False iterations=auto model=random " in line
     for fact in ("device=cpu", "done=2", "failed=1"):
         assert f" {fact} " in line
     for stage in ("read", "shrink", "encode", "apply", "write"):

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vae_balance.errors import LutError, OptionError
+from vae_balance_protocol.options import SIZE, SIZES
 
 Pixels = npt.NDArray[Any]
 
-MIN_SIZE = 2
-MAX_SIZE = 129  # of OpenColorIO
-DEFAULT_SIZE = 33
+MIN_SIZE, MAX_SIZE = SIZES.low, SIZES.high
 
 _DEPTHS = {  # names in OpenColorIO, which is imported only when a LUT is applied
     np.dtype(np.uint8): "BIT_DEPTH_UINT8",
@@ -79,7 +78,7 @@ class Lut3D:
         return int(self.table.shape[0])
 
     @classmethod
-    def identity(cls, size: int = DEFAULT_SIZE) -> Lut3D:
+    def identity(cls, size: int = SIZE.default) -> Lut3D:
         """Return the LUT that leaves every color as it is.
 
         Raises:
@@ -91,7 +90,7 @@ class Lut3D:
     def from_function(
         cls,
         function: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
-        size: int = DEFAULT_SIZE,
+        size: int = SIZE.default,
     ) -> Lut3D:
         """Bake `function` at the nodes of a cube.
 

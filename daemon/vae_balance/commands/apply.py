@@ -12,6 +12,7 @@ from vae_balance.commands import options
 from vae_balance.commands.console import Console
 from vae_balance.commands.outputs import Job, plan_jobs
 from vae_balance.files import as_private_as, check_new
+from vae_balance_protocol.options import APPLIED_STRENGTH
 
 if TYPE_CHECKING:
     from vae_balance.color.lut import Lut3D
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @options.photos
 @options.output
 @options.out_dir
-@options.strength
+@options.option(APPLIED_STRENGTH)
 @options.force
 @options.as_json
 @options.quiet

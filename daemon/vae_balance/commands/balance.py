@@ -27,7 +27,8 @@ _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining 
 @options.photos
 @options.output
 @options.out_dir
-@options.learning
+@options.look
+@options.device
 @click.option(
     "--cube",
     type=options.PATH,
@@ -47,12 +48,7 @@ def balance(
     photos: tuple[Path, ...],
     output: Path | None,
     out_dir: Path | None,
-    iterations: int,
-    strength: float,
-    seed: int | None,
-    size: int,
-    proxy: str,
-    model: str,
+    look: dict[str, Any],
     device: str,
     cube: Path | None,
     explain: Path | None,
@@ -73,30 +69,31 @@ def balance(
     from vae_balance.luts.files import labeled_lut, write_lut
     from vae_balance.models.store import load_model
 
-    how = LookOptions(iterations, strength, seed, size)
-    loaded = load_model(model, device)
+    how = LookOptions.of(look)
+    loaded = load_model(look["model"], device)
+    proxy = look["proxy"]
     console = Console(quiet)
     results: list[dict[str, Any]] = []
-    steps = iterations + 1  # a photo: its rounds, then writing
     with console.bar("balancing") as move:
         for number, job in enumerate(jobs):
 
-            def follow(done: int, *_: object, start: int = number * steps) -> None:
-                move(start + done, steps * len(jobs))
+            def follow(done: int, rounds: int, *_: object, number: int = number) -> None:
+                steps = rounds + 1  # its rounds, then writing
+                move(number * steps + done, len(jobs) * steps)
 
             result: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
             with console.going_on(job.photo, result):
                 check_new(job.output, force)
                 began = time.perf_counter()
-                look = _balance_photo(job, loaded, how, proxy, explain, force, follow)
+                learned = _balance_photo(job, loaded, how, proxy, explain, force, follow)
                 if cube is not None:
-                    lut = labeled_lut(look, loaded.info, proxy, [job.photo])
+                    lut = labeled_lut(learned, loaded.info, proxy, [job.photo])
                     write_lut(cube, lut, overwrite=force)
-                result["lut_sha256"] = look.lut.digest()
+                result["lut_sha256"] = learned.lut.digest()
                 result["seconds"] = round(time.perf_counter() - began, 3)
                 console.note(f"{job.photo} -> {job.output}")
             results.append(result)
-            follow(steps)
+            move(number + 1, len(jobs))
     if as_json:
         click.echo(json.dumps(results, indent=2))
     console.end()

@@ -23,6 +23,7 @@ from vae_balance.errors import (
     error_of,
 )
 from vae_balance.files import make_folder
+from vae_balance_protocol.options import JOBS, LEARNING
 
 if TYPE_CHECKING:
     from vae_balance.batch.plan import Folders, Planned, Request
@@ -47,13 +48,7 @@ _SHEET_NAME = "contact-sheet.jpg"
     metavar="DIR",
     help="Folder for looks: scan.tif.cube of scan.tif, or roll.cube with --roll.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(0, 64),
-    default=0,
-    metavar="N",
-    help="Photos in work, and in memory, at a time.  [default: by cores and memory]",
-)
+@options.option(JOBS)
 @click.option(
     "--report",
     type=options.PATH,
@@ -76,12 +71,7 @@ def batch(
     out_dir: Path,
     recursive: bool,
     roll: bool,
-    iterations: int,
-    strength: float,
-    seed: int | None,
-    size: int,
-    proxy: str,
-    model: str,
+    look: dict[str, Any],
     cube_dir: Path | None,
     jobs: int,
     report: Path | None,
@@ -123,10 +113,10 @@ def batch(
     if not no_contact_sheet:
         sheet = (contact_sheet or out_dir / _SHEET_NAME).resolve()
         _check_sheet(sheet, folders, found.photos, force)
-    info = find_model(model)
-    look = {"iterations": iterations, "strength": strength, "seed": seed, "size": size}
+    info = find_model(look["model"])
+    how = {row.name: look[row.name] for row in LEARNING}
     together = [folders.sources / photo for photo in found.photos] if roll else []
-    settings = settings_of(look, proxy, info, together)
+    settings = settings_of(how, look["proxy"], info, together)
     make_folder(folders.targets)
     journal = Report((report or out_dir / REPORT_NAME).resolve())
     planned = plan_photos(found.photos, folders, roll, settings, journal)
@@ -139,8 +129,8 @@ def batch(
         console.note(f"the look of the roll is learned from {PROXIES} photos, evenly picked")
     results = _Results(planned, force, console)
     if requests:
-        fields = {**look, "proxy": proxy, "roll": roll, "jobs": jobs}
-        fields["model"] = _for_daemon(model, info)
+        fields = {**look, "roll": roll, "jobs": jobs}
+        fields["model"] = _for_daemon(look["model"], info)
         _ask_for(requests, fields, settings, journal, results, console)
     pages: list[Path] = []
     if sheet is not None:

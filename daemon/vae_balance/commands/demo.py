@@ -9,6 +9,7 @@ import click
 from vae_balance.commands import options
 from vae_balance.files import check_new, make_folder
 from vae_balance.photos.sample import SAMPLE, cast, side_by_side
+from vae_balance_protocol.options import ITERATIONS
 
 _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
 
@@ -22,18 +23,11 @@ _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
     metavar="DIR",
     help=f"Folder for {', '.join(_FILES)}.",
 )
-@click.option(
-    "--iterations",
-    type=click.IntRange(1, 10),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Rounds.",
-)
+@options.option(ITERATIONS)
 @options.model
 @options.device
 @options.force
-def demo(out_dir: Path, iterations: int, model: str, device: str, force: bool) -> None:
+def demo(out_dir: Path, iterations: int | str, model: str, device: str, force: bool) -> None:
     """Damage a bundled photo with a color cast and balance it.
 
     \b

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,19 +24,15 @@ from vae_balance.files import check_new
     metavar="LOOK",
     help="LUT file to write: .cube, or .png for a Hald.",
 )
-@options.learning
+@options.look
+@options.device
 @options.force
 @options.as_json
 @options.quiet
 def learn(
     photos: tuple[Path, ...],
     output: Path,
-    iterations: int,
-    strength: float,
-    seed: int | None,
-    size: int,
-    proxy: str,
-    model: str,
+    look: dict[str, Any],
     device: str,
     force: bool,
     as_json: bool,
@@ -59,31 +56,31 @@ def learn(
 
     lut_suffix(output)
     check_new(output, force)
-    loaded = load_model(model, device)
+    how, proxy = LookOptions.of(look), look["proxy"]
+    loaded = load_model(look["model"], device)
     console = Console(quiet)
     proxies = {}
-    steps = len(photos) + iterations
     with console.bar("learning") as move:
         for number, photo in enumerate(photos, 1):
             with console.going_on(photo):
                 proxies[photo] = make_proxy(read_photo(photo), proxy)
-            move(number, steps)
+            move(number, len(photos) + 1)
         if not proxies:
             console.end()
-        look = learn_look(
+        learned = learn_look(
             list(proxies.values()),
             loaded,
-            LookOptions(iterations, strength, seed, size),
-            lambda done, *_: move(len(photos) + done, steps),
+            how,
+            lambda done, rounds, _stage: move(len(photos) + done, len(photos) + rounds),
         )
-    lut = labeled_lut(look, loaded.info, proxy, list(proxies))
+    lut = labeled_lut(learned, loaded.info, proxy, list(proxies))
     write_lut(output, lut, overwrite=force)
     console.note(f"one look of {len(proxies)} photos -> {output}")
     if as_json:
         result = {
             "output": str(output),
             "photos": [str(photo) for photo in proxies],
-            "lut_sha256": look.lut.digest(),
+            "lut_sha256": learned.lut.digest(),
         }
         click.echo(json.dumps(result, indent=2))
     console.end()

@@ -1,17 +1,66 @@
-"""Options that several commands share."""
+"""Options that several commands share; those of the table of options are made from its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from vae_balance_protocol import options as table
+from vae_balance_protocol.rules import Choice, Integer, IntegerOr, Number, OrNil, Rule
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A path is checked where it is used: one missing photo of a list is no wrong usage.
 PATH = click.Path(path_type=Path)
+
+
+class _NumberOr(click.IntRange):
+    """An integer in a range, or one word."""
+
+    def __init__(self, rule: IntegerOr) -> None:
+        super().__init__(rule.low, rule.high)
+        self._word = rule.word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == self._word:
+            return self._word
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}, nor {self._word}.", param, ctx)
+
+
+def option(row: table.Option) -> Callable[[F], F]:
+    """Return what gives a command the flag of a row of the table."""
+    kind, metavar = _kind(row.rule)
+    return click.option(
+        f"--{row.name}",
+        type=kind,
+        default=row.default,
+        show_default=row.default is not None,
+        metavar=metavar,
+        help=row.help.format(auto=table.AUTO) + ".",
+    )
+
+
+def _kind(rule: Rule) -> tuple[Any, str | None]:
+    """Return the type of click's, and what stands for the value in helps."""
+    if isinstance(rule, OrNil):
+        return _kind(rule.rule)
+    if isinstance(rule, IntegerOr):
+        return _NumberOr(rule), f"N|{rule.word}"
+    if isinstance(rule, Integer):
+        return click.IntRange(rule.low, rule.high), "N"
+    if isinstance(rule, Number):
+        return click.FloatRange(rule.low, rule.high), "X"
+    if isinstance(rule, Choice):
+        return click.Choice(rule.choices), None
+    return None, "NAME"
+
 
 photos = click.argument("photos", nargs=-1, required=True, type=PATH, metavar="PHOTO...")
 photo_folder = click.option(
@@ -24,33 +73,12 @@ photo_folder = click.option(
 force = click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors and results.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-strength = click.option(
-    "--strength",
-    type=click.FloatRange(0.0, 1.5),
-    default=1.0,
-    metavar="X",
-    show_default=True,
-    help="0 changes nothing, 1 corrects, more goes beyond.",
-)
-model = click.option(
-    "--model",
-    default="embedded",
-    show_default=True,
-    metavar="NAME",
-    help="A name that `vae-balance models` lists, or a model's folder.",
-)
-device = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="auto, cpu, cuda or cuda:N.",
-)
 output = click.option("-o", "--output", type=PATH, metavar="OUT", help="Where to write the photo.")
 out_dir = click.option(
     "--out-dir", type=PATH, metavar="DIR", help="Folder for the photos; they keep their names."
 )
-
+model = option(table.MODEL)
+device = option(table.DEVICE)
 page = click.option(
     "--page",
     type=PATH,
@@ -59,48 +87,14 @@ page = click.option(
 )
 
 
-def learning(command: F) -> F:
-    """Add the options of learning a look in this process, in the order of the help."""
-    return look(device(command))
-
-
 def look(command: F) -> F:
-    """Add the options of learning a look wherever that happens, in the order of the help."""
-    for option in reversed(_LOOK):
-        command = option(command)
-    return command
+    """Add the options of learning a look from photos: one argument, `look`, has them by name."""
+    rows = (*table.LEARNING, table.PROXY, table.MODEL)
 
+    @wraps(command)
+    def gathering(**values: Any) -> Any:
+        return command(look={row.name: values.pop(row.name) for row in rows}, **values)
 
-_LOOK: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--iterations",
-        type=click.IntRange(1, 10),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help="Rounds; more correct stronger faults.",
-    ),
-    strength,
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**32 - 1),
-        metavar="N",
-        help="Decode a sample of the moments, drawn with this seed, instead of their mean.",
-    ),
-    click.option(
-        "--size",
-        type=click.IntRange(2, 129),
-        default=33,
-        show_default=True,
-        metavar="N",
-        help="Nodes along each edge of the LUT.",
-    ),
-    click.option(
-        "--proxy",
-        type=click.Choice(["centre", "frame"]),
-        default="centre",
-        show_default=True,
-        help="What the network looks at: the centre square, or the whole frame squeezed.",
-    ),
-    model,
-)
+    for row in reversed(rows):
+        gathering = option(row)(gathering)
+    return gathering  # type: ignore[return-value]

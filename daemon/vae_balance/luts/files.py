@@ -12,6 +12,7 @@ from vae_balance.color.lut import Lut3D
 from vae_balance.errors import OptionError, printable
 from vae_balance.luts.cube import format_cube, parse_cube, read_cube, write_cube
 from vae_balance.luts.hald import format_hald, parse_hald, read_hald, write_hald
+from vae_balance_protocol.options import AUTO
 
 if TYPE_CHECKING:
     from vae_balance.correctors.latent_balancer.learn import Look
@@ -107,10 +108,11 @@ def titled_lut(look: Look, model: ModelInfo, title: str, sources: Sequence[str] 
     """
     options = look.options
     seed = "none (means decoded)" if options.seed is None else str(options.seed)
+    learned = "" if options.iterations != AUTO else f", {len(look.rounds)} learned"
     comments = (
         f"VAE Balance {vae_balance.__version__}",
         f"model: {model.name} {model.version}",
-        f"iterations: {options.iterations}",
+        f"iterations: {options.iterations}{learned}",
         f"strength: {options.strength:g}",
         f"seed: {seed}",
         *sources,

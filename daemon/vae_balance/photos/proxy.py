@@ -11,16 +11,17 @@ import numpy.typing as npt
 from vae_balance.color.profile import curved_to_srgb, srgb_curves, to_srgb
 from vae_balance.errors import OptionError
 from vae_balance.photos.photo import Photo
+from vae_balance_protocol.options import PROXY, PROXY_KINDS
 
 Floats = npt.NDArray[np.float32]
 
 PROXY_SIZE = 224
-KINDS = ("centre", "frame")
+KINDS = PROXY_KINDS.choices
 _FAINT = 0.05  # of full scale: the alpha from which on a pixel counts in full
 _BLOCK_BYTES = 16 << 20  # of rows of the proxy that are still as wide as the picture
 
 
-def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = "centre") -> Floats:
+def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = PROXY.default) -> Floats:
     """Shrink a picture to the proxy by averaging areas; a smaller picture is smoothly enlarged.
 
     Values are clipped to 0..1 as a screen shows them, averaged with the tone curve of sRGB however
@@ -66,7 +67,7 @@ class GrowingProxy:
         self,
         shape: tuple[int, ...],
         dtype: npt.DTypeLike,
-        kind: str = "centre",
+        kind: str = PROXY.default,
         icc_profile: bytes | None = None,
     ) -> None:
         if kind not in KINDS:

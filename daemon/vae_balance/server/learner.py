@@ -216,7 +216,7 @@ class Learner:
     def _use(self, job: Job, follow: Progress, work: Callable[[Model], T]) -> tuple[T, Model]:
         """Return what `work` makes of the model that a request asks for, and the model."""
         done, model = self._shelf.use(
-            job.fields["model"], work, lambda: follow(0, job.fields["iterations"], "load")
+            job.fields["model"], work, lambda: follow(0, job.total, "load")
         )
         job.facts |= {"model": model.info.name, "device": model.device}
         return done, model
@@ -225,9 +225,7 @@ class Learner:
 def _look_of(job: Job, proxies: Sequence[Floats], model: Model, follow: Progress) -> Look:
     from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
 
-    fields = job.fields
-    options = LookOptions(fields["iterations"], fields["strength"], fields["seed"], fields["size"])
-    return learn_look(proxies, model, options, follow)
+    return learn_look(proxies, model, LookOptions.of(job.fields), follow)
 
 
 def _learn_in_one_thread(

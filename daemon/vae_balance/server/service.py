@@ -27,6 +27,7 @@ from vae_balance.server.router import Router
 from vae_balance.server.settings import FOREVER, Settings
 from vae_balance.server.slots import Slots
 from vae_balance_protocol import DaemonError, Malformed, messages
+from vae_balance_protocol.options import AUTO
 
 _BATCHES = 16  # at a time, of as many clients
 _FEW_ROUNDS = 12  # proxies times iterations: a person waits for it
@@ -264,7 +265,8 @@ class Service:
         return self._pool.queue, self._task(job, picture.shrink, strand=picture)
 
     def _learn(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
-        job.total = job.fields["iterations"]
+        if job.fields["iterations"] != AUTO:  # whose rounds are known when they are over
+            job.total = job.fields["iterations"]
         job.facts["proxies"] = len(job.frames)
         _note(job, "iterations", "size", "model")
         self._told(job, job.state())

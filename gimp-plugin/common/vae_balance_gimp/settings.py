@@ -6,6 +6,7 @@ import os
 
 from vae_balance_protocol.compat import as_text
 
+from .arguments import FIRST, LAST
 from .texts import UserError, _
 
 MYPY = False
@@ -14,42 +15,26 @@ if MYPY:
 
 REPLACE, NEW_LAYER, LUT_ONLY = "replace", "new-layer", "lut"
 LAYER, SELECTION = "layer", "selection"
-ITERATIONS = (1, 10)
-STRENGTHS = (0.0, 1.5)
-LUT_SIZES = (2, 129)
 
 
 class Settings(object):
     """How a look is learned, and where it goes.
 
     Attributes:
-        model: a model's name, or the path of its folder.
-        iterations: 1 to 10.
-        strength: 0.0 to 1.5.
+        look: options of the protocol's request `learn`, by name.
         learn_from: LAYER or SELECTION.
         output: REPLACE, NEW_LAYER or LUT_ONLY.
         lut_file: path of the .cube file to write, or None.
-        lut_size: nodes along each edge of the LUT, 2 to 129.
     """
 
-    def __init__(
-        self,
-        model="embedded",
-        iterations=1,
-        strength=1.0,
-        learn_from=LAYER,
-        output=REPLACE,
-        lut_file=None,
-        lut_size=33,
-    ):
-        # type: (str, int, float, str, str, Optional[str], int) -> None
-        self.model = model.strip() or "embedded"
-        self.iterations = iterations
-        self.strength = strength
+    def __init__(self, learn_from=LAYER, output=REPLACE, lut_file=None, **look):
+        # type: (str, str, Optional[str], **Any) -> None
+        """Take the defaults of the table of options for those of a look that are not given."""
+        defaults = {argument.option.name: argument.option.default for argument in FIRST + LAST}
+        self.look = dict(defaults, **look)
         self.learn_from = learn_from
         self.output = output
         self.lut_file = lut_file
-        self.lut_size = lut_size
 
     def check(self, layers, has_selection):
         # type: (int, bool) -> None
@@ -93,13 +78,7 @@ class Settings(object):
     def learn_fields(self, title):
         # type: (str) -> Dict[str, Any]
         """Return the fields of the protocol's request `learn`."""
-        return {
-            "model": self.model,
-            "iterations": int(self.iterations),
-            "strength": float(self.strength),
-            "size": int(self.lut_size),
-            "title": title[:200],
-        }
+        return dict(self.look, title=title[:200])
 
 
 def lut_format(path):

@@ -156,11 +156,11 @@ def learn(client, proxy, settings, title, progress):
         "model": answer["model"],
         "model_version": answer["model_version"],
         "device": answer["device"],
-        "iterations": int(settings.iterations),
-        "strength": float(settings.strength),
         "learned_from": settings.learn_from,
         "version": client.daemon["version"],
     }
+    answered = ("model", "size")
+    origin.update((name, settings.look[name]) for name in settings.look if name not in answered)
     return Look(answer["look"], origin, answer["unchanged"])
 
 

@@ -10,36 +10,34 @@
 Both subimages come out of the decoder, so they line up pixel for pixel; the proxy itself does not.
 
 Every round is a full application: it sees what the rounds so far have made of the proxy, and the
-color maps are composed. With `AUTO`, rounds go on while the balancer expects to gain by one more;
+color maps are composed. With "auto", rounds go on while the balancer expects to gain by one more;
 only a balancer that judges itself can tell, any other does one round then. `asking.py` tells how a
 balancer is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vae_balance.color.lut import DEFAULT_SIZE, Lut3D
+from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.latent_balancer.asking import ask, goes_on
 from vae_balance.errors import OptionError
 from vae_balance.looks.color_map import ColorMap, fit_color_map
 from vae_balance.looks.report import LookReport, report_on
 from vae_balance.models.store import Model
 from vae_balance.photos.proxy import PROXY_SIZE
+from vae_balance_protocol import options as table
 
 Colors = NDArray[np.float32]
 # Called with the number of rounds done and of all rounds, and with the stage that begins.
 Progress = Callable[[int, int, str], None]
 
-ITERATIONS = range(1, 11)
-# As many iterations as the balancer finds worth while.
-AUTO = 0
-STRENGTHS = (0.0, 1.5)
 # A photo is of a single color where each channel varies by no more: two codes of 8 bits.
 PLAIN = 2.5 / 255
 # Proxies that go through the networks together: memory stays flat for a roll.
@@ -48,10 +46,10 @@ TOGETHER = 8
 
 @dataclass(frozen=True)
 class LookOptions:
-    """How a look is learned.
+    """How a look is learned; the table of options has the ranges and the defaults.
 
     Attributes:
-        iterations: rounds, 1..10, or `AUTO`.
+        iterations: rounds, 1..10, or "auto": as many as improve the photo.
         strength: 0 leaves the photo alone, 1 corrects it, up to 1.5 goes beyond.
         seed: decode the means of the moments (None) or a sample drawn with this seed.
         size: nodes along each edge of the LUT, 2..129.
@@ -60,17 +58,24 @@ class LookOptions:
         OptionError: a value is out of its range.
     """
 
-    iterations: int = AUTO
-    strength: float = 1.0
-    seed: int | None = None
-    size: int = DEFAULT_SIZE
+    iterations: int | str = table.ITERATIONS.default
+    strength: float = table.STRENGTH.default
+    seed: int | None = table.SEED.default
+    size: int = table.SIZE.default
 
     def __post_init__(self) -> None:
-        """Check the ranges (the LUT checks its size)."""
-        if self.iterations != AUTO and self.iterations not in ITERATIONS:
-            raise OptionError(f"iterations {self.iterations}: must be 1 to 10, or auto")
-        if not STRENGTHS[0] <= self.strength <= STRENGTHS[1]:
-            raise OptionError(f"strength {self.strength}: must be 0 to 1.5")
+        """Check the values, and bring each to its one type."""
+        for option in table.LEARNING:
+            try:
+                checked = option.check(getattr(self, option.name))
+            except ValueError as error:
+                raise OptionError(str(error)) from error
+            object.__setattr__(self, option.name, checked)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> LookOptions:
+        """Return the options among values by name, such as the flags of a command."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +149,7 @@ def learn_look(
             progress(done, most, stage)
 
         learned = _learn_round(current, model, options, done + 1, report)
-        if rounds and options.iterations == AUTO and not learned.shares.any():
+        if rounds and options.iterations == table.AUTO and not learned.shares.any():
             break
         rounds.append(learned)
     progress(most, most, "bake")
@@ -155,11 +160,11 @@ def learn_look(
     return Look(lut, options, tuple(rounds), report_on(first, rounds))
 
 
-def rounds_of(iterations: int, model: Model) -> int:
-    """Return how many rounds there are at most for a number of iterations or `AUTO`."""
-    if iterations != AUTO:
+def rounds_of(iterations: int | str, model: Model) -> int:
+    """Return how many rounds there are at most for a number of iterations or "auto"."""
+    if not isinstance(iterations, str):
         return iterations
-    return ITERATIONS[-1] if goes_on(model) else 1
+    return table.MOST_ITERATIONS if goes_on(model) else 1
 
 
 def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
