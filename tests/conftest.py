@@ -16,7 +16,7 @@ from vae_balance.cli import main
 from vae_balance.training.allocator import SETTINGS
 
 if TYPE_CHECKING:
-    from vae_balance.models.store import Model
+    from vae_balance.correctors.latent_balancer.model import Model
 
 # Before PyTorch is imported: with another number of threads its sums differ in the last bits, and
 # tests compare what this process computes with what a daemon or a command does.
@@ -87,7 +87,7 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(random_model: Path) -> Model:
     """Return the model with random weights, loaded."""
-    from vae_balance.models.store import load_model
+    from vae_balance.correctors.latent_balancer.model import load_model
 
     return load_model(str(random_model), "cpu")
 

@@ -15,6 +15,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vae_balance import Balancer
 from vae_balance.api import Picture
+from vae_balance.correctors.latent_balancer.learn import BalancedLook
 from vae_balance.errors import ModelError, OptionError
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.sample import SAMPLE, cast
@@ -62,6 +63,7 @@ def test_a_photo_is_balanced_in_its_own_profile(balancer: Balancer) -> None:
 def test_a_look_of_one_photo_fits_another(balancer: Balancer) -> None:
     look = balancer.learn(picture(seed=1))
     other = picture(height=33, width=90, seed=2)
+    assert look.lut is not None
     np.testing.assert_array_equal(balancer.apply(look, other), balancer.apply(look.lut, other))
 
 
@@ -69,11 +71,13 @@ def test_a_roll_gives_one_look(balancer: Balancer) -> None:
     image = Image.fromarray(picture(seed=2))
     roll: list[Picture] = [picture(seed=1), image, Photo(picture(seed=3))]
     look = balancer.learn(roll)
+    assert isinstance(look, BalancedLook)
     assert len(look.rounds[0].proxies) == 3
 
 
 def test_options_reach_the_look(balancer: Balancer) -> None:
     look = balancer.learn(picture(), iterations=2, strength=0.5, seed=3, size=9, proxy="frame")
+    assert isinstance(look, BalancedLook)
     assert (look.options.iterations, look.options.strength, look.options.seed) == (2, 0.5, 3)
     assert look.lut.size == 9
 

@@ -19,12 +19,12 @@ from click.testing import Result
 
 from vae_balance.color.lut import Lut3D
 from vae_balance.commands import console
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.evaluation.cases import UNDAMAGED
 from vae_balance.evaluation.quality import OURS, Quality, Score, VaeScore
 from vae_balance.evaluation.targets import Target
 from vae_balance.luts.cube import read_cube, write_cube
 from vae_balance.luts.hald import read_hald, write_hald
-from vae_balance.models.store import Model
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 
 Report = Callable[[int, int, str], None]

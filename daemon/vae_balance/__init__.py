@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vae_balance.api import Balancer
-    from vae_balance.correctors.latent_balancer.learn import Look
+    from vae_balance.looks.look import Look
 
 __version__ = "0.1.0"
 __all__ = ["Balancer", "Look", "__version__"]
 
-_HOMES = {"Balancer": "vae_balance.api", "Look": "vae_balance.correctors.latent_balancer.learn"}
+_HOMES = {"Balancer": "vae_balance.api", "Look": "vae_balance.looks.look"}
 
 
 def __getattr__(name: str) -> Any:

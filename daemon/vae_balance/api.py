@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vae_balance.color.lut import Lut3D, apply_lut
-from vae_balance.color.profile import apply_in_profile
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress, learn_look
+from vae_balance.color.lut import Lut3D
+from vae_balance.correctors.corrector import LookOptions, Progress
+from vae_balance.correctors.registry import load_corrector
 from vae_balance.errors import OptionError
-from vae_balance.models.store import load_model
+from vae_balance.looks.look import Look, Place
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import UNKNOWN
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance_protocol.options import DEVICE, MODEL, PROXY
@@ -40,7 +42,7 @@ class Balancer:
     """
 
     def __init__(self, model: str = MODEL.default, device: str = DEVICE.default) -> None:
-        self.model = load_model(model, device)
+        self.model = load_corrector(model, device)
 
     def learn(
         self,
@@ -65,7 +67,7 @@ class Balancer:
         how = LookOptions(**options)
         roll = [photos] if isinstance(photos, np.ndarray | Image.Image | Photo) else photos
         proxies = [make_proxy(_pixels_or_photo(photo), proxy) for photo in roll]
-        return learn_look(proxies, self.model, how, progress)
+        return self.model.learn(proxies, how, progress)
 
     def apply(self, look: Look | Lut3D, photo: P) -> P:
         """Return a new picture of the same kind, depth and size with the look applied.
@@ -75,14 +77,16 @@ class Balancer:
         Raises:
             OptionError: the picture has a form that cannot be balanced.
         """
-        lut = look.lut if isinstance(look, Look) else look
+        learned = LutLook(look, UNKNOWN) if isinstance(look, Lut3D) else look
         if isinstance(photo, Photo):
-            return replace(photo, pixels=apply_in_profile(lut, photo.pixels, photo.icc_profile))
+            place = Place.whole(photo.pixels, photo.orientation)
+            return replace(photo, pixels=learned.apply(photo.pixels, place, photo.icc_profile))
         if isinstance(photo, Image.Image):
-            mapped = Image.fromarray(apply_lut(lut, _image_pixels(photo)))
+            pixels = _image_pixels(photo)
+            mapped = Image.fromarray(learned.apply(pixels, Place.whole(pixels)))
             mapped.info = dict(photo.info)
             return mapped
-        return apply_lut(lut, photo)
+        return learned.apply(photo, Place.whole(photo))
 
     def balance(self, photo: P, **options: Any) -> P:
         """Learn a look from the picture and apply it to it; `options` are those of `learn`."""

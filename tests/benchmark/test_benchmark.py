@@ -19,9 +19,9 @@ from vae_balance.benchmark.table import (
     measure_learning,
 )
 from vae_balance.benchmark.tools import run_python, sample_photo
+from vae_balance.correctors.latent_balancer.model import Model, load_model
 from vae_balance.errors import BalanceError, OptionError
 from vae_balance.evaluation.targets import Target, targets_markdown
-from vae_balance.models.store import Model, load_model
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,8 @@ def test_a_damaged_model_is_red(
     else:
         description = (folder / "model.json").read_text().replace('"random"', '"embedded"')
         (folder / "model.json").write_text(description)
-        monkeypatch.setattr(store, "_embedded_folder", lambda: folder)
+        monkeypatch.setattr(store, "_HERE", folder.rename(tmp_path / "embedded").parent)
+        folder = tmp_path / "embedded"
     line = next(line for line in model_files.model_lines() if not line.ok)
     assert line.subject == ("model random" if own else "model embedded")
     assert line.finding.startswith(f"{folder / 'vae/config.json'}: damaged: its sha256 is ")

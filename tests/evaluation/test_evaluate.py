@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
-from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model, load_model
 from vae_balance.errors import OptionError
 from vae_balance.evaluation import evaluate as evaluation
 from vae_balance.evaluation.cases import (
@@ -48,7 +50,6 @@ from vae_balance.evaluation.quality import (
 )
 from vae_balance.evaluation.sheets import SHEET_PHOTOS, damage_sheet
 from vae_balance.looks.color_map import fit_color_map
-from vae_balance.models.store import Model, load_model
 from vae_balance.training import damage
 from vae_balance.training.damage import KIND_NAMES
 from vae_balance.training.photos import read_split

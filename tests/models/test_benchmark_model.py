@@ -11,12 +11,13 @@ from published import SMALL, make_autoencoder
 
 from vae_balance.benchmark import stability as benchmark_model
 from vae_balance.benchmark.stability import main, measure_stability, random_model
+from vae_balance.correctors.latent_balancer.model import place_networks
 from vae_balance.correctors.latent_balancer.published_network import (
     PublishedBalancer,
     PublishedBalancerConfig,
 )
 from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
-from vae_balance.models.store import ModelInfo, place_networks
+from vae_balance.models.store import ModelInfo
 
 
 def test_the_networks_have_the_published_sizes() -> None:

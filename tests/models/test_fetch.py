@@ -22,9 +22,10 @@ from published import CONFIG_TEXT
 import vae_balance
 import vae_balance_protocol
 from vae_balance.commands import console
+from vae_balance.correctors.latent_balancer.model import load_model
 from vae_balance.errors import ModelError
 from vae_balance.models.catalog import SD_VAE_FT_MSE
-from vae_balance.models.store import find_model, find_vae, load_model, verify_files
+from vae_balance.models.store import find_model, find_vae, verify_files
 from vae_balance.photos.photo import read_photo
 
 NAME = "sd-vae-ft-mse"

@@ -24,7 +24,9 @@ from published import (
 from safetensors.torch import load_file, save_file
 
 from vae_balance.benchmark.stability import CONFIG
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, learn_look
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.latent_balancer.learn import BalancedLook, learn_look
+from vae_balance.correctors.latent_balancer.model import load_model
 from vae_balance.correctors.latent_balancer.networks import load_latent_balancer, load_vae
 from vae_balance.correctors.latent_balancer.published_network import read_checkpoint
 from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
@@ -32,7 +34,7 @@ from vae_balance.correctors.latent_balancer.vae import VAE, latents_of
 from vae_balance.errors import ModelError
 from vae_balance.models.catalog import SD_VAE_FT_MSE
 from vae_balance.models.checksum import sha256_of
-from vae_balance.models.store import load_model, write_info
+from vae_balance.models.store import write_info
 from vae_balance.photos.photo import read_photo
 
 RANGES = [(-1.0, 1.0), (0.0, 1.0)]
@@ -195,9 +197,9 @@ def test_a_photo_is_balanced_at_full_size(
     # The true config.json, and weights that differ from the true ones in nothing but values.
     assert sha256_of(full_size / config.target) == config.sha256
     assert (full_size / weights.target).stat().st_size == weights.size
-    looks: list[Look] = []
+    looks: list[BalancedLook] = []
 
-    def remember(*arguments: Any) -> Look:
+    def remember(*arguments: Any) -> BalancedLook:
         looks.append(learn_look(*arguments))
         return looks[-1]
 

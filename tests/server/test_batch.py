@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions
 from vae_balance.errors import BalanceError, CancelledError, ModelError
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import Origin
 from vae_balance.luts.cube import read_cube
-from vae_balance.models.store import ModelInfo
 from vae_balance.photos.photo import read_photo
 from vae_balance.photos.proxy import Floats
 from vae_balance.server import batch
@@ -26,14 +26,14 @@ from vae_balance_protocol import messages
 WritePhoto = Callable[..., Path]
 WAIT = 20.0  # seconds, for what should happen at once
 
-INFO = ModelInfo("fake", Path(), "7", "MIT", "the tests", {})
+ORIGIN = Origin("abacus", "fake", "7", {"iterations": 1})
 
 
 def look_of(proxies: list[Floats]) -> LearnedLook:
     """Return a look that has all photos' mean color everywhere: it tells what it was learned of."""
     color = np.mean(proxies, axis=(0, 1, 2))
     lut = Lut3D(np.broadcast_to(color, (2, 2, 2, 3)).copy())
-    return LearnedLook(Look(lut, LookOptions(), ()), INFO, "abacus", {"encode": 0.25})
+    return LearnedLook(LutLook(lut, ORIGIN), "abacus", {"encode": 0.25})
 
 
 @dataclass

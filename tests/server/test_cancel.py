@@ -15,8 +15,12 @@ from PIL import Image
 
 import vae_balance.correctors.latent_balancer.learn
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, rounds_of
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.latent_balancer.learn import rounds_of
 from vae_balance.errors import CancelledError
+from vae_balance.looks.look import Look
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import UNKNOWN
 from vae_balance.luts.cube import format_cube
 from vae_balance.photos.photo import write_photo
 from vae_balance.server import batch, verbs
@@ -216,7 +220,7 @@ def test_a_photo_that_was_being_written_is_told_of(
         write_photo(*arguments, **options)
 
     def learn(proxies: Any, model: Any, options: LookOptions, progress: Any) -> Look:
-        return Look(Lut3D.identity(2), options, ())
+        return LutLook(Lut3D.identity(2), UNKNOWN)
 
     monkeypatch.setattr(batch, "write_photo", slow)
     monkeypatch.setattr(vae_balance.correctors.latent_balancer.learn, "learn_look", learn)

@@ -10,8 +10,9 @@ import pytest
 from daemon_process import Daemon
 
 from vae_balance.color.lut import apply_lut
-from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
-from vae_balance.models.store import Model
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model
 
 ROUNDS, BETWEEN = 1000, 100
 WIDTH, ROWS, STRIPS = 500, 40, 4

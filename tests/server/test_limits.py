@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 
 import vae_balance.correctors.latent_balancer.learn
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, rounds_of
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.latent_balancer.learn import rounds_of
+from vae_balance.looks.look import Look
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import UNKNOWN
 from vae_balance.luts.cube import format_cube
 from vae_balance.server import learner, router
 from vae_balance.server.jobs import Job
@@ -40,7 +44,7 @@ class Gate:
         self.begun.append(rounds)
         while not self.open.acquire(timeout=0.02):
             progress(0, rounds, "encode")
-        return Look(Lut3D.identity(2), options, ())
+        return LutLook(Lut3D.identity(2), UNKNOWN)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from vae_balance.correctors import registry
+from vae_balance.correctors.corrector import Corrector
 from vae_balance.errors import ModelError, OptionError
-from vae_balance.models import store
-from vae_balance.models.store import Model
 from vae_balance.server.model_shelf import ModelShelf
 
 
@@ -38,22 +38,21 @@ def clock() -> Clock:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the devices that models were loaded to, CUDA being pretended."""
     devices: list[str] = []
-    load_model = store.load_model
+    load_corrector = registry.load_corrector
 
-    def load(name: str, device: str) -> Model:
+    def load(name: str, device: str) -> Corrector:
         devices.append(device)
-        model = load_model(name, "cpu")
+        corrector = load_corrector(name, "cpu")
         if device.startswith("cuda"):
-            pretended = SimpleNamespace(type="cuda")
-            return SimpleNamespace(info=model.info, device=pretended)  # type: ignore[return-value]
-        return model
+            return SimpleNamespace(info=corrector.info, device="cuda")  # type: ignore[return-value]
+        return corrector
 
-    monkeypatch.setattr(store, "load_model", load)
+    monkeypatch.setattr(registry, "load_corrector", load)
     return devices
 
 
-def device_of(model: Model) -> str:
-    return model.device.type
+def device_of(model: Corrector) -> str:
+    return model.device
 
 
 def test_a_model_is_loaded_once(random_model: Path, loaded: list[str], clock: Clock) -> None:
@@ -174,15 +173,15 @@ def test_without_cuda_it_is_the_cpu(
     assert not caplog.text
 
 
-def failing(times: int, error: Exception) -> Callable[[Model], str]:
+def failing(times: int, error: Exception) -> Callable[[Corrector], str]:
     """Return work that fails on CUDA so many times."""
 
-    def work(model: Model) -> str:
+    def work(model: Corrector) -> str:
         nonlocal times
-        if model.device.type == "cuda" and times > 0:
+        if model.device == "cuda" and times > 0:
             times -= 1
             raise error
-        return model.device.type
+        return model.device
 
     return work
 
@@ -204,7 +203,7 @@ def test_work_that_fails_on_cuda_is_done_on_the_cpu(
     shelf = ModelShelf("cuda", 300.0, clock)
     work = failing(1, error)
     result, model = shelf.use(str(random_model), work)
-    assert (result, model.device.type, shelf.device) == ("cpu", "cpu", "cpu")
+    assert (result, model.device, shelf.device) == ("cpu", "cpu", "cpu")
     assert f"device=cuda does not do: {str(error).splitlines()[0]}; using the CPU" in caplog.text
     assert shelf.use(str(random_model), work)[0] == "cpu"
     clock.now += 61.0
@@ -228,7 +227,7 @@ def test_a_model_that_does_not_fit_on_cuda_goes_to_the_cpu(
 
 
 def test_an_error_of_the_cpu_is_an_error(random_model: Path, clock: Clock) -> None:
-    def broken(model: Model) -> None:
+    def broken(model: Corrector) -> None:
         raise RuntimeError("broken")
 
     shelf = ModelShelf("cpu", 300.0, clock)
@@ -239,7 +238,7 @@ def test_an_error_of_the_cpu_is_an_error(random_model: Path, clock: Clock) -> No
 def test_an_error_of_the_options_is_no_fault_of_cuda(
     random_model: Path, loaded: list[str], clock: Clock
 ) -> None:
-    def refuse(model: Model) -> None:
+    def refuse(model: Corrector) -> None:
         raise OptionError("strength")
 
     shelf = ModelShelf("cuda", 300.0, clock)

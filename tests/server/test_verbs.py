@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from vae_balance import __version__
 from vae_balance.color.lut import Lut3D
 from vae_balance.color.profile import apply_in_profile
-from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.luts.cube import format_cube, parse_cube
 from vae_balance.luts.hald import format_hald, parse_hald
-from vae_balance.models.store import Model
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance_protocol import messages

@@ -29,8 +29,8 @@ from vae_balance.benchmark.tools import (
 from vae_balance.color.lut import apply_lut
 from vae_balance.color.profile import apply_in_profile
 from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model, load_model
 from vae_balance.evaluation.targets import Target
-from vae_balance.models.store import Model, load_model
 from vae_balance.photos.photo import read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.strips import strips_of
@@ -50,7 +50,8 @@ _BATCH_PARTS = 5
 _HUGE_STRIPS = 100
 # What the daemon does before it can learn, without a daemon around it.
 _IMPORT_AND_LOAD = (
-    "import sys; from vae_balance.models.store import load_model; load_model(*sys.argv[1:])"
+    "import sys; from vae_balance.correctors.registry import load_corrector; "
+    "load_corrector(*sys.argv[1:])"
 )
 _ONE_BY_ONE = (
     "import sys; from vae_balance.benchmark.server import balance_one_by_one; "

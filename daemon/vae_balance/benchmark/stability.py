@@ -15,11 +15,12 @@ import torch
 
 from vae_balance.benchmark.tools import medians, run_python, sample_photo
 from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model, place_networks
 from vae_balance.correctors.latent_balancer.published_network import PublishedBalancer
 from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
 from vae_balance.evaluation.targets import Target
 from vae_balance.models.catalog import SD_VAE_FT_MSE
-from vae_balance.models.store import Model, ModelInfo, place_networks
+from vae_balance.models.store import ModelInfo
 from vae_balance.photos.proxy import make_proxy
 
 # The config.json of stabilityai/sd-vae-ft-mse.

@@ -23,14 +23,15 @@ from vae_balance.benchmark.server import measure_daemon
 from vae_balance.benchmark.stability import measure_stability
 from vae_balance.benchmark.tools import Photo8, medians, run_python, sample_photo, seconds_of
 from vae_balance.color.lut import Lut3D, apply_lut
-from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.vae import latents_of
 from vae_balance.errors import OptionError
 from vae_balance.evaluation.published_color_map import fit_published_color_map
 from vae_balance.evaluation.targets import Target
 from vae_balance.looks.color_map import fit_color_map
 from vae_balance.luts.cube import write_cube
-from vae_balance.models.store import Model
 from vae_balance.photos.photo import Photo, write_photo
 from vae_balance.photos.proxy import PROXY_SIZE, make_proxy
 

@@ -13,11 +13,12 @@ import click
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import Job, check_distinct, plan_jobs
+from vae_balance.errors import OptionError
 from vae_balance.files import as_private_as, check_new
 
 if TYPE_CHECKING:
-    from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, Progress
-    from vae_balance.models.store import Model
+    from vae_balance.correctors.corrector import Corrector, LookOptions, Progress
+    from vae_balance.looks.look import Look
     from vae_balance.photos.photo import Photo
 
 _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining sheet
@@ -65,12 +66,16 @@ def balance(
     jobs = plan_jobs(photos, output, out_dir, force)
     _check_extra_outputs(jobs, cube, explain, force)
 
-    from vae_balance.correctors.latent_balancer.learn import LookOptions
-    from vae_balance.luts.files import labeled_lut, write_lut
-    from vae_balance.models.store import load_model
+    from vae_balance.correctors.corrector import LookOptions
+    from vae_balance.correctors.registry import load_corrector
+    from vae_balance.looks.origin import labeled_lut
+    from vae_balance.luts.files import write_lut
+    from vae_balance.models.store import FIRST_CORRECTOR
 
     how = LookOptions.of(look)
-    loaded = load_model(look["model"], device)
+    corrector = load_corrector(look["model"], device)
+    if explain is not None and corrector.info.corrector != FIRST_CORRECTOR:
+        raise OptionError(f"--explain: the model {corrector.info.name} has no steps to draw")
     proxy = look["proxy"]
     console = Console(quiet)
     results: list[dict[str, Any]] = []
@@ -85,11 +90,11 @@ def balance(
             with console.going_on(job.photo, result):
                 check_new(job.output, force)
                 began = time.perf_counter()
-                learned = _balance_photo(job, loaded, how, proxy, explain, force, follow)
+                learned = _balance_photo(job, corrector, how, proxy, explain, force, follow)
                 if cube is not None:
-                    lut = labeled_lut(learned, loaded.info, proxy, [job.photo])
+                    lut = labeled_lut(learned.lut, learned.origin, proxy, [job.photo])
                     write_lut(cube, lut, overwrite=force)
-                result["lut_sha256"] = learned.lut.digest()
+                result["lut_sha256"] = learned.digest()
                 result["seconds"] = round(time.perf_counter() - began, 3)
                 console.note(f"{job.photo} -> {job.output}")
             results.append(result)
@@ -130,7 +135,7 @@ def _check_extra_outputs(
 
 def _balance_photo(
     job: Job,
-    model: Model,
+    corrector: Corrector,
     how: LookOptions,
     proxy: str,
     explain: Path | None,
@@ -138,17 +143,17 @@ def _balance_photo(
     progress: Progress,
 ) -> Look:
     """Learn the look of a photo, apply it in place, write the photo; return the look."""
-    from vae_balance.color.profile import apply_in_profile
-    from vae_balance.correctors.latent_balancer.learn import learn_look
+    from vae_balance.looks.look import Place
     from vae_balance.photos.photo import read_photo, write_photo
     from vae_balance.photos.proxy import make_proxy
 
     photo = read_photo(job.photo)
-    look = learn_look([make_proxy(photo, proxy)], model, how, progress)
+    look = corrector.learn([make_proxy(photo, proxy)], how, progress)
     with as_private_as([job.photo]):
         if explain is not None:
             _explain(look, photo, proxy, explain, force)
-        apply_in_profile(look.lut, photo.pixels, photo.icc_profile, out=photo.pixels)
+        place = Place.whole(photo.pixels, photo.orientation)
+        look.apply(photo.pixels, place, photo.icc_profile, out=photo.pixels)
         write_photo(photo, job.output, overwrite=force)
     return look
 
@@ -156,7 +161,9 @@ def _balance_photo(
 def _explain(look: Look, photo: Photo, proxy: str, sheet: Path, force: bool) -> None:
     """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
     from vae_balance.correctors.latent_balancer.explain import explain_sheet
+    from vae_balance.correctors.latent_balancer.learn import BalancedLook
     from vae_balance.photos.preview import preview
 
+    assert isinstance(look, BalancedLook)
     before = preview(photo, _PREVIEW_SIDE)
     explain_sheet(look, before, look.lut(before), sheet, overwrite=force, proxy=proxy)

@@ -41,9 +41,9 @@ def benchmark(
 
     from vae_balance.benchmark.table import ABOUT
     from vae_balance.benchmark.table import benchmark as measure
+    from vae_balance.correctors.latent_balancer.model import load_model
     from vae_balance.evaluation.page import write_page
     from vae_balance.evaluation.targets import targets_markdown
-    from vae_balance.models.store import load_model
 
     loaded = load_model(model, device)
     with Console(quiet).bar("measuring") as move:

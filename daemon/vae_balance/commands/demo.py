@@ -39,7 +39,8 @@ def demo(out_dir: Path, iterations: int | str, model: str, device: str, force: b
 
     from vae_balance.api import Balancer
     from vae_balance.color.lut import Lut3D
-    from vae_balance.luts.files import labeled_lut, write_lut
+    from vae_balance.looks.origin import labeled_lut
+    from vae_balance.luts.files import write_lut
     from vae_balance.photos.photo import read_photo, write_photo
 
     balancer = Balancer(model, device)
@@ -50,7 +51,7 @@ def demo(out_dir: Path, iterations: int | str, model: str, device: str, force: b
     pair = side_by_side(damaged, balanced)
     for photo, path in ((damaged, damaged_file), (balanced, balanced_file), (pair, pair_file)):
         write_photo(photo, path, overwrite=force)
-    lut = labeled_lut(look, balancer.model.info, "centre", [damaged_file])
+    lut = labeled_lut(look.lut, look.origin, "centre", [damaged_file])
     write_lut(look_file, lut, overwrite=force)
     click.echo(f"damaged photo:       {damaged_file}")
     click.echo(f"balanced photo:      {balanced_file}")

@@ -50,10 +50,10 @@ def evaluate(
     """
     require_extra("train")
 
+    from vae_balance.correctors.latent_balancer.model import load_model
     from vae_balance.evaluation.evaluate import evaluate as evaluate_model
     from vae_balance.evaluation.page import write_page
     from vae_balance.evaluation.quality import ABOUT
-    from vae_balance.models.store import load_model
 
     loaded = load_model(model, device)
     make_folder(out)

@@ -48,16 +48,17 @@ def learn(
     for photo in photos:
         check_distinct([photo, output])
 
-    from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
-    from vae_balance.luts.files import labeled_lut, lut_suffix, write_lut
-    from vae_balance.models.store import load_model
+    from vae_balance.correctors.corrector import LookOptions
+    from vae_balance.correctors.registry import load_corrector
+    from vae_balance.looks.origin import labeled_lut
+    from vae_balance.luts.files import lut_suffix, write_lut
     from vae_balance.photos.photo import read_photo
     from vae_balance.photos.proxy import make_proxy
 
     lut_suffix(output)
     check_new(output, force)
     how, proxy = LookOptions.of(look), look["proxy"]
-    loaded = load_model(look["model"], device)
+    corrector = load_corrector(look["model"], device)
     console = Console(quiet)
     proxies = {}
     with console.bar("learning") as move:
@@ -67,20 +68,19 @@ def learn(
             move(number, len(photos) + 1)
         if not proxies:
             console.end()
-        learned = learn_look(
+        learned = corrector.learn(
             list(proxies.values()),
-            loaded,
             how,
             lambda done, rounds, _stage: move(len(photos) + done, len(photos) + rounds),
         )
-    lut = labeled_lut(learned, loaded.info, proxy, list(proxies))
+    lut = labeled_lut(learned.lut, learned.origin, proxy, list(proxies))
     write_lut(output, lut, overwrite=force)
     console.note(f"one look of {len(proxies)} photos -> {output}")
     if as_json:
         result = {
             "output": str(output),
             "photos": [str(photo) for photo in proxies],
-            "lut_sha256": learned.lut.digest(),
+            "lut_sha256": learned.digest(),
         }
         click.echo(json.dumps(result, indent=2))
     console.end()

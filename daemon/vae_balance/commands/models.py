@@ -60,7 +60,7 @@ def fetch(name: str, mirror: str | None, balancer: Path | None, quiet: bool) -> 
     vae-balance models fetch sd-vae-ft-mse
     vae-balance models fetch sd-vae-ft-mse --balancer my-model
     """
-    from vae_balance.models.fetch import fetch_model
+    from vae_balance.correctors.latent_balancer.fetch_balancer import fetch_model
 
     console = Console(quiet)
 

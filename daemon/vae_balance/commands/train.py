@@ -71,7 +71,7 @@ def vae_command(
     """
     _prepare()
     from vae_balance.correctors.latent_balancer.train_vae import VAETraining, train_vae
-    from vae_balance.models.store import choose_device
+    from vae_balance.models.device import choose_device
 
     given = _given(batch=batch, **settings)
     config = VAETraining(photos, out, device=str(choose_device(device)), **given)
@@ -116,7 +116,8 @@ def balancer_command(
         BalancerTraining,
         train_balancer,
     )
-    from vae_balance.models.store import choose_device, find_vae
+    from vae_balance.models.device import choose_device
+    from vae_balance.models.store import find_vae
 
     vae_folder = find_vae(vae)
     given = _given(views=batch, **settings)

@@ -1,19 +1,34 @@
-"""Classical corrections: statistics of one photo, no learning.
+"""Classical corrections: statistics of a photo or a roll, no networks and no weights.
 
-They are what a look is compared with, and what gives the latent balancer second opinions. Where
-the literature leaves a choice open, the variant is taken that does best on our damage.
+They are free baselines for users, what a look is compared with, and what gives the latent balancer
+second opinions. Where the literature leaves a choice open, the variant is taken that does best on
+our damage.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
+from vae_balance.color.lut import Lut3D
 from vae_balance.color.srgb import to_encoded, to_linear
+from vae_balance.correctors.corrector import LookOptions, Progress, Wants, heeded
+from vae_balance.errors import OptionError
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import Origin
+from vae_balance.models.device import check_device
+from vae_balance.models.store import ModelInfo
+from vae_balance_protocol import options as table
+from vae_balance_protocol.options import Option
 
 Colors = NDArray[np.float32]
+# Maps sRGB-encoded colors (..., 3) of 0..1 to such.
+ColorFunction = Callable[[Colors], Colors]
 
 # GIMP leaves out this share of the pixels at each end of a channel's histogram.
 STRETCH_BIAS = 0.006
@@ -41,12 +56,7 @@ def shades_of_grey(photo: Colors, norm: int = 6) -> Colors:
 
     Source: Finlayson and Trezzi, "Shades of Gray and Colour Constancy" (2004), who find 6 best.
     """
-    linear = to_linear(photo)
-    # Multiplied, not raised: that is thirty times as fast.
-    powers = reduce(np.multiply, [linear.reshape(-1, 3)] * norm)
-    light = np.maximum(powers.mean(axis=0, dtype=np.float64) ** (1.0 / norm), 1e-6)
-    gains = (light.mean() / light).astype(np.float32)
-    return to_encoded(linear * gains)
+    return _greying(photo, norm)(photo)
 
 
 def per_channel_stretch(photo: Colors) -> Colors:
@@ -57,18 +67,107 @@ def per_channel_stretch(photo: Colors) -> Colors:
 
     Source: `gimp_levels_config_stretch_channel` of GIMP 2.10, on a histogram of 256 bins.
     """
-    channels = [_stretch(photo[..., i]) for i in range(3)]
-    return np.stack(channels, axis=-1)
+    return _stretching(photo)(photo)
 
 
-def _stretch(channel: Colors) -> Colors:
+class _Classical:
+    """A corrector whose color function comes from the colors of all proxies together."""
+
+    name: ClassVar[str]
+    wants: ClassVar[Wants] = Wants()
+    options: ClassVar[tuple[Option, ...]] = (table.STRENGTH, table.SIZE)
+    device = "cpu"
+
+    def __init__(self, info: ModelInfo) -> None:
+        self.info = info
+
+    @classmethod
+    def load(cls, info: ModelInfo, device: str) -> Self:
+        """Return the corrector, which computes on the CPU whatever the device; nothing is read."""
+        check_device(device)
+        return cls(info)
+
+    def learn(
+        self,
+        proxies: Sequence[Colors],
+        options: LookOptions,
+        progress: Progress = lambda done, total, stage: None,
+    ) -> LutLook:
+        """Learn one look; see `Corrector.learn`."""
+        if not len(proxies):
+            raise OptionError("no photo to learn a look from: give at least one")
+        progress(0, 1, "count colors")
+        function = self.function_of(np.concatenate(list(proxies)).astype(np.float32))
+        progress(1, 1, "bake")
+        lut = Lut3D.from_function(lambda colors: function(colors.astype(np.float32)), options.size)
+        origin = Origin(self.name, self.info.name, self.info.version, heeded(options, self.options))
+        return LutLook(lut.blended(options.strength).clipped(), origin)
+
+    @staticmethod
+    def function_of(colors: Colors) -> ColorFunction:
+        """Return what corrects sRGB-encoded colors (..., 3) of 0..1, from those that there are."""
+        raise NotImplementedError
+
+
+class GreyWorld(_Classical):
+    """See `grey_world`."""
+
+    name = "grey-world"
+
+    @staticmethod
+    def function_of(colors: Colors) -> ColorFunction:
+        """Return the function of `grey_world`."""
+        return _greying(colors, norm=1)
+
+
+class ShadesOfGrey(_Classical):
+    """See `shades_of_grey`."""
+
+    name = "shades-of-grey"
+
+    @staticmethod
+    def function_of(colors: Colors) -> ColorFunction:
+        """Return the function of `shades_of_grey`."""
+        return _greying(colors, norm=6)
+
+
+class Stretch(_Classical):
+    """See `per_channel_stretch`."""
+
+    name = "stretch"
+
+    @staticmethod
+    def function_of(colors: Colors) -> ColorFunction:
+        """Return the function of `per_channel_stretch`."""
+        return _stretching(colors)
+
+
+def _greying(photo: Colors, norm: int) -> ColorFunction:
+    linear = to_linear(photo).reshape(-1, 3)
+    # Multiplied, not raised, which takes many times as long.
+    powers = reduce(np.multiply, [linear] * norm)
+    light = np.maximum(powers.mean(axis=0, dtype=np.float64) ** (1.0 / norm), 1e-6)
+    gains = (light.mean() / light).astype(np.float32)
+    return lambda colors: to_encoded(to_linear(colors) * gains)
+
+
+def _stretching(photo: Colors) -> ColorFunction:
+    ranges = [_range_of(photo[..., channel]) for channel in range(3)]
+
+    def stretch(colors: Colors) -> Colors:
+        channels = [(colors[..., i] * 255.0 - low) / span for i, (low, span) in enumerate(ranges)]
+        return np.clip(np.stack(channels, axis=-1), 0.0, 1.0).astype(np.float32)
+
+    return stretch
+
+
+def _range_of(channel: Colors) -> tuple[int, int]:
+    """Return the code, of 0..255, that becomes black, and how many codes above it is white."""
     codes = np.rint(np.clip(channel, 0.0, 1.0) * 255.0).astype(np.int64)
     shares = np.bincount(codes.reshape(-1), minlength=256) / codes.size
     low = _end_of(shares)
     high = 255 - _end_of(shares[::-1])
-    if low == high:  # as GIMP: nothing to divide by
-        return np.clip(channel - low / 255.0, 0.0, 1.0).astype(np.float32)
-    return np.clip((channel * 255.0 - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    return low, 255 if low == high else high - low  # as GIMP: nothing to divide by
 
 
 def _end_of(shares: NDArray[np.float64]) -> int:

@@ -1,22 +1,13 @@
-"""LUT files of either form, chosen by suffix, and the lines that tell where a look comes from."""
+"""LUT files of either form, chosen by suffix."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import vae_balance
 from vae_balance.color.lut import Lut3D
-from vae_balance.errors import OptionError, printable
+from vae_balance.errors import OptionError
 from vae_balance.luts.cube import format_cube, parse_cube, read_cube, write_cube
 from vae_balance.luts.hald import format_hald, parse_hald, read_hald, write_hald
-from vae_balance_protocol.options import AUTO
-
-if TYPE_CHECKING:
-    from vae_balance.correctors.latent_balancer.learn import Look
-    from vae_balance.models.store import ModelInfo
 
 _READERS = {".cube": read_cube, ".png": read_hald}
 _WRITERS = {".cube": write_cube, ".png": write_hald}
@@ -80,43 +71,3 @@ def lut_format(path: Path) -> str:
         OptionError: it is none that can be read or written.
     """
     return _FORMATS[lut_suffix(path)]
-
-
-def labeled_lut(look: Look, model: ModelInfo, proxy: str, photos: Sequence[Path]) -> Lut3D:
-    """Return the LUT of a look with a title, and comments that tell how to learn it again.
-
-    Args:
-        look: what was learned.
-        model: what it was learned with.
-        proxy: "centre" or "frame".
-        photos: what it was learned from.
-    """
-    more = f" and {len(photos) - 1} more" if len(photos) > 1 else ""
-    names = [printable(photo.name) for photo in photos]
-    sources = (f"proxy: {proxy}", *(f"learned from: {name}" for name in names))
-    return titled_lut(look, model, f"{printable(photos[0].stem)}{more}, balanced", sources)
-
-
-def titled_lut(look: Look, model: ModelInfo, title: str, sources: Sequence[str] = ()) -> Lut3D:
-    """Return the LUT of a look with a title, and comments that tell how it was learned.
-
-    Args:
-        look: what was learned.
-        model: what it was learned with.
-        title: a name for people.
-        sources: further comments, about what it was learned from.
-    """
-    options = look.options
-    seed = "none (means decoded)" if options.seed is None else str(options.seed)
-    learned = "" if options.iterations != AUTO else f", {len(look.rounds)} learned"
-    comments = (
-        f"VAE Balance {vae_balance.__version__}",
-        f"model: {model.name} {model.version}",
-        f"iterations: {options.iterations}{learned}",
-        f"strength: {options.strength:g}",
-        f"seed: {seed}",
-        *sources,
-        f"sha256 of the LUT: {look.lut.digest()}",
-        "sRGB-encoded colors in and out",
-    )
-    return replace(look.lut, title=title, comments=comments)

@@ -1,0 +1,1 @@
+"""Models on disk: which there are, whether their files are whole, fetching; knows no networks."""

@@ -2,10 +2,11 @@
 
 A model is a folder:
 
-    model.json            name, version, license, source, sha256 of every file below
+    model.json            name, version, license, source, corrector, sha256 of every file below
     README.md             model card
-    vae/                  config.json, diffusion_pytorch_model.safetensors
-    latent_balancer/      config.json, diffusion_pytorch_model.safetensors
+    vae/                  and whatever else its corrector reads
+
+Those that come with the program lie beside this file; some of them are a description only.
 """
 
 from __future__ import annotations
@@ -14,31 +15,26 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import platformdirs
 
-from vae_balance.errors import ModelError, OptionError
+from vae_balance.errors import ModelError
 from vae_balance.files import atomic_write
-from vae_balance.models.catalog import FETCHABLE, LATENT_BALANCER_FOLDER, VAE_FOLDER
+from vae_balance.models.catalog import FETCHABLE, VAE_FOLDER
 from vae_balance.models.checksum import sha256_of
-
-if TYPE_CHECKING:
-    import torch
-
-    from vae_balance.correctors.classifier import Classifier
-    from vae_balance.correctors.latent_balancer.networks import AnyBalancer, AnyVAE
 
 EMBEDDED = "embedded"
 DESCRIPTION_NAME = "model.json"
+# Of a description that names none: it was written before there were others.
+FIRST_CORRECTOR = "latent-balancer"
+_HERE = Path(__file__).parent
 _log = logging.getLogger(__name__)
 # Bounds of what a description may say and name: it may come from anywhere.
 _DESCRIPTION_BYTES = 1 << 20
 _TEXT_CHARACTERS = 1000
 _FILES = 1000
 _FILE_BYTES = 8 << 30
-_NETWORK_FOLDERS = (VAE_FOLDER, LATENT_BALANCER_FOLDER)
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,7 @@ class ModelInfo:
         license: under which they may be used.
         source: where they come from.
         sha256: file name within the folder -> hex digest.
+        corrector: what the model is for, as in `correctors/registry.py`.
     """
 
     name: str
@@ -60,21 +57,7 @@ class ModelInfo:
     license: str
     source: str
     sha256: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A VAE and the latent balancer trained for it, on one device, ready for inference.
-
-    Attributes:
-        classifier: what a fused latent balancer is told by, None for any other.
-    """
-
-    info: ModelInfo
-    vae: AnyVAE
-    latent_balancer: AnyBalancer
-    device: torch.device
-    classifier: Classifier | None = None
+    corrector: str = FIRST_CORRECTOR
 
 
 def user_models_folder() -> Path:
@@ -83,14 +66,14 @@ def user_models_folder() -> Path:
 
 
 def list_models() -> list[ModelInfo]:
-    """Return the embedded model and those in the user's folder, by name.
+    """Return the embedded model, others of the program, and those in the user's folder, by name.
 
     A folder whose description is malformed is left out, with a warning in the log.
     """
     own = user_models_folder()
     folders = sorted(own.iterdir()) if own.is_dir() else []
     found = [folder for folder in folders if (folder / DESCRIPTION_NAME).is_file()]
-    infos = [read_info(_embedded_folder())]
+    infos = [read_info(_HERE / EMBEDDED), *map(read_info, _bundled())]
     for folder in found:
         try:
             infos.append(read_info(folder))
@@ -128,7 +111,8 @@ def find_vae(name: str) -> Path:
 def _folders_of(name: str) -> tuple[Path, ...]:
     """Return where the model called `name` may lie."""
     folders = (Path(name), user_models_folder() / name)
-    return (*folders, _embedded_folder()) if name == EMBEDDED else folders
+    ours = [folder for folder in (_HERE / EMBEDDED, *_bundled()) if folder.name == name]
+    return (*folders, *ours)
 
 
 def _is_file(path: Path, name: str) -> bool:
@@ -162,10 +146,11 @@ def read_info(folder: Path) -> ModelInfo:
             raise ValueError(f"longer than {_DESCRIPTION_BYTES} bytes")
         values: dict[str, Any] = json.loads(content)
         texts = {key: str(values[key]) for key in ("name", "version", "license", "source")}
+        corrector = str(values.get("corrector", FIRST_CORRECTOR))
         digests = {str(name): str(digest) for name, digest in values["sha256"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: not a model description: {error!r}") from error
-    for key, text in texts.items():
+    for key, text in {**texts, "corrector": corrector}.items():
         if len(text) > _TEXT_CHARACTERS:
             raise ModelError(f"{path}: its {key} is longer than {_TEXT_CHARACTERS} characters")
     if len(digests) > _FILES:
@@ -173,7 +158,7 @@ def read_info(folder: Path) -> ModelInfo:
     for name in digests:
         if not _is_within(name):
             raise ModelError(f"{path}: names {name[:100]!r}, which is not in this folder")
-    return ModelInfo(folder=folder, sha256=digests, **texts)
+    return ModelInfo(folder=folder, sha256=digests, corrector=corrector, **texts)
 
 
 def _is_within(name: str) -> bool:
@@ -188,9 +173,8 @@ def verify_files(info: ModelInfo) -> None:
     Raises:
         ModelError: a file is missing or changed, or is no file that can be read to its end.
     """
-    for folder in _NETWORK_FOLDERS:
-        for path in sorted((info.folder / folder).glob("*")):
-            _check_ordinary(path)
+    for path in sorted(info.folder.glob("*/*")):
+        _check_ordinary(path)
     for name, expected in info.sha256.items():
         path = info.folder / name
         if path.exists():
@@ -220,64 +204,14 @@ def _check_ordinary(path: Path) -> None:
         raise ModelError(f"{path}: longer than {_FILE_BYTES >> 30} GiB: not of a network")
 
 
-def load_model(name: str = EMBEDDED, device: str = "auto") -> Model:
-    """Load a model whose files are whole.
-
-    Args:
-        name: a model's name or the path of its folder.
-        device: "auto" (CUDA when there is one), "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        ModelError: no such model, or its files are damaged.
-        OptionError: no such device.
-    """
-    from vae_balance.correctors.latent_balancer.networks import load_latent_balancer, load_vae
-
-    info = find_model(name)
-    verify_files(info)
-    place = choose_device(device)
-    latent_balancer = load_latent_balancer(info.folder / LATENT_BALANCER_FOLDER)
-    vae = load_vae(info.folder / VAE_FOLDER, latent_balancer.pixel_range)
-    return place_networks(info, vae, latent_balancer, place)
-
-
-def place_networks(
-    info: ModelInfo, vae: AnyVAE, latent_balancer: AnyBalancer, device: torch.device
-) -> Model:
-    """Return a model of networks that are moved to a device, ready for inference."""
-    import torch
-
-    from vae_balance.correctors.latent_balancer.networks import classifier_for
-
-    classifier = classifier_for(latent_balancer)
-    for network in (vae, latent_balancer, *([classifier] if classifier else [])):
-        network.to(device)
-        # A quarter faster to decode on the CPU.
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(info, vae, latent_balancer, device, classifier)
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the torch device for "auto", "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        OptionError: the device is unknown or not there.
-    """
-    import torch
-
-    if device.split(":")[0] not in DEVICES:
-        raise OptionError(f"device {device!r}: choose one of {', '.join(DEVICES)}, cuda:N")
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise OptionError(f"device {device!r}: torch finds no usable CUDA device; use cpu or auto")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise OptionError(f"device {device!r}: not a device name; for instance cuda:0") from error
-
-
-def write_info(folder: Path, name: str, version: str, license_name: str, source: str) -> None:
+def write_info(
+    folder: Path,
+    name: str,
+    version: str,
+    license_name: str,
+    source: str,
+    corrector: str = FIRST_CORRECTOR,
+) -> None:
     """Describe the model in `folder`: hash every file of its networks into `model.json`."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors"))
     digests = {
@@ -290,6 +224,7 @@ def write_info(folder: Path, name: str, version: str, license_name: str, source:
         "version": version,
         "license": license_name,
         "source": source,
+        "corrector": corrector,
         "sha256": digests,
     }
     text = json.dumps(values, indent=2) + "\n"
@@ -297,5 +232,7 @@ def write_info(folder: Path, name: str, version: str, license_name: str, source:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _embedded_folder() -> Path:
-    return Path(__file__).parent / EMBEDDED
+def _bundled() -> list[Path]:
+    """Return the folders of the models beside the embedded one that come with the program."""
+    found = (path.parent for path in _HERE.glob(f"*/{DESCRIPTION_NAME}"))
+    return sorted(folder for folder in found if folder.name != EMBEDDED)

@@ -20,12 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_balance.color.profile import apply_in_profile
-from vae_balance.correctors.latent_balancer.learn import Look
 from vae_balance.errors import CancelledError, ImageError, ModelError, describe
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder, remove_leftovers
-from vae_balance.luts.files import format_lut, labeled_lut, lut_format, write_lut
-from vae_balance.models.store import ModelInfo
+from vae_balance.looks.look import Look, Place
+from vae_balance.looks.origin import labeled_lut
+from vae_balance.luts.files import format_lut, lut_format, write_lut
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import Floats, make_proxy
 from vae_balance_protocol import messages
@@ -51,10 +50,9 @@ class BatchPhoto:
 
 @dataclass(frozen=True, eq=False)
 class LearnedLook:
-    """A look, what it was learned with, on which device, and how long the stages took."""
+    """A look, on which device it was learned, and how long the stages took."""
 
     look: Look
-    model: ModelInfo
     device: str
     seconds: Mapping[str, float]
 
@@ -274,7 +272,7 @@ class _Batch:
         self._check()
         learned = self._learn(list(proxies.values()))
         sources = [self._photos[index].source for index in proxies]
-        lut = labeled_lut(learned.look, learned.model, self._proxy, sources)
+        lut = labeled_lut(learned.look.lut, learned.look.origin, self._proxy, sources)
         with as_private_as([], self._umask):
             for cube in cubes:
                 make_folder(cube.parent)
@@ -305,10 +303,11 @@ class _Batch:
         """Apply a look to a photo that was read, in place, and write photo and cube."""
         photo = self._photos[index]
         self._check()
-        lut = learned.look.lut
+        look = learned.look
         with timer.stage("apply"):
             pixels, profile = picture.pixels, picture.icc_profile
-            apply_in_profile(lut, pixels, profile, out=pixels, threads=1)
+            place = Place.whole(pixels, picture.orientation)
+            look.apply(pixels, place, profile, out=pixels, threads=1)
         self._check()
         with (
             timer.stage("write"),
@@ -318,7 +317,7 @@ class _Batch:
             make_folder(photo.target.parent)
             write_photo(picture, photo.target, overwrite=self._overwrite)
         height, width = picture.pixels.shape[:2]
-        digest = lut.digest()
+        digest = look.digest()
         return PhotoReport(
             index, DONE, "", "", digest, learned.device, width, height, timer.seconds
         )
@@ -334,7 +333,7 @@ class _Batch:
         make_folder(cube.parent)
         file_format = lut_format(cube)
         with atomic_write(cube, self._overwrite) as temporary:
-            lut = labeled_lut(learned.look, learned.model, self._proxy, [photo.source])
+            lut = labeled_lut(learned.look.lut, learned.look.origin, self._proxy, [photo.source])
             temporary.write_bytes(format_lut(lut, file_format))
             yield
 

@@ -5,7 +5,6 @@ Only on the CPU, a batch learns from single photos in its own threads, which bor
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 import time
@@ -23,8 +22,8 @@ from vae_balance_protocol import Malformed
 from vae_balance_protocol.messages import MALFORMED, PROXY_SIZE
 
 if TYPE_CHECKING:
-    from vae_balance.correctors.latent_balancer.learn import Look, Progress
-    from vae_balance.models.store import Model
+    from vae_balance.correctors.corrector import Corrector, Progress
+    from vae_balance.looks.look import Look
     from vae_balance.photos.proxy import Floats
     from vae_balance.server.batch import LearnedLook
 
@@ -86,7 +85,7 @@ class Learner:
         """
         from vae_balance.server.batch import LearnedLook
 
-        turn: Future[tuple[Look | None, Model]] = Future()
+        turn: Future[tuple[Look | None, Corrector]] = Future()
         stages = Stages("queued")
 
         def follow(done: int, total: int, stage: str) -> None:
@@ -105,11 +104,11 @@ class Learner:
 
         drop = partial(turn.set_exception, CancelledError())
         self.queue.put(Task(job, run, drop, rank=BATCH))
-        look, model = turn.result()
+        look, corrector = turn.result()
         if look is None:
-            look = _learn_in_one_thread(job, proxies, model, follow_elsewhere)
+            look = _learn_in_one_thread(job, proxies, corrector, follow_elsewhere)
         stages.enter("")
-        return LearnedLook(look, model.info, str(model.device), stages.seconds)
+        return LearnedLook(look, corrector.device, stages.seconds)
 
     def give_way(self, job: Job) -> None:
         """Wait a while if somebody waits for a look, in a thread that works for a batch."""
@@ -122,7 +121,7 @@ class Learner:
 
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
-        from vae_balance.luts.files import titled_lut
+        from vae_balance.looks.origin import titled_lut
 
         dtype = job.fields["dtype"]
         proxies = []
@@ -133,16 +132,15 @@ class Learner:
         def follow(done: int, total: int, stage: str) -> None:
             job.progress(stage, done, total)
 
-        look, model = self._learn(job, proxies, follow)
+        look, corrector = self._learn(job, proxies, follow)
         job.stages.enter("keep")
-        kept = self._looks.keep(titled_lut(look, model.info, job.fields["title"]))
-        device = str(model.device)
+        kept = self._looks.keep(titled_lut(look.lut, look.origin, job.fields["title"]))
         return {
             "look": kept.name,
             "size": kept.lut.size,
-            "model": model.info.name,
-            "model_version": model.info.version,
-            "device": device,
+            "model": corrector.info.name,
+            "model_version": corrector.info.version,
+            "device": corrector.device,
             "seconds": dict(job.stages.seconds),
             "unchanged": kept.lut.is_identity(),
         }, []
@@ -181,16 +179,17 @@ class Learner:
     def _prepare(self, name: str) -> None:
         """Load a model, and what else the first client would have to wait for."""
         try:
-            importlib.import_module("vae_balance.correctors.latent_balancer.learn")
-            self._shelf.use(name, lambda model: None)
+            self._shelf.use(name, lambda corrector: None)
         except BalanceError as error:
             _log.error("%s", error)
         except Exception:
             _log.exception("the model cannot be loaded: a defect")
 
-    def _learn(self, job: Job, proxies: Sequence[Floats], follow: Progress) -> tuple[Look, Model]:
+    def _learn(
+        self, job: Job, proxies: Sequence[Floats], follow: Progress
+    ) -> tuple[Look, Corrector]:
         follow = self._yielding(follow)
-        return self._use(job, follow, lambda model: _look_of(job, proxies, model, follow))
+        return self._use(job, follow, lambda corrector: _look_of(job, proxies, corrector, follow))
 
     def _yielding(self, follow: Progress) -> Progress:
         def follow_after_others(done: int, total: int, stage: str) -> None:
@@ -201,40 +200,42 @@ class Learner:
 
     def _learn_or_lend(
         self, job: Job, proxies: Sequence[Floats], follow: Progress
-    ) -> tuple[Look | None, Model]:
+    ) -> tuple[Look | None, Corrector]:
         import torch
 
-        def work(model: Model) -> Look | None:
-            if job.fields["roll"] or model.device.type != "cpu":
-                return _look_of(job, proxies, model, self._yielding(follow))
+        def work(corrector: Corrector) -> Look | None:
+            if job.fields["roll"] or corrector.device != "cpu":
+                return _look_of(job, proxies, corrector, self._yielding(follow))
             # Asked once, a thread keeps its number; asked after the borrower, it would get his.
             torch.get_num_threads()
             return None
 
         return self._use(job, follow, work)
 
-    def _use(self, job: Job, follow: Progress, work: Callable[[Model], T]) -> tuple[T, Model]:
+    def _use(
+        self, job: Job, follow: Progress, work: Callable[[Corrector], T]
+    ) -> tuple[T, Corrector]:
         """Return what `work` makes of the model that a request asks for, and the model."""
-        done, model = self._shelf.use(
+        done, corrector = self._shelf.use(
             job.fields["model"], work, lambda: follow(0, job.total, "load")
         )
-        job.facts |= {"model": model.info.name, "device": model.device}
-        return done, model
+        job.facts |= {"model": corrector.info.name, "device": corrector.device}
+        return done, corrector
 
 
-def _look_of(job: Job, proxies: Sequence[Floats], model: Model, follow: Progress) -> Look:
-    from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+def _look_of(job: Job, proxies: Sequence[Floats], corrector: Corrector, follow: Progress) -> Look:
+    from vae_balance.correctors.corrector import LookOptions
 
-    return learn_look(proxies, model, LookOptions.of(job.fields), follow)
+    return corrector.learn(proxies, LookOptions.of(job.fields), follow)
 
 
 def _learn_in_one_thread(
-    job: Job, proxies: Sequence[Floats], model: Model, follow: Progress
+    job: Job, proxies: Sequence[Floats], corrector: Corrector, follow: Progress
 ) -> Look:
     import torch
 
     torch.set_num_threads(1)  # of this thread, and of those that have not worked with torch yet
-    return _look_of(job, proxies, model, follow)
+    return _look_of(job, proxies, corrector, follow)
 
 
 def _proxy(frame: Any, dtype: str, index: int) -> Floats:

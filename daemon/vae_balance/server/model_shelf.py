@@ -19,7 +19,7 @@ from vae_balance.server.memory import give_back
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vae_balance.models.store import Model
+    from vae_balance.correctors.corrector import Corrector
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Loaded:
-    model: Model
+    model: Corrector
     used: float
     instead_of_cuda: bool
 
@@ -60,8 +60,8 @@ class ModelShelf:
         self._cpu_until = -math.inf
 
     def use(
-        self, name: str, work: Callable[[Model], T], loading: Callable[[], None] = lambda: None
-    ) -> tuple[T, Model]:
+        self, name: str, work: Callable[[Corrector], T], loading: Callable[[], None] = lambda: None
+    ) -> tuple[T, Corrector]:
         """Return what `work` makes of a model, and the model, as it was on the device that did it.
 
         When CUDA fails in the middle, for want of memory for instance, the work is done again on
@@ -79,7 +79,7 @@ class ModelShelf:
         try:
             return work(model), model
         except RuntimeError as error:
-            if model.device.type == "cpu":
+            if model.device == "cpu":
                 raise
             self._leave_cuda(error)
             del model  # while it is referred to, its memory is not free
@@ -103,7 +103,7 @@ class ModelShelf:
                 del self._loaded[folder], loaded
                 self._give_back()
 
-    def _get(self, name: str, loading: Callable[[], None]) -> Model:
+    def _get(self, name: str, loading: Callable[[], None]) -> Corrector:
         from vae_balance.models.store import find_model
 
         info = find_model(name)
@@ -124,12 +124,12 @@ class ModelShelf:
         return kept.instead_of_cuda and self._clock() >= self._cpu_until
 
     def _load(self, name: str) -> _Loaded:
-        from vae_balance.models.store import load_model
+        from vae_balance.correctors.registry import load_corrector
 
         began = time.perf_counter()
         avoiding = self._clock() < self._cpu_until
         try:
-            model = load_model(name, "cpu" if avoiding else self._wanted_device)
+            model = load_corrector(name, "cpu" if avoiding else self._wanted_device)
         except (OptionError, RuntimeError) as error:
             if avoiding or self._wanted_device == "cpu":
                 raise
@@ -137,8 +137,8 @@ class ModelShelf:
             seconds = math.inf if isinstance(error, OptionError) else _CUDA_AGAIN_SECONDS
             self._leave_cuda(error, seconds)
             avoiding = True
-            model = load_model(name, "cpu")
-        self.device = str(model.device)
+            model = load_corrector(name, "cpu")
+        self.device = model.device
         seconds = time.perf_counter() - began
         _log.info("loaded model=%s device=%s seconds=%.3f", model.info.name, self.device, seconds)
         return _Loaded(model, self._clock(), avoiding)

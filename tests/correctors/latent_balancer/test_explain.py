@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer import explain
 from vae_balance.correctors.latent_balancer.explain import explain_sheet
-from vae_balance.correctors.latent_balancer.learn import Look, LookOptions, learn_look
+from vae_balance.correctors.latent_balancer.learn import BalancedLook, learn_look
+from vae_balance.correctors.latent_balancer.model import load_model
 from vae_balance.errors import OptionError, OutputExistsError
-from vae_balance.models.store import load_model
 
 BEFORE, AFTER = (10, 200, 30), (230, 40, 250)
 
 
 @pytest.fixture(scope="module")
-def look(random_model: Path) -> Look:
+def look(random_model: Path) -> BalancedLook:
     y, x = np.mgrid[0:224, 0:224] / 223.0
     proxy = np.stack([x, y, 0.5 * (x + y)], axis=-1).astype(np.float32)
     return learn_look([proxy], load_model(str(random_model), "cpu"), LookOptions(iterations=3))
@@ -42,15 +44,15 @@ def count(sheet: Path, color: tuple[int, int, int]) -> int:
     return int((np.abs(pixels - color).max(axis=-1) <= 2).sum())
 
 
-def test_photo_and_result_are_on_the_sheet(look: Look, tmp_path: Path) -> None:
+def test_photo_and_result_are_on_the_sheet(look: BalancedLook, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     explain_sheet(look, one_color(BEFORE), one_color(AFTER), sheet)
     assert count(sheet, AFTER) > 10_000
     assert count(sheet, BEFORE) > 1.3 * count(sheet, AFTER)  # twice: as the photo, and before
 
 
-def test_further_rounds_get_a_strip(look: Look, tmp_path: Path) -> None:
-    one_round = Look(look.lut, look.options, look.rounds[:1])
+def test_further_rounds_get_a_strip(look: BalancedLook, tmp_path: Path) -> None:
+    one_round = replace(look, rounds=look.rounds[:1])
     heights = []
     for name, shown in (("one.png", one_round), ("three.png", look)):
         deep = (one_color(BEFORE).astype(np.uint16) * 257, one_color(AFTER) / np.float32(255))
@@ -61,7 +63,7 @@ def test_further_rounds_get_a_strip(look: Look, tmp_path: Path) -> None:
     assert heights[1] > heights[0] + 70
 
 
-def test_an_existing_file_is_kept(look: Look, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept(look: BalancedLook, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"mine")
     with pytest.raises(OutputExistsError):
@@ -71,7 +73,7 @@ def test_an_existing_file_is_kept(look: Look, tmp_path: Path) -> None:
 
 
 def test_without_matplotlib_the_error_says_what_to_install(
-    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    look: BalancedLook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(OptionError, match=r"pip install 'vae-balance\[explain\]'"):

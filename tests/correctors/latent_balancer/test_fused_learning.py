@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_balance.correctors.classifier import Classifier, Features
+from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
-from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
-from vae_balance.models.store import Model
+from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance_protocol.options import AUTO
 
 ONE = LookOptions(iterations=1)

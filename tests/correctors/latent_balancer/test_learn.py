@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
+from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer import asking
 from vae_balance.correctors.latent_balancer import learn as look
 from vae_balance.correctors.latent_balancer.asking import Fade
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
-from vae_balance.correctors.latent_balancer.learn import LookOptions, compose, learn_look
+from vae_balance.correctors.latent_balancer.learn import compose, learn_look
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.errors import OptionError
-from vae_balance.models.store import Model
 
 
 def proxy(seed: int = 0) -> NDArray[np.float32]:

@@ -27,8 +27,8 @@ from vae_balance.color.srgb import luma_of
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.vae import latents_of
-from vae_balance.models.store import Model
 
 Colors = NDArray[np.float32]
 

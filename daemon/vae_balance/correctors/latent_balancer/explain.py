@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.learn import Look, Round
+from vae_balance.correctors.latent_balancer.learn import BalancedLook, Round
 from vae_balance.errors import OptionError
 from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import bin_colors
@@ -72,7 +72,7 @@ class _Card:
 
 
 def explain_sheet(
-    look: Look,
+    look: BalancedLook,
     before: NDArray[Any],
     after: NDArray[Any],
     path: Path,
@@ -106,7 +106,7 @@ def explain_sheet(
 
 
 def _draw_sheet(
-    look: Look, photo: NDArray[np.uint8], result: NDArray[np.uint8], proxy: str
+    look: BalancedLook, photo: NDArray[np.uint8], result: NDArray[np.uint8], proxy: str
 ) -> Figure:
     from matplotlib.figure import Figure
 
@@ -167,7 +167,7 @@ def _card(
     return card
 
 
-def _draw_heading(figure: Figure, look: Look) -> None:
+def _draw_heading(figure: Figure, look: BalancedLook) -> None:
     options, size = look.options, look.lut.size
     rounds = len(look.rounds)
     facts = [

@@ -17,65 +17,34 @@ balancer is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vae_balance.color.lut import Lut3D
+from vae_balance.correctors.corrector import LookOptions, Progress, heeded
 from vae_balance.correctors.latent_balancer.asking import ask, goes_on
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.errors import OptionError
 from vae_balance.looks.color_map import ColorMap, fit_color_map
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import Origin
 from vae_balance.looks.report import LookReport, report_on
-from vae_balance.models.store import Model
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance_protocol import options as table
 
 Colors = NDArray[np.float32]
-# Called with the number of rounds done and of all rounds, and with the stage that begins.
-Progress = Callable[[int, int, str], None]
 
+CORRECTOR = "latent-balancer"  # in model.json
 # A photo is of a single color where each channel varies by no more: two codes of 8 bits.
 PLAIN = 2.5 / 255
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
 
 
-@dataclass(frozen=True)
-class LookOptions:
-    """How a look is learned; the table of options has the ranges and the defaults.
-
-    Attributes:
-        iterations: rounds, 1..10, or "auto": as many as improve the photo.
-        strength: 0 leaves the photo alone, 1 corrects it, up to 1.5 goes beyond.
-        seed: decode the means of the moments (None) or a sample drawn with this seed.
-        size: nodes along each edge of the LUT, 2..129.
-
-    Raises:
-        OptionError: a value is out of its range.
-    """
-
-    iterations: int | str = table.ITERATIONS.default
-    strength: float = table.STRENGTH.default
-    seed: int | None = table.SEED.default
-    size: int = table.SIZE.default
-
-    def __post_init__(self) -> None:
-        """Check the values, and bring each to its one type."""
-        for option in table.LEARNING:
-            try:
-                checked = option.check(getattr(self, option.name))
-            except ValueError as error:
-                raise OptionError(str(error)) from error
-            object.__setattr__(self, option.name, checked)
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> LookOptions:
-        """Return the options among values by name, such as the flags of a command."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +77,9 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class BalancedLook(LutLook):
     """A learned color function: the LUT (strength included) and the rounds that led to it."""
 
-    lut: Lut3D
     options: LookOptions
     rounds: tuple[Round, ...]
     report: LookReport = field(default_factory=LookReport)
@@ -122,7 +90,7 @@ def learn_look(
     model: Model,
     options: LookOptions | None = None,
     progress: Progress = lambda done, total, stage: None,
-) -> Look:
+) -> BalancedLook:
     """Learn one look from one proxy, or from all proxies of a roll together.
 
     The same proxies, options, model and number of threads (OMP_NUM_THREADS) give the same LUT on
@@ -155,9 +123,13 @@ def learn_look(
     progress(most, most, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
+    heeds = heeded(options, table.LEARNING)
+    if options.iterations == table.AUTO:
+        heeds["iterations"] = f"{table.AUTO}, {len(rounds)} learned"
+    origin = Origin(CORRECTOR, model.info.name, model.info.version, heeds)
     # White and black of a photo in floats stay in the range in which those of 8 bits do.
     lut = lut.blended(options.strength).clipped()
-    return Look(lut, options, tuple(rounds), report_on(first, rounds))
+    return BalancedLook(lut, origin, options, tuple(rounds), report_on(first, rounds))
 
 
 def rounds_of(iterations: int | str, model: Model) -> int:

@@ -15,16 +15,18 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from vae_balance.color.lab import ciede2000, mean_chroma, srgb_to_lab
+from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.asking import SECOND_OPINIONS
 from vae_balance.correctors.latent_balancer.balancer_network import (
     LatentBalancer,
     LatentBalancerConfig,
 )
-from vae_balance.correctors.latent_balancer.learn import LookOptions, learn_look
+from vae_balance.correctors.latent_balancer.learn import learn_look
+from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.networks import AnyVAE, load_vae
 from vae_balance.correctors.latent_balancer.train_vae import to_tensor
 from vae_balance.evaluation.cases import to_8_bits
-from vae_balance.models.store import Model, ModelInfo
+from vae_balance.models.store import ModelInfo
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
 from vae_balance.training.damage import Damage, random_damage, undamaged

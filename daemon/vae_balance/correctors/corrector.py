@@ -1,0 +1,133 @@
+"""Who learns: the interface of everything that `--model` can name.
+
+A corrector sees proxies and gives a look (`looks/look.py`). It reads and writes no photos. A new
+one is a folder or file beside this, a line in `registry.py` and a folder with a `model.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from vae_balance.errors import OptionError
+from vae_balance.looks.look import Look
+from vae_balance.models.store import ModelInfo
+from vae_balance_protocol import options as table
+from vae_balance_protocol.options import Option
+
+# (H, W, 3) float32, sRGB-encoded, 0..1, upright.
+Proxy = NDArray[np.float32]
+# Called with the number of steps done and of all steps, and with the stage that begins.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class LookOptions:
+    """How a look is learned; the table of options has the ranges and the defaults.
+
+    Attributes:
+        iterations: rounds, 1..10, or "auto": as many as improve the photo.
+        strength: 0 leaves the photo alone, 1 corrects it, up to 1.5 goes beyond.
+        seed: decode the means of the moments (None) or a sample drawn with this seed.
+        size: nodes along each edge of the LUT, 2..129.
+
+    Raises:
+        OptionError: a value is out of its range.
+    """
+
+    iterations: int | str = table.ITERATIONS.default
+    strength: float = table.STRENGTH.default
+    seed: int | None = table.SEED.default
+    size: int = table.SIZE.default
+
+    def __post_init__(self) -> None:
+        """Check the values, and bring each to its one type."""
+        for option in table.LEARNING:
+            try:
+                checked = option.check(getattr(self, option.name))
+            except ValueError as error:
+                raise OptionError(str(error)) from error
+            object.__setattr__(self, option.name, checked)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> LookOptions:
+        """Return the options among values by name, such as the flags of a command."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a corrector is shown.
+
+    Attributes:
+        size: pixels along each edge of a proxy.
+        part: of the photo, where the user does not say: its centre square, or the whole frame.
+        colors: photos of which kind it can do something with.
+        roll: whether it learns one look from several photos.
+    """
+
+    size: int = 224
+    part: Literal["centre", "frame"] = "centre"
+    colors: Literal["color", "grey", "any"] = "color"
+    roll: bool = True
+
+
+class Corrector(Protocol):
+    """Learns looks from proxies; loaded once, asked for many photos.
+
+    Attributes:
+        name: what `model.json` calls it.
+        wants: what it is shown.
+        options: rows of the table of options that it heeds; others have no influence.
+        info: the model that was loaded.
+        device: where it computes, "cpu", "cuda:0".
+    """
+
+    name: ClassVar[str]
+    wants: ClassVar[Wants]
+    options: ClassVar[tuple[Option, ...]]
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model that was loaded."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "cpu", "cuda:0"."""
+        ...
+
+    @classmethod
+    def load(cls, info: ModelInfo, device: str) -> Self:
+        """Load a model whose files are whole.
+
+        Raises:
+            ModelError: its files are not what they should be.
+            OptionError: there is no such device.
+        """
+        ...
+
+    def learn(
+        self, proxies: Sequence[Proxy], options: LookOptions, progress: Progress = ...
+    ) -> Look:
+        """Learn one look from the proxy of a photo, or from those of a roll.
+
+        The same proxies, options, model and number of threads give the same look, bit for bit.
+
+        Raises:
+            OptionError: no proxy, or one of another shape.
+        """
+        ...
+
+
+def heeded(options: LookOptions, rows: Sequence[Option]) -> dict[str, Any]:
+    """Return the values of the options that a corrector heeds, by name, for an `Origin`.
+
+    The size is left out: the LUT has it.
+    """
+    return {row.name: getattr(options, row.name) for row in rows if row is not table.SIZE}

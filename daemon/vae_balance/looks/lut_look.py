@@ -1,0 +1,79 @@
+"""A look that is one color function for the whole photo: a LUT."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from vae_balance.color.lut import MOST_THREADS, Lut3D
+from vae_balance.color.profile import apply_in_profile
+from vae_balance.errors import LutError
+from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.origin import Origin
+
+KIND = "lut"
+
+
+@dataclass(frozen=True, eq=False)
+class LutLook:
+    """A LUT, strength included, and what it was learned with."""
+
+    lut: Lut3D
+    origin: Origin
+
+    def apply(
+        self,
+        pixels: Pixels,
+        place: Place,
+        profile: bytes | None = None,
+        strength: float = 1.0,
+        out: Pixels | None = None,
+        threads: int = MOST_THREADS,
+    ) -> Pixels:
+        """Change colors, wherever they lie; see `Look.apply`."""
+        lut = self.lut if strength == 1.0 else _blended(self.lut, strength)
+        return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
+
+    def digest(self) -> str:
+        """Return the digest of the LUT."""
+        return self.lut.digest()
+
+    def to_bytes(self) -> bytes:
+        """Return the look for another process."""
+        lut = self.lut
+        values = {
+            "kind": KIND,
+            "size": lut.size,
+            "table": lut.table.astype("<f4").tobytes(),
+            "title": lut.title,
+            "comments": lut.comments,
+            "origin": asdict(self.origin),
+        }
+        packed: bytes = msgpack.packb(values)
+        return packed
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> LutLook:
+        """Return the look that `to_bytes` made bytes of.
+
+        Raises:
+            LutError: they are none.
+        """
+        try:
+            values: dict[str, Any] = msgpack.unpackb(content)
+            size = values["size"]
+            table = np.frombuffer(values["table"], "<f4").reshape(size, size, size, 3)
+            lut = Lut3D(table, values["title"], tuple(values["comments"]))
+            return cls(lut, Origin(**values["origin"]))
+        except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+            raise LutError(f"not a look: {error!r}") from error
+
+
+@lru_cache(maxsize=16)
+def _blended(lut: Lut3D, strength: float) -> Lut3D:
+    """Return the LUT of a strength; photos come in strips, and all want the same."""
+    return lut.blended(strength)

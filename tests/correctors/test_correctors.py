@@ -1,0 +1,160 @@
+"""Whatever `--model` names learns looks in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from numpy.typing import NDArray
+from pictures import picture
+from PIL import Image
+
+from vae_balance import Balancer, Look
+from vae_balance.correctors import classical, registry
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.registry import corrector_type, load_corrector
+from vae_balance.errors import ModelError, OptionError
+from vae_balance.looks.look import Place
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import Origin, labeled_lut
+from vae_balance.luts.cube import read_cube
+from vae_balance.models.store import find_model, list_models, read_info, write_info
+
+Colors = NDArray[np.float32]
+CLASSICAL = {
+    "grey-world": classical.grey_world,
+    "shades-of-grey": classical.shades_of_grey,
+    "stretch": classical.per_channel_stretch,
+}
+STEP = 1.0 / 255.0
+
+
+def proxy(seed: int = 0) -> Colors:
+    """Return a proxy under a warm light and a veil."""
+    pixels = picture(224, 224, seed).astype(np.float32) / np.float32(255)
+    cast: Colors = pixels * np.array([0.8, 0.7, 0.5], np.float32) + np.float32(0.1)
+    return cast
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_a_corrector_has_the_name_that_it_is_registered_by(name: str) -> None:
+    assert corrector_type(name).name == name
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_classical_look_does_what_the_correction_does(name: str) -> None:
+    look = load_corrector(name).learn([proxy()], LookOptions(size=65))
+    assert isinstance(look, Look)
+    assert look.lut is not None
+    difference = np.abs(look.lut(proxy()) - CLASSICAL[name](proxy()))
+    assert difference.mean() < 0.2 * STEP
+    assert np.percentile(difference, 99) < STEP
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_classical_look_of_a_roll_is_that_of_all_its_photos_in_one(name: str) -> None:
+    frames = [proxy(seed) for seed in range(3)]
+    look = load_corrector(name).learn(frames, LookOptions(size=9))
+    joined = np.concatenate(frames)
+    expected = load_corrector(name).learn([joined], LookOptions(size=9))
+    assert look.digest() == expected.digest()
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_strength_goes_part_of_the_way(name: str) -> None:
+    corrector = load_corrector(name)
+    none, half, all_ = (
+        corrector.learn([proxy()], LookOptions(strength=strength, size=5)).lut
+        for strength in (0.0, 0.5, 1.0)
+    )
+    assert none is not None and half is not None and all_ is not None
+    np.testing.assert_allclose(half.table, (none.table + all_.table) / 2, atol=1e-6)
+    assert np.abs(all_.table - none.table).max() > 0.1
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_photos_are_balanced_without_weights(
+    run: Callable[..., Result], photo: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    path = photo("a.png")
+    before = np.asarray(Image.open(path), dtype=np.float32) / 255.0
+    out, cube = tmp_path / "out.png", tmp_path / "look.cube"
+    result = run("balance", path, "-o", out, "--model", name, "--cube", cube)
+    assert (result.exit_code, result.output) == (0, "")
+    after = np.asarray(Image.open(out), dtype=np.float32) / 255.0
+    assert np.abs(after - CLASSICAL[name](before)).mean() < 0.03  # of the whole, not of the centre
+    assert np.abs(after - before).mean() > STEP
+    comments = read_cube(cube).comments
+    assert f"model: {name} 1" in comments
+    assert "strength: 1" in comments
+    assert not [line for line in comments if line.startswith(("iterations", "seed"))]
+
+
+def test_the_python_api_takes_classical_models() -> None:
+    pixels = picture(seed=3)
+    balanced = Balancer("stretch").balance(pixels)
+    assert balanced.dtype == pixels.dtype
+    assert np.ptp(balanced[10:-10, 20:-20, 2]) >= np.ptp(pixels[10:-10, 20:-20, 2])
+
+
+def test_explaining_is_for_models_that_have_steps(
+    run: Callable[..., Result], photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    options = ("-o", tmp_path / "out.jpg", "--explain", sheet, "--model", "stretch")
+    result = run("balance", photo(), *options)
+    assert result.exit_code == 2
+    assert "stretch" in result.stderr
+    assert not sheet.exists()
+    assert not (tmp_path / "out.jpg").exists()
+
+
+def test_no_proxy_is_refused() -> None:
+    with pytest.raises(OptionError, match="at least one"):
+        load_corrector("stretch").learn([], LookOptions())
+
+
+def test_a_wrong_device_is_refused_by_models_that_have_no_use_for_it() -> None:
+    with pytest.raises(OptionError, match="abacus"):
+        load_corrector("stretch", "abacus")
+
+
+def test_models_that_come_with_the_program_are_listed_the_embedded_first() -> None:
+    names = [info.name for info in list_models()]
+    assert names[:4] == ["embedded", "grey-world", "shades-of-grey", "stretch"]
+
+
+def test_a_description_of_today_is_for_the_latent_balancer(random_model: Path) -> None:
+    path = random_model / "model.json"
+    values = json.loads(path.read_text("utf-8"))
+    assert values.pop("corrector") == "latent-balancer"
+    today = random_model.with_name("today")
+    today.mkdir(exist_ok=True)
+    (today / "model.json").write_text(json.dumps(values))
+    assert read_info(today).corrector == "latent-balancer"
+
+
+def test_a_model_for_a_later_version_is_refused(tmp_path: Path) -> None:
+    write_info(tmp_path, "dream", "1", "MIT", "the future", corrector="telepathy")
+    assert find_model(str(tmp_path)).corrector == "telepathy"
+    with pytest.raises(ModelError, match=r"'telepathy'.*install a later"):
+        load_corrector(str(tmp_path))
+
+
+def test_a_look_goes_to_another_process_and_comes_back(random_model: Path) -> None:
+    look = load_corrector("grey-world").learn([proxy()], LookOptions(size=5))
+    back = LutLook.from_bytes(look.to_bytes())
+    assert back.digest() == look.digest()
+    assert back.origin == look.origin
+    pixels = picture()
+    place = Place.whole(pixels)
+    np.testing.assert_array_equal(back.apply(pixels, place), look.apply(pixels, place))
+
+
+def test_a_look_without_a_lut_cannot_leave_as_a_file() -> None:
+    with pytest.raises(OptionError, match=r"mixed.*cannot be a LUT file"):
+        labeled_lut(None, Origin("mixed-light", "mixed", "1"), "frame", [Path("a.jpg")])
