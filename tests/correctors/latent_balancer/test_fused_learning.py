@@ -39,7 +39,11 @@ class Judge(FusedLatentBalancer):
         self._step, self._tells = step, judge
 
     def forward(
-        self, moments: Tensor, features: Features, corner: tuple[int, int] | None = None
+        self,
+        moments: Tensor,
+        features: Features,
+        statistics: Tensor,
+        corner: tuple[int, int] | None = None,
     ) -> Answer:
         moved = moments.clone()
         moved[:, :4] += self._step

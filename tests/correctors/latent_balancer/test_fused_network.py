@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from vae_balance.correctors.classifier import Features
+from vae_balance.correctors.latent_balancer.color_statistics import STATISTICS
 from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 
 
@@ -26,7 +27,7 @@ def balancer() -> FusedLatentBalancer:
 @torch.inference_mode()
 def test_an_untrained_balancer_moves_nothing(balancer: FusedLatentBalancer) -> None:
     moments = torch.randn(2, 8, 28, 28)
-    answer = balancer(moments, features_of(2))
+    answer = balancer(moments, features_of(2), torch.rand(2, STATISTICS))
     assert torch.equal(answer.moments, moments)
     assert answer.fault.shape == answer.doubt.shape == (2,)
 
@@ -36,11 +37,11 @@ def test_one_corner_of_every_four_is_what_the_whole_would_say(
 ) -> None:
     # The palette is of the chosen latents only: alike where every 2 x 2 latents are alike.
     moments = torch.randn(2, 8, 14, 14).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    features = features_of(2)
+    features, statistics = features_of(2), torch.rand(2, STATISTICS)
     with torch.no_grad():
         balancer.leave.weight.normal_()
-        whole = balancer(moments, features).moments
-        corner = balancer(moments, features, (1, 0)).moments
+        whole = balancer(moments, features, statistics).moments
+        corner = balancer(moments, features, statistics, (1, 0)).moments
     assert not torch.allclose(whole, moments, atol=0.1)
     assert torch.allclose(corner, whole[:, :, 1::2, 0::2], atol=1e-4)
 
@@ -49,7 +50,8 @@ def test_one_corner_of_every_four_is_what_the_whole_would_say(
 def test_the_classifier_is_listened_to(balancer: FusedLatentBalancer) -> None:
     balancer.leave.weight.normal_()
     moments = torch.randn(1, 8, 28, 28)
-    one, other = (balancer(moments, features_of(1)).moments for _ in range(2))
+    statistics = torch.rand(1, STATISTICS)
+    one, other = (balancer(moments, features_of(1), statistics).moments for _ in range(2))
     assert not torch.allclose(one, other, atol=1e-3)
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from vae_balance.color.srgb import luma_of
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
+from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.vae import latents_of
@@ -117,7 +118,7 @@ def _ask_fused(
     assert model.classifier is not None  # a fused balancer is never loaded without
     features = model.classifier(pixels)
     progress("balance")
-    answer = balancer(moments, features)
+    answer = balancer(moments, features, _statistics(proxies, model).repeat(2, 1))
     moves, mirrored = (answer.moments - moments).chunk(2)
     moments = moments[: len(proxies)]
     balanced = moments + 0.5 * (moves + mirrored.flip(-1))
@@ -126,6 +127,11 @@ def _ask_fused(
     faults, doubts = _judgement(answer, len(proxies))
     shares = GAIN.shares(faults - doubts)
     return _go_part_way(Seen(moments, balanced, distorted, fixed, shares, doubts), shares)
+
+
+def _statistics(proxies: Colors, model: Model) -> Tensor:
+    statistics = np.stack([color_statistics(proxy) for proxy in proxies])
+    return torch.from_numpy(statistics).to(model.device)
 
 
 def _judgement(answer: Answer, photos: int) -> tuple[Colors, Colors]:

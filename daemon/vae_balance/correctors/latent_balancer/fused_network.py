@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vae_balance.correctors.classifier import Features
+from vae_balance.correctors.latent_balancer.color_statistics import STATISTICS
 from vae_balance.correctors.latent_balancer.vae import LOG_VARIANCE_RANGE
 from vae_balance.models.folder import FolderModel
 
@@ -36,6 +37,7 @@ class FusedBalancerConfig:
         variance_scale: factor of the log-variances at the input.
         pooled: length of the classifier's pooled features.
         placed: channels of its features in place: the fine and the middle ones.
+        statistics: how many numbers tell of the pixels' colors, see `color_statistics.py`.
         palette: features of a single latent whose statistics are a soft histogram of its colors.
         context: length of the vector that describes the whole photo.
         token: channels at 14 x 14, where colors and things meet.
@@ -52,6 +54,7 @@ class FusedBalancerConfig:
     variance_scale: float = 0.1
     pooled: int = 2464
     placed: int = 152
+    statistics: int = STATISTICS
     palette: int = 160
     context: int = 384
     token: int = 128
@@ -118,6 +121,8 @@ class FusedLatentBalancer(FolderModel):
     pooled_scale: Tensor
     placed_shift: Tensor
     placed_scale: Tensor
+    statistics_shift: Tensor
+    statistics_scale: Tensor
 
     def __init__(self, config: FusedBalancerConfig = FusedBalancerConfig()) -> None:
         super().__init__(config)
@@ -126,6 +131,7 @@ class FusedLatentBalancer(FolderModel):
             "mean": (config.latent_channels, 1, 1),
             "pooled": (config.pooled,),
             "placed": (config.placed, 1, 1),
+            "statistics": (config.statistics,),
         }.items():
             self.register_buffer(f"{name}_shift", torch.zeros(shape))
             self.register_buffer(f"{name}_scale", torch.ones(shape))
@@ -143,7 +149,7 @@ class FusedLatentBalancer(FolderModel):
             nn.Linear(config.palette, config.palette),
             nn.SiLU(),
         )
-        self.describe_palette = _two_layers(3 * config.palette, context)
+        self.describe_palette = _two_layers(3 * config.palette + config.statistics, context)
         self.fuse = _two_layers(2 * context, context)
         self.enter_colors = nn.Linear(4 * moments, token)
         self.enter_things = nn.Linear(config.placed, token)
@@ -175,13 +181,18 @@ class FusedLatentBalancer(FolderModel):
         )
 
     def forward(
-        self, moments: Tensor, features: Features, corner: tuple[int, int] | None = None
+        self,
+        moments: Tensor,
+        features: Features,
+        statistics: Tensor,
+        corner: tuple[int, int] | None = None,
     ) -> Answer:
         """Move moments to where the undamaged photos lie, and judge photo and answer.
 
         Args:
             moments: (B, 8, 28, 28), mean and log-variance.
             features: of the same proxies.
+            statistics: (B, 135) of their colors.
             corner: in training: move only the latent at this place, (row, column) in 0..1, of
                 every 2 x 2; the answer's moments are (B, 8, 14, 14) then, at a quarter of the cost.
         """
@@ -190,7 +201,7 @@ class FusedLatentBalancer(FolderModel):
         x = torch.cat([scaled, self.config.variance_scale * log_variance], dim=1)
         mean, log_variance, chosen = (_chosen(part, corner) for part in (mean, log_variance, x))
         latents = _places(chosen)  # (B, 784, 8)
-        context, tokens = self._describe(x, latents, features)
+        context, tokens = self._describe(x, latents, features, statistics)
         h = self.enter(latents) + self._spread(tokens, corner)
         for block in self.fine:
             h = block(h, context)
@@ -203,14 +214,17 @@ class FusedLatentBalancer(FolderModel):
         fault, doubt = self._judge(context, change, latents)
         return Answer(balanced, fault, doubt)
 
-    def _describe(self, x: Tensor, latents: Tensor, features: Features) -> tuple[Tensor, Tensor]:
+    def _describe(
+        self, x: Tensor, latents: Tensor, features: Features, statistics: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the context (B, K) and the tokens (B, 196, T) of what is seen."""
         pooled = (features.pooled - self.pooled_shift) / self.pooled_scale
         pooled = self.drop_pooled(pooled.clamp(-POOLED_LIMIT, POOLED_LIMIT))
         colors = self.palette(latents)
         things = _normalized(self.describe_things(pooled))
-        palette = torch.cat([_mean_and_deviation(colors), colors.amax(dim=1)], dim=1)
-        palette = _normalized(self.describe_palette(palette))
+        statistics = (statistics - self.statistics_shift) / self.statistics_scale
+        summary = [_mean_and_deviation(colors), colors.amax(dim=1), statistics]
+        palette = _normalized(self.describe_palette(torch.cat(summary, dim=1)))
         context = _normalized(self.fuse(torch.cat([things, palette], dim=1)) + palette)
         placed = torch.cat([features.middle, F.avg_pool2d(features.fine, 2)], dim=1)
         placed = (placed - self.placed_shift) / self.placed_scale
