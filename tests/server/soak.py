@@ -171,7 +171,7 @@ class Honest:
                 memory = self.client.status()["memory_bytes"]
             self.memory.append((time.monotonic() - self._began, memory))
             with self._timed(phase, "apply"):
-                strips = [(0, 256, memoryview(self._pixels))]
+                strips = [(0, 256, self._pixels.data)]
                 ((_, _, applied),) = self.client.apply_strips(self.look, strips, 1000, 3, "u8")
             assert applied == self._applied
             if rounds % SLOW_ROUNDS == 0:
