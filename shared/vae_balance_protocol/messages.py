@@ -149,6 +149,7 @@ REQUESTS_BY_VERB = {
         Field("overwrite", Boolean(), False),
         _field(options.PROXY),
         _field(options.JOBS),
+        Field("threads", Integer(0, 64), 1),
         Field("umask", OrNil(Integer(0, 0o777)), None),
     ),
     "cancel": (Field("request", Binary(1, REQUEST_ID_BYTES)),),

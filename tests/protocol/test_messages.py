@@ -49,8 +49,8 @@ def test_the_defaults() -> None:
     assert learn == {**options, "title": "", "dtype": "f32"}
     batch = check("batch", {"v": 1, **VALID["batch"]})
     del batch["photos"]
-    more = {"roll": False, "overwrite": False, "proxy": "centre", "jobs": 0, "umask": None}
-    assert batch == {**options, **more}
+    more = {"roll": False, "overwrite": False, "proxy": "centre"}
+    assert batch == {**options, **more, "jobs": 0, "threads": 1, "umask": None}
     apply = check("apply", {"v": 1, **VALID["apply"]})
     assert (apply["profile"], apply["strength"]) == (None, 1.0)
 

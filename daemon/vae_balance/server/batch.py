@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from vae_balance.color.lut import MOST_THREADS
 from vae_balance.errors import CancelledError, ImageError, ModelError, describe
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder, remove_leftovers
 from vae_balance.looks.look import Look, Place
@@ -27,6 +28,7 @@ from vae_balance.looks.origin import labeled_lut
 from vae_balance.luts.files import format_lut, lut_format, write_lut
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import Floats, make_proxy
+from vae_balance.server.warning_list import listed_warnings
 from vae_balance_protocol import messages
 
 DONE, FAILED = "done", "failed"
@@ -71,6 +73,7 @@ class PhotoReport:
         width: pixels as they are stored, 0 if the photo could not be read.
         height: as width.
         seconds: by stage.
+        warnings: one line for people each.
     """
 
     index: int
@@ -82,6 +85,7 @@ class PhotoReport:
     width: int = 0
     height: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 # Learns one look from proxies, (224, 224, 3) sRGB-encoded, 0..1; may be called by several threads.
@@ -135,9 +139,11 @@ def run_batch(
     outputs = [output for photo in photos for output in (photo.target, photo.cube) if output]
     for folder in {output.parent for output in outputs}:
         remove_leftovers(folder)
-    batch = _Batch(photos, proxy, overwrite, learn, keep_going, turn, umask)
-    threads = jobs or sensible_jobs()
-    with ThreadPoolExecutor(threads, thread_name_prefix="batch", initializer=_be_nice) as pool:
+    workers = min(jobs or sensible_jobs(), len(photos))
+    threads = MOST_THREADS // workers
+    batch = _Batch(photos, proxy, overwrite, learn, keep_going, turn, umask, threads)
+    nice = _be_nice if len(photos) > 1 else None
+    with ThreadPoolExecutor(workers, thread_name_prefix="batch", initializer=nice) as pool:
         try:
             finish = batch.roll_finisher(pool) if roll else batch.balance
             futures = [pool.submit(batch.attempt, finish, i) for i in range(len(photos))]
@@ -203,6 +209,7 @@ class _Batch:
         keep_going: Callable[[], bool],
         turn: Turn,
         umask: int | None,
+        threads: int,
     ) -> None:
         self._photos = photos
         self._proxy = proxy
@@ -211,6 +218,7 @@ class _Batch:
         self._keep_going = keep_going
         self._turn = turn
         self._umask = umask
+        self._threads = max(1, threads)  # that apply a look to one photo
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -219,16 +227,18 @@ class _Batch:
 
     def attempt(self, finish: _Finish, index: int) -> PhotoReport | None:
         """Return what became of a photo; None if the batch was stopped before it was finished."""
-        try:
-            with self._turn():
-                return finish(index)
-        except CancelledError:
-            self.stop()
-            return None
-        except ModelError:
-            raise
-        except Exception as error:
-            return _failure(index, self._photos[index], error)
+        with listed_warnings() as warnings:
+            try:
+                with self._turn():
+                    ended = finish(index)
+            except CancelledError:
+                self.stop()
+                return None
+            except ModelError:
+                raise
+            except Exception as error:
+                ended = _failure(index, self._photos[index], error)
+        return replace(ended, warnings=tuple(warnings))
 
     def balance(self, index: int) -> PhotoReport:
         """Balance a photo by a look of its own."""
@@ -307,7 +317,7 @@ class _Batch:
         with timer.stage("apply"):
             pixels, profile = picture.pixels, picture.icc_profile
             place = Place.whole(pixels, picture.orientation)
-            look.apply(pixels, place, profile, out=pixels, threads=1)
+            look.apply(pixels, place, profile, out=pixels, threads=self._threads)
         self._check()
         with (
             timer.stage("write"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,9 +72,9 @@ class Learner:
         """Return the look of one photo or a roll of a `batch` request.
 
         A roll, and anything on CUDA, is learned when it has its turn. On the CPU the calling thread
-        learns from its photo itself, on one core: several photos beside each other are done sooner
-        than one after the other on all cores. (Looks learned with other numbers of threads differ
-        in the last bits.)
+        learns from its photo itself if that is to be on one core: several photos beside each other
+        are done sooner than one after the other on all cores. (Looks learned with other numbers of
+        threads differ in the last bits.)
 
         Args:
             job: the request.
@@ -103,7 +104,8 @@ class Learner:
                 turn.set_exception(error)
 
         drop = partial(turn.set_exception, CancelledError())
-        self.queue.put(Task(job, run, drop, rank=BATCH))
+        rank = URGENT if len(job.fields["photos"]) == 1 else BATCH
+        self.queue.put(Task(job, run, drop, rank=rank))
         look, corrector = turn.result()
         if look is None:
             look = _learn_in_one_thread(job, proxies, corrector, follow_elsewhere)
@@ -204,8 +206,12 @@ class Learner:
         import torch
 
         def work(corrector: Corrector) -> Look | None:
-            if job.fields["roll"] or corrector.device != "cpu":
+            threads = job.fields["threads"]
+            if job.fields["roll"] or corrector.device != "cpu" or threads == 0:
                 return _look_of(job, proxies, corrector, self._yielding(follow))
+            if threads > 1:  # which others do not learn with
+                with _torch_threads(threads):
+                    return _look_of(job, proxies, corrector, follow)
             # Asked once, a thread keeps its number; asked after the borrower, it would get his.
             torch.get_num_threads()
             return None
@@ -227,6 +233,19 @@ def _look_of(job: Job, proxies: Sequence[Floats], corrector: Corrector, follow: 
     from vae_balance.correctors.corrector import LookOptions
 
     return corrector.learn(proxies, LookOptions.of(job.fields), follow)
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, in this thread's work."""
+    import torch
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _learn_in_one_thread(

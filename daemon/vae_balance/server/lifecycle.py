@@ -235,11 +235,13 @@ def _logging(level: str, also_stderr: bool) -> Iterator[None]:
     records: SimpleQueue[Any] = SimpleQueue()
     listener = QueueListener(records, *handlers)
     source = QueueHandler(records)
+    source.setLevel(level.upper())
     logging.raiseExceptions = False  # a full disk is no reason to write to stderr instead
     logging.captureWarnings(True)
     threading.excepthook = _log_exception
     logging.getLogger().addHandler(source)
-    logging.getLogger("vae_balance").setLevel(level.upper())
+    # Warnings are made whatever the log tells: clients are told those about their photos.
+    logging.getLogger("vae_balance").setLevel("DEBUG" if level == "debug" else "INFO")
     listener.start()
     try:
         yield
