@@ -233,6 +233,19 @@ RESULTS_BY_VERB = {
 }  # type: Dict[str, Tuple[Field, ...]]
 
 _PROGRESS_FIELDS = (_STAGE, _DONE, _TOTAL)
+# What a progress message of `batch` tells of a photo, beside the above.
+_PHOTO_FIELDS = (
+    Field("photo", Integer(0, PHOTOS - 1)),
+    Field("outcome", Choice("done", "failed")),
+    Field("code", Text(100)),
+    Field("message", Text(100000)),
+    Field("look", Text(64)),
+    _DEVICE,
+    Field("width", _COUNT),
+    Field("height", _COUNT),
+    _SECONDS,
+    Field("warnings", Items(Text(100000), 0, 1000), ()),
+)
 _ERROR_FIELDS = (Field("code", Text(100)), Field("message", Text(100000)))
 
 
@@ -329,6 +342,8 @@ def check_answer(verb, header):
     kind = header.get("type")
     if kind == PROGRESS:
         fields = _PROGRESS_FIELDS  # type: Tuple[Field, ...]
+        if verb == "batch" and "photo" in header:
+            fields += _PHOTO_FIELDS
     elif kind == ERROR:
         fields = _ERROR_FIELDS
     elif kind == RESULT:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vae_balance.batch.photo_news import photo_news
 from vae_balance.batch.plan import Planned, Request, State
 from vae_balance.batch.report import Line, Report, Stamp
 from vae_balance.files import process_umask
-from vae_balance_protocol import DaemonError, messages
+from vae_balance_protocol import messages
 
 if TYPE_CHECKING:
     from vae_balance_protocol.client import Client
-
-_POLL_SECONDS = 0.5  # how soon an interruption is noticed; the daemon itself tells every second
 
 
 def run_request(
@@ -42,28 +41,13 @@ def run_request(
         BalanceError: the report cannot be written.
     """
     stamps = [Stamp.of(photo.source) for photo in request.photos]
-    asked = client.send("batch", {**fields, **_photos(request, bool(fields["roll"]))})
-    cancelled = False
-    while True:
-        if interrupted() and not cancelled:
-            client.cancel(asked)
-            cancelled = True
-        answer = client.receive(_POLL_SECONDS)
-        if answer is None or answer.request != asked:
-            continue
-        if answer.type == messages.RESULT:
-            return
-        if answer.type == messages.ERROR:
-            if cancelled and answer.header["code"] == messages.CANCELLED:
-                return
-            raise DaemonError(answer.header["code"], answer.header["message"])
-        number = answer.header.get("photo")
-        if number is None:
-            continue
+    asked = {**fields, **_photos(request, bool(fields["roll"]))}
+    for told in photo_news(client, asked, interrupted):
+        number = told["photo"]
         photo = request.photos[number]
-        if photo.state is State.DONE and answer.header["code"] == messages.OUTPUT_EXISTS:
+        if photo.state is State.DONE and told["code"] == messages.OUTPUT_EXISTS:
             continue
-        line = _line(photo, stamps[number], settings, answer.header)
+        line = _line(photo, stamps[number], settings, told)
         report.append(line)
         yield photo, line
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vae_balance.commands import options
+from vae_balance.commands.by_daemon import ByDaemon, Ended
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import Job, check_distinct, plan_jobs
 from vae_balance.errors import OptionError
@@ -30,6 +31,13 @@ _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining 
 @options.out_dir
 @options.look
 @options.device
+@click.option(
+    "--daemon",
+    type=click.Choice(["auto", "never"]),
+    default="auto",
+    show_default=True,
+    help="Let the daemon do the work if it runs, or do it in this process.",
+)
 @click.option(
     "--cube",
     type=options.PATH,
@@ -51,6 +59,7 @@ def balance(
     out_dir: Path | None,
     look: dict[str, Any],
     device: str,
+    daemon: str,
     cube: Path | None,
     explain: Path | None,
     force: bool,
@@ -65,7 +74,60 @@ def balance(
     """
     jobs = plan_jobs(photos, output, out_dir, force)
     _check_extra_outputs(jobs, cube, explain, force)
+    console = Console(quiet)
+    results = [{"photo": str(job.photo), "output": str(job.output)} for job in jobs]
+    rest = dict(enumerate(jobs))
+    begun: frozenset[int] = frozenset()
+    with console.bar("balancing") as move:
+        if daemon == "auto" and explain is None:
+            by_daemon = ByDaemon(jobs, look, cube, force)
+            for number, ended in by_daemon.ended(device, console):
+                _tell(rest.pop(number), ended, results[number], console)
+                move(number + 1, len(jobs))
+            begun = by_daemon.begun
+        if rest:
+            _balance_here(rest, begun, look, device, cube, explain, force, results, console, move)
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    console.end()
 
+
+def _tell(job: Job, ended: Ended, result: dict[str, Any], console: Console) -> None:
+    """Tell what became of a photo."""
+    with console.going_on(job.photo, result):
+        if ended.error is not None:
+            raise ended.error
+        result["lut_sha256"] = ended.lut_sha256
+        result["seconds"] = ended.seconds
+        console.note(f"{job.photo} -> {job.output}")
+
+
+def _balance_here(
+    jobs: Mapping[int, Job],
+    begun: Collection[int],
+    look: dict[str, Any],
+    device: str,
+    cube: Path | None,
+    explain: Path | None,
+    force: bool,
+    results: Sequence[dict[str, Any]],
+    console: Console,
+    move: Callable[[int, int], None],
+) -> None:
+    """Balance photos in this process.
+
+    Args:
+        jobs: by number; what became of each is put into `results` at that number.
+        begun: numbers of photos whose outputs may be there in part by now, and are ours.
+        look: options of the look, the proxy and the model, by name.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        cube: where the look of the one photo goes.
+        explain: where the steps that led to it are drawn.
+        force: overwrite outputs.
+        results: of all photos.
+        console: where people are told.
+        move: the progress bar.
+    """
     from vae_balance.correctors.corrector import LookOptions
     from vae_balance.correctors.registry import load_corrector
     from vae_balance.looks.origin import labeled_lut
@@ -77,31 +139,25 @@ def balance(
     if explain is not None and corrector.info.corrector != FIRST_CORRECTOR:
         raise OptionError(f"--explain: the model {corrector.info.name} has no steps to draw")
     proxy = look["proxy"]
-    console = Console(quiet)
-    results: list[dict[str, Any]] = []
-    with console.bar("balancing") as move:
-        for number, job in enumerate(jobs):
+    for number, job in jobs.items():
+        overwrite = force or number in begun
 
-            def follow(done: int, rounds: int, *_: object, number: int = number) -> None:
-                steps = rounds + 1  # its rounds, then writing
-                move(number * steps + done, len(jobs) * steps)
+        def follow(done: int, rounds: int, *_: object, number: int = number) -> None:
+            steps = rounds + 1  # its rounds, then writing
+            move(number * steps + done, len(results) * steps)
 
-            result: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
-            with console.going_on(job.photo, result):
-                check_new(job.output, force)
-                began = time.perf_counter()
-                learned = _balance_photo(job, corrector, how, proxy, explain, force, follow)
-                if cube is not None:
-                    lut = labeled_lut(learned.lut, learned.origin, proxy, [job.photo])
-                    write_lut(cube, lut, overwrite=force)
-                result["lut_sha256"] = learned.digest()
-                result["seconds"] = round(time.perf_counter() - began, 3)
-                console.note(f"{job.photo} -> {job.output}")
-            results.append(result)
-            move(number + 1, len(jobs))
-    if as_json:
-        click.echo(json.dumps(results, indent=2))
-    console.end()
+        result = results[number]
+        with console.going_on(job.photo, result):
+            check_new(job.output, overwrite)
+            began = time.perf_counter()
+            learned = _balance_photo(job, corrector, how, proxy, explain, overwrite, follow)
+            if cube is not None:
+                lut = labeled_lut(learned.lut, learned.origin, proxy, [job.photo])
+                write_lut(cube, lut, overwrite=overwrite)
+            result["lut_sha256"] = learned.digest()
+            result["seconds"] = round(time.perf_counter() - began, 3)
+            console.note(f"{job.photo} -> {job.output}")
+        move(number + 1, len(results))
 
 
 def _check_extra_outputs(

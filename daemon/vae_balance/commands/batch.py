@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vae_balance.commands import options
-from vae_balance.commands.console import INTERRUPTED, Console
+from vae_balance.commands.console import INTERRUPTED, Console, interruption
 from vae_balance.errors import (
     BalanceError,
     ImageError,
@@ -167,7 +165,7 @@ def _ask_for(
 
     with (
         _daemon(console) as client,
-        _interruption() as interrupted,
+        interruption() as interrupted,
         console.bar("balancing") as move,
         journal.begun(outputs_of(requests)),
     ):
@@ -323,19 +321,3 @@ def _daemon(console: Console) -> Iterator[Client]:
         if error.code in (CANCELLED, STOPPING):
             raise BalanceError("the daemon was stopped; the same command goes on") from error
         raise error_of(error.code, error.message) from error
-
-
-@contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """Yield what is set by Ctrl-C; pressed again, it interrupts at once, as usual."""
-    asked = threading.Event()
-
-    def remember(*_: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, usual)
-
-    usual = signal.signal(signal.SIGINT, remember)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, usual)

@@ -6,7 +6,9 @@ notes only if that is a terminal.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -56,6 +58,11 @@ class Console:
             erase = _ERASE_LINE if self._shown else ""
             click.echo(f"{erase}vae-balance: {printable(text)}", err=True)
 
+    def remark(self, text: str) -> None:
+        """Print a line that is told wherever standard error goes."""
+        if not self._quiet:
+            click.echo(f"{_ERASE_LINE if self._shown else ''}vae-balance: {text}", err=True)
+
     def line(self, text: str) -> None:
         """Print over the line that was printed so before."""
         if self._shown:
@@ -100,6 +107,22 @@ class Console:
         if result is not None:
             result["error"] = reason
         click.echo(f"{_ERASE_LINE if self._shown else ''}vae-balance: {reason}", err=True)
+
+
+@contextmanager
+def interruption() -> Iterator[threading.Event]:
+    """Yield what is set by Ctrl-C; pressed again, it interrupts at once, as usual."""
+    asked = threading.Event()
+
+    def remember(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+
+    usual = signal.signal(signal.SIGINT, remember)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def require_extra(extra: str) -> None:

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _settings(command: F) -> F:
     """Add an option for each setting."""
-    for setting in reversed(SETTINGS):
+    for setting in reversed([setting for setting in SETTINGS if setting.is_daemons]):
         values = f"{setting.values}; default {setting.default}"
         command = click.option(
             setting.flag, setting.name, metavar="X", help=f"{setting.meaning} [{values}]"

@@ -36,6 +36,7 @@ class Settings:
         looks: how many.
         jobs: threads; 0 lets the daemon choose.
         log_level: name of a level of `logging`, in lower case.
+        start_daemon: for `vae-balance balance`, not for the daemon.
     """
 
     device: str = "auto"
@@ -45,6 +46,7 @@ class Settings:
     looks: int = 64
     jobs: int = 0
     log_level: str = "info"
+    start_daemon: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class Setting:
         values: what it can be, in words.
         meaning: a sentence for people.
         read: returns the value of a string or of a TOML value; ValueError if it is none.
+        is_daemons: whether it is for the daemon, and an option of `vae-balance serve`.
     """
 
     name: str
     values: str
     meaning: str
     read: Callable[[Any], Any]
+    is_daemons: bool = True
 
     @property
     def variable(self) -> str:
@@ -77,6 +81,8 @@ class Setting:
     def default(self) -> str:
         """The default, as one would write it."""
         value = getattr(Settings(), self.name)
+        if isinstance(value, bool):
+            return str(value).lower()
         return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -113,6 +119,14 @@ def _seconds(low: float) -> Callable[[Any], float]:
         return number
 
     return read
+
+
+def _yes_or_no(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError
+    return bool(value == "true")
 
 
 SETTINGS = (
@@ -154,6 +168,14 @@ SETTINGS = (
         "debug, info, warning or error",
         "What the log tells; info has a line for each job.",
         _text("debug|info|warning|error"),
+    ),
+    Setting(
+        "start_daemon",
+        "true or false",
+        "Whether `vae-balance balance` starts the daemon if none runs: the next photo is done "
+        "sooner. One that runs is used anyway.",
+        _yes_or_no,
+        is_daemons=False,
     ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
