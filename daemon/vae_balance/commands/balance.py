@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vae_balance.looks.look import Look
     from vae_balance.photos.photo import Photo
 
+_COMMON_LUTS = (".cube", ".png")  # whose names need no numpy to be found good
 _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining sheet
 
 
@@ -181,7 +182,7 @@ def _check_extra_outputs(
     check_distinct([jobs[0].photo, *further], [jobs[0].output, *further])
     for path in further:
         check_new(path, force)
-    if cube is not None:
+    if cube is not None and cube.suffix.lower() not in _COMMON_LUTS:
         from vae_balance.luts.files import lut_suffix
 
         lut_suffix(cube)
