@@ -40,7 +40,8 @@ def read_pixels(path: Path) -> np.ndarray:
 
 @pytest.fixture
 def balance(run: Run, random_model: Path) -> Run:
-    return lambda *arguments: run("balance", "--model", random_model, "--device", "cpu", *arguments)
+    here = ("--daemon", "never", "--model", random_model, "--device", "cpu")
+    return lambda *arguments: run("balance", *here, *arguments)
 
 
 @pytest.fixture
