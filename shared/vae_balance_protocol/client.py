@@ -190,7 +190,7 @@ class Client(object):
 
     def import_lut(self, data, format, name):
         # type: (Data, str, str) -> Fields
-        """Make a look of the bytes of a "cube" or "hald" file; return look and size."""
+        """Make a look of the bytes of a file of one of `LUT_FORMATS`; return look and size."""
         limit = self._limit("frame_bytes")
         view = byte_view(data)
         frames = [view[start : start + limit] for start in range(0, max(1, len(view)), limit)]

@@ -46,6 +46,17 @@ PHOTOS = 10000
 FILE_FRAMES = 4
 SIDE = 1000000
 
+# What the files of LUTs that can be read end in, and what `import` calls their formats. Written are
+# the first two only. The others are OpenColorIO's, called as they end.
+LUT_FORMATS = {".cube": "cube", ".png": "hald"}
+LUT_FORMATS.update(
+    ("." + name, name)
+    for name in (
+        "3dl", "cc", "ccc", "cdl", "clf", "csp", "ctf", "cub", "itx", "look", "lut", "m3d", "mga",
+        "spi1d", "spi3d", "spimtx", "vf",
+    )
+)  # fmt: skip
+
 # Codes of errors, see PROTOCOL.md.
 VERSION = "version"
 MALFORMED = "malformed"
@@ -115,7 +126,6 @@ def _field(option):
 
 
 _LOOK = Field("look", Hexadecimal(64))
-_LUT_FORMAT = Field("format", Choice("cube", "hald"))
 _WIDTH = Field("width", Integer(1, SIDE))
 _ROWS = Field("rows", Integer(1, SIDE))
 _CHANNELS = Field("channels", OneOf(3, 4))
@@ -139,8 +149,8 @@ REQUESTS_BY_VERB = {
     ),
     "learn": _LEARNING
     + (Field("dtype", Choice("u8", "f32"), "f32"), Field("title", Text(200), "")),
-    "import": (_LUT_FORMAT, Field("name", Text(200))),
-    "export": (_LOOK, _LUT_FORMAT),
+    "import": (Field("format", Choice(*sorted(LUT_FORMATS.values()))), Field("name", Text(200))),
+    "export": (_LOOK, Field("format", Choice("cube", "hald"))),
     "apply": (_LOOK, _WIDTH, _ROWS, _CHANNELS, _DTYPE, _PROFILE, _field(options.APPLIED_STRENGTH)),
     "batch": _LEARNING
     + (

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import Result
 
 from vae_balance.color.lut import Lut3D
 from vae_balance.luts.cube import read_cube, write_cube
-from vae_balance.photos.photo import read_photo, write_photo
+from vae_balance.photos.photo import Photo, read_photo, write_photo
 
 Run = Callable[..., Result]
 
@@ -28,7 +29,7 @@ def test_an_identity_edited_like_a_photo_is_the_lut_of_the_edit(run: Run, tmp_pa
 
 def test_an_identity_as_cube_changes_nothing(run: Run, tmp_path: Path) -> None:
     assert run("identity", tmp_path / "identity.cube").exit_code == 0
-    table = read_cube(tmp_path / "identity.cube").table
+    table = read_cube(tmp_path / "identity.cube").baked().table
     np.testing.assert_allclose(table, Lut3D.identity().table, atol=1e-6)
 
 
@@ -37,7 +38,51 @@ def test_a_cube_becomes_a_hald_and_a_cube_again(run: Run, tmp_path: Path) -> Non
     write_cube(tmp_path / "square.cube", square)
     assert run("convert", tmp_path / "square.cube", tmp_path / "square.png").exit_code == 0
     assert run("convert", tmp_path / "square.png", tmp_path / "again.cube").exit_code == 0
-    np.testing.assert_allclose(read_cube(tmp_path / "again.cube").table, square.table, atol=2e-5)
+    np.testing.assert_allclose(
+        read_cube(tmp_path / "again.cube").baked().table, square.table, atol=2e-5
+    )
+
+
+CURVE = "".join(f"{x:.6f} {x:.6f} {x:.6f}\n" for x in np.floor(np.arange(4096) / 512) / 7)
+CURVE_FILE = f"Version 1\nFrom 0 1\nLength 4096\nComponents 3\n{{\n{CURVE}}}\n"
+
+
+def test_what_is_no_cube_is_baked_and_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "posters.spi1d").write_text(CURVE_FILE, "ascii")
+    result = run("convert", tmp_path / "posters.spi1d", tmp_path / "posters.cube")
+    assert result.exit_code == 0
+    assert "posters.spi1d: baked at 65 nodes an edge, up to " in result.stderr
+    baked = read_cube(tmp_path / "posters.cube")
+    assert baked.size == 65
+    assert baked.comments[-1] in result.stderr
+    quiet = run("convert", tmp_path / "posters.cube", tmp_path / "posters.png")
+    assert (quiet.exit_code, quiet.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("strength", ["1", "0.5"])
+def test_a_curve_is_applied_without_a_cube_between(run: Run, tmp_path: Path, strength: str) -> None:
+    (tmp_path / "posters.spi1d").write_text(CURVE_FILE, "ascii")
+    (tmp_path / "posters.cube").write_text(f"LUT_1D_SIZE 4096\n{CURVE}", "ascii")
+    grey = np.repeat(np.arange(65536, dtype=np.uint16).reshape(256, 256, 1), 3, axis=2)
+    write_photo(Photo(grey), tmp_path / "grey.png")
+    values = np.interp(grey / 65535, np.arange(4096) / 4095, np.floor(np.arange(4096) / 512) / 7)
+    expected = 65535 * (grey / 65535 + float(strength) * (values - grey / 65535))
+    for name in ("posters.spi1d", "posters.cube"):
+        out = tmp_path / f"{name}.png"
+        arguments = (tmp_path / name, tmp_path / "grey.png", "-o", out, "--strength", strength)
+        assert run("apply", *arguments).exit_code == 0
+        assert np.abs(read_photo(out).pixels - expected).max() < 1.1
+
+
+def test_a_lut_that_cannot_be_read_is_told_in_one_line(run: Run, tmp_path: Path) -> None:
+    write_photo(Photo(np.zeros((8, 8, 3), np.uint8)), tmp_path / "photo.png")
+    for name, part in (("film.clf", "cannot be read"), ("film.icc", "color profile")):
+        (tmp_path / name).write_text("no LUT")
+        result = run("apply", tmp_path / name, tmp_path / "photo.png", "-o", tmp_path / "out.png")
+        assert result.exit_code != 0
+        assert part in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert not (tmp_path / "out.png").exists()
 
 
 def test_files_stay_as_they_are(run: Run, tmp_path: Path) -> None:

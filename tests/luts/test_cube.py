@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import PyOpenColorIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from opencolorio_files import opencolorio_applies
 from PIL import Image, ImageFilter
 
-from vae_balance.color.lut import Lut3D, apply_lut
+from vae_balance.color.lut import ColorLut, Lut3D, apply_lut
+from vae_balance.color.lut_chain import LutChain
 from vae_balance.errors import BalanceError, LutError, OutputExistsError
 from vae_balance.luts import cube
 from vae_balance.luts.cube import format_cube, parse_cube, read_cube, write_cube
@@ -62,8 +63,20 @@ def picture() -> npt.NDArray[np.uint8]:
     return np.random.default_rng(8).integers(0, 256, (40, 50, 3), np.uint8)
 
 
-def parse(text: str | bytes) -> Lut3D:
+def parse_any(text: str | bytes) -> ColorLut:
     return parse_cube(text if isinstance(text, bytes) else text.encode(), "film.cube")
+
+
+def parse(text: str | bytes) -> Lut3D:
+    lut = parse_any(text)
+    assert isinstance(lut, Lut3D)
+    return lut
+
+
+def parse_steps(text: str) -> LutChain:
+    lut = parse_any(text)
+    assert isinstance(lut, LutChain)
+    return lut
 
 
 def mutated(old: str, new: str, text: str = VALID) -> str:
@@ -168,16 +181,8 @@ def test_opencolorio_reads_our_file_with_the_same_pixels(tmp_path: Path, size: i
     lut = look(size)
     path = tmp_path / "look.cube"
     write_cube(path, lut)
-    transform = PyOpenColorIO.FileTransform(
-        str(path), interpolation=PyOpenColorIO.INTERP_TETRAHEDRAL
-    )
-    depth = PyOpenColorIO.BIT_DEPTH_UINT8
-    processor = PyOpenColorIO.Config.CreateRaw().getProcessor(transform)
-    pixels = picture()
-    height, width, _ = pixels.shape
-    expected = apply_lut(lut, pixels)
-    image = PyOpenColorIO.PackedImageDesc(pixels, width, height, 3, depth, 1, 3, 3 * width)
-    processor.getOptimizedCPUProcessor(depth, depth, PyOpenColorIO.OPTIMIZATION_NONE).apply(image)
+    pixels = opencolorio_applies(path, picture())
+    expected = apply_lut(lut, picture())
     assert np.abs(pixels.astype(int) - expected).max() <= 1
     assert (pixels == expected).mean() > 0.999
 
@@ -236,7 +241,7 @@ def test_writing_and_reading_give_the_lut_again(
 @given(st.binary(max_size=300) | st.text('0123456789.-+eE#,\n \tLUT_3DSIZEna"', max_size=200))
 def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(content: bytes | str) -> None:
     try:
-        parse(content)
+        parse_any(content)
     except LutError as error:
         assert re.match(r"film\.cube:\d+: ", str(error))
         assert len(str(error).splitlines()) == 1
@@ -305,13 +310,13 @@ def colors_inside() -> npt.NDArray[np.float64]:
     "keywords", ["DOMAIN_MIN -1 -1 -1\nDOMAIN_MAX 3 3 3\n", "LUT_3D_INPUT_RANGE -1 3\n"]
 )
 def test_a_wider_domain_is_honored(keywords: str) -> None:
-    lut = parse(mutated("DOMAIN_MIN 0 0 0\nDOMAIN_MAX 1 1 1\n", keywords))
-    assert lut.size == 65
-    assert lut(colors_inside()) == pytest.approx(film((colors_inside() + 1) / 4), abs=1e-5)
+    lut = parse_steps(mutated("DOMAIN_MIN 0 0 0\nDOMAIN_MAX 1 1 1\n", keywords))
+    colors = 4 * colors_inside() - 1  # all of them known to the table, though beyond 0..1
+    assert lut(colors) == pytest.approx(film(colors_inside()), abs=1e-5)
 
 
 def test_a_narrower_domain_ends_flat() -> None:
-    lut = parse(
+    lut = parse_steps(
         mutated("DOMAIN_MIN 0 0 0\nDOMAIN_MAX 1 1 1", "DOMAIN_MIN .25 0 0\nDOMAIN_MAX .75 1 1")
     )
     colors = colors_inside()
@@ -319,9 +324,8 @@ def test_a_narrower_domain_ends_flat() -> None:
     assert lut(colors) == pytest.approx(film(stretched), abs=1e-5)
 
 
-def test_curves_become_a_cube() -> None:
-    lut = parse(CURVES)
-    assert lut.size == 65
+def test_curves_are_lines_between_their_points() -> None:
+    lut = parse_steps(CURVES)
     colors = colors_inside()
     expected = [
         np.interp(colors[:, c], [0, 0.5, 1], [0, middle, 1])
@@ -333,15 +337,83 @@ def test_curves_become_a_cube() -> None:
 @pytest.mark.parametrize("keywords", ["DOMAIN_MAX 2 2 2\n", "LUT_1D_INPUT_RANGE 0 2\n"])
 def test_the_domain_of_curves_is_honored(keywords: str) -> None:
     colors = colors_inside()
-    assert parse(keywords + CURVES)(colors) == pytest.approx(parse(CURVES)(colors / 2), abs=1e-5)
+    wide = parse_steps(keywords + CURVES)(colors)
+    assert wide == pytest.approx(parse_steps(CURVES)(colors / 2), abs=1e-5)
 
 
 def test_curves_before_a_cube_are_applied_first() -> None:
     header, rows = VALID.split("\n\n")
-    lut = parse("LUT_1D_SIZE 3\n" + header + "\n" + CURVES.split("\n", 1)[1] + rows)
-    assert lut.title == "Old film"
+    lut = parse_steps("LUT_1D_SIZE 3\n" + header + "\n" + CURVES.split("\n", 1)[1] + rows)
+    assert (lut.title, lut.comments) == ("Old film", ("by hand",))
     colors = colors_inside()
-    assert lut(colors) == pytest.approx(film(parse(CURVES)(colors).astype(np.float64)), abs=1e-5)
+    assert lut(colors) == pytest.approx(
+        film(parse_steps(CURVES)(colors).astype(np.float64)), abs=1e-5
+    )
+
+
+def posterize() -> str:
+    """Curves of 4,096 points with eight steps, which a cube of 65 nodes makes ramps of."""
+    values = np.floor(np.arange(4096) / 512) / 7
+    return "LUT_1D_SIZE 4096\n" + "".join(f"{x:.6f} {x:.6f} {x * x:.6f}\n" for x in values)
+
+
+def shaper() -> str:
+    """A cube root of 1,024 points before a cube of nine nodes."""
+    curve = "".join(f"{x:.7f} {x:.7f} {x:.7f}\n" for x in np.cbrt(np.arange(1024) / 1023))
+    rows = format_cube(look(9)).decode().split("LUT_3D_SIZE 9\n")[1]
+    ranges = "LUT_1D_INPUT_RANGE 0 1\nLUT_3D_INPUT_RANGE 0.1 0.9\n"
+    return f"LUT_1D_SIZE 1024\nLUT_3D_SIZE 9\n{ranges}{curve}{rows}"
+
+
+@pytest.mark.parametrize("text", [posterize(), shaper(), mutated("0 0 0\n", "-.5 0 0.1\n")])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_curves_and_shapers_are_what_opencolorio_makes_of_them(
+    tmp_path: Path, text: str, dtype: type
+) -> None:
+    ramp = np.repeat(np.arange(65536, dtype=np.uint16)[:, None], 3, axis=1).reshape(256, 256, 3)
+    colors = np.random.default_rng(3).integers(0, 65536, ramp.shape, np.uint16)
+    codes = np.concatenate([ramp, colors])
+    pixels = (codes / 65535).astype(np.float32) if dtype is np.float32 else codes
+    pixels = (codes >> 8).astype(np.uint8) if dtype is np.uint8 else pixels
+    path = tmp_path / "film.cube"
+    path.write_text(text, "ascii")
+    assert (apply_lut(parse_any(text), pixels) == opencolorio_applies(path, pixels)).all()
+
+
+def test_curves_of_other_numbers_are_another_look() -> None:
+    names = {
+        parse_any(text).digest()
+        for text in (
+            CURVES,
+            CURVES.replace("0.5", "0.500001"),
+            "DOMAIN_MAX 2 2 2\n" + CURVES,
+            shaper(),
+            shaper().replace("0.1 0.9", "0.1 0.8"),
+        )
+    }
+    assert len(names) == 5
+    assert parse_any("# remark\n" + CURVES).digest() in names
+
+
+@pytest.mark.parametrize(
+    ("title", "encoding"),
+    [("Été à Kraków", "utf-8"), ("Été chaud", "latin-1"), ("胶片暖色", "gbk")],
+)
+def test_title_and_comments_may_be_in_the_encoding_of_a_system(title: str, encoding: str) -> None:
+    text = mutated("Old film", title).replace("by hand", title)
+    lut = parse_any(text.encode(encoding))
+    assert (lut.title, lut.comments) == (title, (title,))
+    assert lut.digest() == parse(VALID).digest()
+
+
+def test_the_range_of_video_is_no_affair_of_photos(tmp_path: Path) -> None:
+    text = "LUT_IN_VIDEO_RANGE\nLUT_OUT_VIDEO_RANGE\n" + format_cube(look()).decode()
+    text = text.replace('TITLE "Neon to day"\n', "")
+    path = tmp_path / "film.cube"
+    path.write_text(text, "ascii")
+    pixels = picture()
+    applied = apply_lut(parse(text), pixels)
+    assert np.abs(applied.astype(int) - opencolorio_applies(path, pixels)).max() == 0
 
 
 # Refusing what is broken
@@ -350,7 +422,7 @@ def test_curves_before_a_cube_are_applied_first() -> None:
 def refused(text: str | bytes, line: int, *parts: str) -> None:
     """Assert that `text` is refused for `line` in one line of text that holds all `parts`."""
     with pytest.raises(LutError) as caught:
-        parse(text)
+        parse_any(text)
     message = str(caught.value)
     assert message.startswith(f"film.cube:{line}: ")
     assert "\n" not in message
@@ -396,8 +468,8 @@ def test_keyword_among_the_rows() -> None:
 
 
 def test_unknown_keyword() -> None:
-    text = mutated("DOMAIN_MIN 0 0 0", "LUT_IN_VIDEO_RANGE")
-    refused(text, 4, "unknown keyword 'LUT_IN_VIDEO_RANGE'", "remove the line")
+    text = mutated("DOMAIN_MIN 0 0 0", "LUT_4D_SIZE 5")
+    refused(text, 4, "unknown keyword 'LUT_4D_SIZE'", "remove the line")
 
 
 def test_domain_of_two_numbers() -> None:
@@ -480,8 +552,8 @@ def test_text_of_sixteen_bits() -> None:
     refused(VALID.encode("utf-16"), 1, "binary", "UTF-8")
 
 
-def test_text_of_another_encoding() -> None:
-    refused(mutated("Old film", "Été").encode("latin-1"), 2, r"b'\xc9'", "save the file as UTF-8")
+def test_other_bytes_among_the_numbers() -> None:
+    refused(mutated("1.0 0.0 0.5", "1.0\xa00.0 0.5").encode("latin-1"), 11, r"b'\xa0'", "get the")
 
 
 def test_huge_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

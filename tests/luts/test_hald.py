@@ -107,6 +107,21 @@ def test_alpha_is_ignored(tmp_path: Path) -> None:
     assert lut.table == pytest.approx(Lut3D.identity(4).table, abs=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+def test_a_grey_hald_is_that_of_a_black_and_white_film(tmp_path: Path, mode: str) -> None:
+    luma = identity_hald(2) @ (0.3, 0.6, 0.1)
+    codes = to_codes(luma, np.uint16 if mode == "I;16" else np.uint8)
+    if mode == "LA":
+        codes = np.stack([codes, codes[::-1]], axis=-1)
+    Image.fromarray(codes).save(tmp_path / "hald.png")
+    lut = read_hald(tmp_path / "hald.png")
+    nodes = Lut3D.identity(4).table
+    expected = np.repeat((nodes @ np.array([0.3, 0.6, 0.1]))[..., None], 3, axis=-1)
+    step = 1 / 65535 if mode == "I;16" else 1 / 255
+    assert lut.table == pytest.approx(expected, abs=0.51 * step)
+    assert parse_hald((tmp_path / "hald.png").read_bytes(), "film").digest() == lut.digest()
+
+
 def test_the_largest_hald_is_reduced_to_the_largest_lut(tmp_path: Path) -> None:
     steps = np.arange(144) / 143
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")

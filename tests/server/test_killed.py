@@ -75,7 +75,7 @@ def daemon_to_lose(start_daemon: START) -> Iterator[Daemon]:
 def lut() -> Lut3D:
     """Return a LUT that changes every color, with numbers of at most six digits."""
     turned = Lut3D.from_function(lambda colors: np.sin(1.3 * colors[:, [1, 2, 0]]) ** 2, 9)
-    return parse_cube(format_cube(turned), "turned")
+    return parse_cube(format_cube(turned), "turned").baked()
 
 
 @pytest.fixture(scope="module")

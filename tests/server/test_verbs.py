@@ -44,7 +44,7 @@ def pixels_of(dtype: str, height: int, width: int, channels: int) -> NDArray[Any
 
 def lut_of(peer: Peer, look: str) -> Lut3D:
     """Return a look of the daemon to six digits."""
-    return parse_cube(peer.ask("export", look=look, format="cube").frames[0], "look")
+    return parse_cube(peer.ask("export", look=look, format="cube").frames[0], "look").baked()
 
 
 def import_lut(peer: Peer, lut: Lut3D) -> str:
@@ -57,7 +57,7 @@ def import_lut(peer: Peer, lut: Lut3D) -> str:
 def wavy() -> Lut3D:
     """Return a LUT that changes every color, with numbers of at most six digits."""
     lut = Lut3D.from_function(lambda colors: np.sin(1.3 * colors[:, [1, 2, 0]]) ** 2, 17)
-    return parse_cube(format_cube(lut), "wavy")
+    return parse_cube(format_cube(lut), "wavy").baked()
 
 
 def test_hello_tells_who_answers_and_what_it_allows(peer: Peer, daemon: Daemon) -> None:
@@ -192,6 +192,21 @@ def test_a_hald_goes_in_and_out(peer: Peer, wavy: Lut3D) -> None:
     assert np.abs(parse_hald(exported, "hald").table - given).max() < 2e-5
 
 
+def test_curves_go_in_as_they_are_and_out_as_a_cube(peer: Peer) -> None:
+    values = np.floor(np.arange(4096) / 512) / 7
+    content = "".join(f"{x:.6f}\n" for x in values)
+    content = f"Version 1\nFrom 0 1\nLength 4096\nComponents 1\n{{\n{content}}}\n"
+    answer = peer.ask("import", [content.encode()], format="spi1d", name="posters.spi1d").header
+    assert answer["size"] == 65
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)[None]
+    fields = {"width": 256, "rows": 1, "channels": 3, "dtype": "u8"}
+    result = peer.ask("apply", [grey.tobytes()], look=answer["look"], **fields).frames[0]
+    expected = np.interp(grey / 255, np.arange(4096) / 4095, values) * 255
+    assert np.abs(np.frombuffer(result, np.uint8).reshape(grey.shape) - expected).max() < 0.6
+    exported = parse_cube(peer.ask("export", look=answer["look"], format="cube").frames[0], "look")
+    assert exported.comments[-1].startswith("baked at 65 nodes an edge, up to ")
+
+
 def test_a_large_cube_goes_in_and_out_in_parts(peer: Peer) -> None:
     lut = Lut3D.identity(90)
     whole = format_cube(lut)
@@ -209,6 +224,8 @@ def test_a_large_cube_goes_in_and_out_in_parts(peer: Peer) -> None:
         (b"LUT_3D_SIZE 2\n0 0 zero\n", "cube", "my.cube:2: "),
         (b"", "cube", "my.cube:1: the file is empty"),
         (b"no picture", "hald", "my.cube: is not a PNG file"),
+        (b"CSPLUTV100\n1D\n", "csp", "my.cube: cannot be read: "),
+        (b'<ProcessList><Reference path="/a.clf"/>', "ctf", "my.cube: refers to another LUT"),
         (format_hald(Lut3D.identity(2))[:5000], "hald", "my.cube: "),
     ],
 )

@@ -1,9 +1,10 @@
-"""A 3D LUT: the numbers of a look, and their application to pixels by OpenColorIO."""
+"""LUTs of any form as one type, the 3D LUT, and their application to pixels by OpenColorIO."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,8 +35,78 @@ _STRIP = 8 * _ROW
 MOST_THREADS = 8  # more would only wait for memory
 
 
+class ColorLut(ABC):
+    """What a LUT file holds: a function from sRGB-encoded color to sRGB-encoded color.
+
+    Attributes:
+        title: A name for people.
+        comments: Lines for people, kept in files that can hold them.
+    """
+
+    title: str
+    comments: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Nodes along each edge of the cube that `baked` returns."""
+
+    @property
+    @abstractmethod
+    def goes_on(self) -> bool:
+        """Whether the function itself tells what becomes of colors outside 0..1."""
+
+    @abstractmethod
+    def blended(self, strength: float) -> ColorLut:
+        """Return the LUT between no change (strength 0) and this one (1), or beyond (above 1).
+
+        Raises:
+            OptionError: The strength is not a finite number.
+        """
+
+    @abstractmethod
+    def is_identity(self) -> bool:
+        """Tell whether every color surely stays as it is, to the last bit of a float in 0..1."""
+
+    @abstractmethod
+    def baked(self) -> Lut3D:
+        """Return the function as a 3D LUT, for files that hold nothing else."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Return a SHA-256, in hex, of the numbers that make the function."""
+
+    @abstractmethod
+    def transform(self) -> Any:
+        """Return the function as a transform of OpenColorIO."""
+
+    def run(self, pixels: Pixels) -> None:
+        """Map contiguous `pixels`, (N, 3 or 4), in place, on the thread that calls.
+
+        What becomes of floats outside 0..1 is OpenColorIO's affair here.
+        """
+        run_processor(self, pixels)
+
+    def __call__(self, colors: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Map colors, (..., 3), sRGB-encoded floats, to float32 of the same shape and encoding.
+
+        A color outside 0..1 is mapped as the nearest color inside and keeps its distance from
+        it, lut(clip(x)) + (x - clip(x)), unless the function goes on there. A color with a NaN
+        or an infinity stays as it is.
+
+        Raises:
+            OptionError: `colors` does not end in a dimension of three.
+        """
+        with np.errstate(over="ignore"):  # stays as it is, as infinity
+            mapped: npt.NDArray[np.float32] = np.array(colors, dtype=np.float32, order="C")
+        if mapped.ndim == 0 or mapped.shape[-1] != 3:
+            raise OptionError(f"colors of shape {mapped.shape}: it must be (..., 3)")
+        _apply_in_place(self, mapped.reshape(-1, 3), MOST_THREADS)
+        return mapped
+
+
 @dataclass(frozen=True, eq=False)
-class Lut3D:
+class Lut3D(ColorLut):
     """A color function, sampled on a regular cube and interpolated tetrahedrally.
 
     Attributes:
@@ -76,6 +147,11 @@ class Lut3D:
     def size(self) -> int:
         """Nodes along each edge of the cube."""
         return int(self.table.shape[0])
+
+    @property
+    def goes_on(self) -> bool:
+        """A table ends at 0 and 1."""
+        return False
 
     @classmethod
     def identity(cls, size: int = SIZE.default) -> Lut3D:
@@ -133,21 +209,9 @@ class Lut3D:
         # A node's number, rounded in other ways than ours, is still the same color.
         return bool(np.abs(self.table - _nodes(self.size)).max() <= 2**-24)
 
-    def __call__(self, colors: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Map colors, (..., 3), sRGB-encoded floats, to float32 of the same shape and encoding.
-
-        A color outside 0..1 is mapped as the nearest color inside and keeps its distance from
-        it: lut(clip(x)) + (x - clip(x)). A color with a NaN or an infinity stays as it is.
-
-        Raises:
-            OptionError: `colors` does not end in a dimension of three.
-        """
-        with np.errstate(over="ignore"):  # stays as it is, as infinity
-            mapped: npt.NDArray[np.float32] = np.array(colors, dtype=np.float32, order="C")
-        if mapped.ndim == 0 or mapped.shape[-1] != 3:
-            raise OptionError(f"colors of shape {mapped.shape}: it must be (..., 3)")
-        _apply_in_place(self, mapped.reshape(-1, 3), MOST_THREADS)
-        return mapped
+    def baked(self) -> Lut3D:
+        """Return the LUT itself."""
+        return self
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of the size and of the table's float32 numbers."""
@@ -155,9 +219,18 @@ class Lut3D:
         sha256.update(self.table.astype("<f4").tobytes())
         return sha256.hexdigest()
 
+    def transform(self) -> Any:
+        """Return the table as a transform of OpenColorIO."""
+        import PyOpenColorIO
+
+        transform = PyOpenColorIO.Lut3DTransform(gridSize=self.size)
+        transform.setInterpolation(PyOpenColorIO.INTERP_TETRAHEDRAL)
+        transform.setData(self.table.reshape(-1))  # it wants blue fastest, as the table is
+        return transform
+
 
 def apply_lut(
-    lut: Lut3D, pixels: Pixels, *, out: Pixels | None = None, threads: int = MOST_THREADS
+    lut: ColorLut, pixels: Pixels, *, out: Pixels | None = None, threads: int = MOST_THREADS
 ) -> Pixels:
     """Map the colors of a picture.
 
@@ -169,7 +242,7 @@ def apply_lut(
         pixels: (H, W, 3) or (H, W, 4), uint8, uint16, float16 or float32, in the encoding that
             the LUT expects, 0..full scale for integers and 0..1 for floats. A fourth channel,
             alpha, is passed on bit for bit and has no influence on colors. Floats outside 0..1
-            survive as in `Lut3D.__call__`; a pixel with a NaN or an infinity among its colors
+            survive as in `ColorLut.__call__`; a pixel with a NaN or an infinity among its colors
             stays as it is.
         out: C-contiguous array of the same shape and dtype for the result; `pixels` itself to
             work in place. None makes a new one.
@@ -208,10 +281,10 @@ def _nodes(size: int) -> npt.NDArray[np.float64]:
     return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
 
 
-def _apply_in_place(lut: Lut3D, pixels: Pixels, threads: int) -> None:
+def _apply_in_place(lut: ColorLut, pixels: Pixels, threads: int) -> None:
     """Map contiguous `pixels`, (N, 3 or 4), strip by strip, on as many threads as are useful."""
     strips = [pixels[start : start + _STRIP] for start in range(0, len(pixels), _STRIP)]
-    work = _apply_to_floats if pixels.dtype.kind == "f" else _run
+    work = _apply_to_floats if pixels.dtype.kind == "f" else type(lut).run
     threads = min(threads, len(strips), os.cpu_count() or 1)
     if threads <= 1:
         for strip in strips:
@@ -222,29 +295,29 @@ def _apply_in_place(lut: Lut3D, pixels: Pixels, threads: int) -> None:
             pass
 
 
-def _apply_to_floats(lut: Lut3D, strip: Pixels) -> None:
-    """Map float pixels, (N, 3 or 4), where OpenColorIO alone would clip those outside 0..1."""
+def _apply_to_floats(lut: ColorLut, strip: Pixels) -> None:
+    """Map float pixels, (N, 3 or 4), those outside 0..1 as `ColorLut.__call__` says."""
     # Read as unsigned integers, the floats in 0..1 are those up to the one that 1.0 makes: minus
     # signs, NaN and infinities all lie above. So one fast comparison finds whether all is plain.
     bits = strip.view(f"u{strip.itemsize}")
     one = np.ones(1, strip.dtype).view(bits.dtype)[0]
     if bits.max() <= one:
-        _run(lut, strip)
+        lut.run(strip)
         return
     # float16 overflows early, and alpha may hold any bits, signaling NaNs as well
     with np.errstate(over="ignore", invalid="ignore"):
         beyond = strip.astype(np.float32)
         finite = np.isfinite(beyond).all() or np.isfinite(beyond[:, :3]).all(axis=1)
-        mapped = beyond.copy()
-        _run(lut, mapped)
-        beyond -= beyond.clip(0, 1)
+        mapped = beyond.copy() if lut.goes_on else beyond.clip(0, 1)
+        beyond -= mapped  # all zeros where the function goes on
+        lut.run(mapped)
         mapped += beyond
         for channel in range(3):  # one by one: numpy is slow on rows of three
             np.copyto(strip[:, channel], mapped[:, channel], where=finite, casting="same_kind")
 
 
-def _run(lut: Lut3D, pixels: Pixels) -> None:
-    """Pass contiguous `pixels`, (N, 3 or 4), through OpenColorIO, which clips to 0..1."""
+def run_processor(lut: ColorLut, pixels: Pixels) -> None:
+    """Pass contiguous `pixels`, (N, 3 or 4), through OpenColorIO, in place."""
     import PyOpenColorIO
 
     depth = getattr(PyOpenColorIO, _DEPTHS[pixels.dtype])
@@ -260,17 +333,14 @@ def _run(lut: Lut3D, pixels: Pixels) -> None:
 
 
 @lru_cache(maxsize=32)  # more than threads that apply, each another look
-def _processor(lut: Lut3D, dtype: np.dtype[Any]) -> Any:
+def _processor(lut: ColorLut, dtype: np.dtype[Any]) -> Any:
     """Return OpenColorIO's CPU processor for `lut`, from `dtype` to `dtype`."""
     import PyOpenColorIO
 
-    transform = PyOpenColorIO.Lut3DTransform(gridSize=lut.size)
-    transform.setInterpolation(PyOpenColorIO.INTERP_TETRAHEDRAL)
-    transform.setData(lut.table.reshape(-1))  # it wants blue fastest, as the table is
     # A configuration remembers processors and takes two LUTs of the same size, minimum and
     # maximum for one: each LUT has a configuration of its own.
     config = PyOpenColorIO.Config.CreateRaw()
     depth = getattr(PyOpenColorIO, _DEPTHS[dtype])
-    return config.getProcessor(transform).getOptimizedCPUProcessor(
-        depth, depth, PyOpenColorIO.OPTIMIZATION_LOSSLESS
+    return config.getProcessor(lut.transform()).getOptimizedCPUProcessor(
+        depth, depth, PyOpenColorIO.OPTIMIZATION_NONE
     )

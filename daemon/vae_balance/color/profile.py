@@ -11,6 +11,7 @@ Source: ICC.1:2022, Image technology color management, sections 8, 9.2, 10.6 and
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vae_balance.color.lut import MOST_THREADS, Lut3D, apply_lut
+from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut
 from vae_balance.errors import OptionError
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -217,7 +218,7 @@ def profile_lut(lut: Lut3D, icc_profile: bytes | None) -> Lut3D:
 
 
 def apply_in_profile(
-    lut: Lut3D,
+    lut: ColorLut,
     pixels: Pixels,
     icc_profile: bytes | None,
     *,
@@ -240,9 +241,22 @@ def apply_in_profile(
         OptionError: An array has another shape, dtype or layout.
     """
     profile = _understood(icc_profile)
-    if profile is None or not _is_coarse(profile):
+    if profile is None:
+        return apply_lut(lut, pixels, out=out, threads=threads)
+    if not isinstance(lut, Lut3D):  # a cube would take its exactness from it
+        there, back = profile.to_srgb, profile.from_srgb
+        return _apply_elsewhere(lut, pixels, there, back, out, threads)
+    if not _is_coarse(profile):
         return apply_lut(profile_lut(lut, icc_profile), pixels, out=out, threads=threads)
-    return _apply_in_linear_light(lut, pixels, profile, out, threads)
+    # Meanwhile the colors have the profile's primaries with the curve of sRGB.
+    return _apply_elsewhere(
+        _shaped_lut(lut, profile),
+        pixels,
+        lambda colors: _SRGB_CURVE.encoded(profile.linear(colors)),
+        lambda colors: profile.encoded(_SRGB_CURVE.linear(colors)),
+        out,
+        threads,
+    )
 
 
 def _converted(lut: Lut3D, profile: _Profile) -> Lut3D:
@@ -268,26 +282,30 @@ def _is_coarse(profile: _Profile) -> bool:
     return bool(profile.linear(np.full(3, 1 / (_LUT_SIZE - 1))).max() > _COARSE)
 
 
-def _apply_in_linear_light(
-    lut: Lut3D, pixels: Pixels, profile: _Profile, out: Pixels | None, threads: int
+def _apply_elsewhere(
+    lut: ColorLut,
+    pixels: Pixels,
+    there: Callable[[Floats], Floats],
+    back: Callable[[Floats], Floats],
+    out: Pixels | None,
+    threads: int,
 ) -> Pixels:
-    """Apply the LUT strip by strip to colors that are given the curve of sRGB meanwhile."""
+    """Apply the LUT to colors that go to another encoding and back, strip by strip."""
     if out is None:
         out = np.empty_like(pixels, order="C")
     elif out.shape != pixels.shape or out.dtype != pixels.dtype:
         raise OptionError(
             f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
         )
-    shaped_lut = _shaped_lut(lut, profile)
     full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
     rows = max(1, _STRIP_PIXELS // pixels.shape[1])
     for top in range(0, len(pixels), rows):
         strip = pixels[top : top + rows]
         colors = strip[..., :3].astype(np.float32) / np.float32(full)
         with np.errstate(invalid="ignore", over="ignore"):
-            shaped = _SRGB_CURVE.encoded(profile.linear(colors)).astype(np.float32)
-            apply_lut(shaped_lut, shaped, out=shaped, threads=threads)
-            result = profile.encoded(_SRGB_CURVE.linear(shaped))
+            mapped = there(colors).astype(np.float32)
+            apply_lut(lut, mapped, out=mapped, threads=threads)
+            result = back(mapped)
             if full > 1:
                 result = np.round(result.clip(0.0, 1.0) * full)
             finite = np.isfinite(colors).all(axis=-1, keepdims=True)

@@ -15,7 +15,7 @@ from vae_balance.files import as_private_as, check_new
 from vae_balance_protocol.options import APPLIED_STRENGTH
 
 if TYPE_CHECKING:
-    from vae_balance.color.lut import Lut3D
+    from vae_balance.color.lut import ColorLut
 
 
 @click.command()
@@ -37,7 +37,11 @@ def apply(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Apply LOOK, any .cube file or Hald .png, to each PHOTO.
+    """Apply LOOK to each PHOTO: a LUT of any program.
+
+    Read are .cube, Hald pictures (.png), and what OpenColorIO reads: .3dl .cc .ccc .cdl .clf .csp
+    .ctf .cub .itx .look .lut .m3d .mga .spi1d .spi3d .spimtx .vf. Curves, shapers and formulas are
+    applied as exactly as OpenColorIO does.
 
     \b
     vae-balance apply roll.cube roll/*.jpg --out-dir balanced
@@ -65,7 +69,7 @@ def apply(
     console.end()
 
 
-def _apply_to_photo(lut: Lut3D, job: Job, force: bool) -> None:
+def _apply_to_photo(lut: ColorLut, job: Job, force: bool) -> None:
     from vae_balance.color.profile import apply_in_profile
     from vae_balance.photos.photo import read_photo, write_photo
 

@@ -1,4 +1,4 @@
-"""`vae-balance convert`: a LUT file in the other form."""
+"""`vae-balance convert`: a LUT file in another form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from vae_balance.commands.outputs import check_distinct
 @click.argument("output", type=options.PATH, metavar="OUT")
 @options.force
 def convert(lut: Path, output: Path, force: bool) -> None:
-    """Write the LUT of a .cube file as a Hald picture (.png), or that of a Hald as .cube.
+    """Write a LUT of any form that `apply` reads as .cube, or as a Hald picture (.png).
+
+    What is not a 3D LUT is baked into one, and a line tells how much was lost.
 
     \b
     vae-balance convert edited-hald.png faded.cube
     """
     check_distinct([lut, output])
+    from vae_balance.errors import printable
     from vae_balance.luts.files import read_lut, write_lut
 
-    write_lut(output, read_lut(lut), overwrite=force)
+    given = read_lut(lut)
+    baked = given.baked()
+    write_lut(output, baked, overwrite=force)
+    if baked is not given:
+        click.echo(f"{printable(str(lut))}: {baked.comments[-1]}", err=True)

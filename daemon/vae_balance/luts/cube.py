@@ -1,22 +1,28 @@
 """Read and write `.cube`, the text form of a LUT that editors, players and cameras share.
 
 The format is Adobe's "Cube LUT Specification 1.0"; Resolve's LUT_1D_INPUT_RANGE,
-LUT_3D_INPUT_RANGE and a LUT_1D before the LUT_3D of one file are read as well.
+LUT_3D_INPUT_RANGE and a LUT_1D before the LUT_3D of one file are read as well. Its
+LUT_IN_VIDEO_RANGE and LUT_OUT_VIDEO_RANGE ask for a conversion of video that no photo needs: as in
+OpenColorIO, the numbers are taken as they are.
 """
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import os
+import re
 import unicodedata
 from array import array
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vae_balance.color.lut import MAX_SIZE, MIN_SIZE, Lut3D
+from vae_balance.color.lut import MAX_SIZE, MIN_SIZE, ColorLut, Lut3D
+from vae_balance.color.lut_chain import LutChain, curves_step, range_steps
 from vae_balance.errors import LutError
 from vae_balance.files import atomic_write
 
@@ -30,12 +36,12 @@ _RANGE_LENGTHS = {  # keyword -> how many numbers follow it
     "LUT_1D_INPUT_RANGE": 2,
     "LUT_3D_INPUT_RANGE": 2,
 }
-_RESAMPLED_SIZE = 65  # at least, of what cannot be taken over node by node
+_IGNORED = ("LUT_IN_VIDEO_RANGE", "LUT_OUT_VIDEO_RANGE")
 _MAX_TEXT = 200  # characters of a title or comment: the specification ends lines at 250
 _Header = dict[str, Any]
 
 
-def read_cube(path: str | os.PathLike[str]) -> Lut3D:
+def read_cube(path: str | os.PathLike[str]) -> ColorLut:
     """Read a `.cube` file as `parse_cube` does.
 
     Raises:
@@ -96,12 +102,12 @@ def _format_rows(colors: npt.NDArray[np.float32]) -> bytes:
     return text.tobytes()
 
 
-def parse_cube(content: bytes, path: str | os.PathLike[str]) -> Lut3D:
+def parse_cube(content: bytes, path: str | os.PathLike[str]) -> ColorLut:
     """Return the LUT that the bytes of a `.cube` file describe; `path` names it in errors.
 
-    Values outside 0..1 are kept. A 3D table over inputs 0..1 is taken over as it is. Anything
-    else, a 1D table or other inputs, is sampled at 65 nodes an edge or as many as the 3D table
-    has. Comments on lines of their own become the LUT's comments.
+    Values outside 0..1 are kept. A 3D table over inputs 0..1 is a `Lut3D`, anything else, a 1D
+    table or other inputs, a `LutChain`. Comments on lines of their own become the LUT's comments.
+    Title and comments may be in UTF-8, Latin-1 or GBK.
 
     Raises:
         LutError: The file is malformed: "FILE:LINE: what is wrong, with the content; what to do".
@@ -159,13 +165,27 @@ def _decode(content: bytes, path: str | os.PathLike[str]) -> list[str]:
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise LutError(f"{path}:{line}: binary data; a .cube file is plain text in UTF-8")
+    content = content.removeprefix(codecs.BOM_UTF8)
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n").split(b"\n")
+    return [_decode_line(line, number, path) for number, line in enumerate(lines, 1)]
+
+
+def _decode_line(line: bytes, number: int, path: str | os.PathLike[str]) -> str:
+    """Return a line as text: people write titles and comments in the encoding of their system."""
     try:
-        text = content.decode("utf-8-sig")
+        return line.decode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        bad = content[error.start : error.start + 1]
-        raise LutError(f"{path}:{line}: {bad!r} is not UTF-8; save the file as UTF-8") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+        is_title = line.lstrip().upper().startswith(b"TITLE")
+        if not is_title and b"#" not in line[: error.start]:
+            bad = line[error.start : error.start + 1]
+            raise LutError(
+                f"{path}:{number}: {bad!r} is no text that a .cube file holds; get the file again"
+            ) from None
+    # Chinese characters come in pairs of bytes, accents one by one between plain letters.
+    if all(len(run) % 2 == 0 for run in re.findall(rb"[\x80-\xff]+", line)):
+        with suppress(UnicodeDecodeError):
+            return line.decode("gbk")
+    return line.decode("latin-1")
 
 
 def _split(line: str) -> list[str]:
@@ -182,7 +202,7 @@ def _is_word(field: str) -> bool:
 def _read_keyword(header: _Header, fields: list[str], line: str, *, after_rows: bool) -> None:
     """Enter a line that begins with a word into `header`."""
     keyword = fields[0].upper()
-    if keyword not in ("TITLE", *_SIZE_LIMITS, *_RANGE_LENGTHS):
+    if keyword not in ("TITLE", *_IGNORED, *_SIZE_LIMITS, *_RANGE_LENGTHS):
         raise LutError(
             f"unknown keyword {_quote(fields[0])}; remove the line if the LUT is right without it"
         )
@@ -192,6 +212,8 @@ def _read_keyword(header: _Header, fields: list[str], line: str, *, after_rows: 
         raise LutError(f"{_quote(line)} after the first row; move it above the numbers")
     if keyword == "TITLE":
         header[keyword] = line.strip()[len(keyword) :].strip().removeprefix('"').removesuffix('"')
+    elif keyword in _IGNORED:
+        header[keyword] = None
     elif keyword in _SIZE_LIMITS:
         header[keyword] = _read_size(keyword, fields[1:], line)
     else:
@@ -284,26 +306,20 @@ def _inputs(header: _Header, dimension: str) -> tuple[Triple, Triple]:
     return np.array(low, np.float64), np.array(high, np.float64)
 
 
-def _build(header: _Header, rows: npt.NDArray[np.float32], comments: tuple[str, ...]) -> Lut3D:
+def _build(header: _Header, rows: npt.NDArray[np.float32], comments: tuple[str, ...]) -> ColorLut:
     """Return the LUT of a file: its 1D table, its 3D table, or one after the other."""
     title = header.get("TITLE", "")
     knots, size = header.get("LUT_1D_SIZE", 0), header.get("LUT_3D_SIZE", 0)
-    curves = rows[:knots]
-    cube = None
+    steps: list[Any] = []
+    ranges = [_inputs(header, dimension) for dimension in ("1D", "3D")]
+    if knots:
+        steps += [*range_steps(*ranges[0]), curves_step(rows[:knots])]
     if size:
         table = rows[knots:].reshape(size, size, size, 3).transpose(2, 1, 0, 3)
         cube = Lut3D(table, title, comments)
-        low, high = _inputs(header, "3D")
-        if not knots and (low == 0).all() and (high == 1).all():
+        steps += [*range_steps(*ranges[1]), cube.transform()]
+        if len(steps) == 1:
             return cube
-
-    def evaluate(colors: npt.NDArray[np.float64]) -> npt.NDArray[np.floating[Any]]:
-        if knots:
-            first, last = _inputs(header, "1D")
-            steps = np.linspace(0, 1, knots)
-            position = ((colors - first) / (last - first)).T
-            colors = np.stack([np.interp(position[c], steps, curves[:, c]) for c in range(3)], -1)
-        return cube(((colors - low) / (high - low)).clip(0, 1)) if cube else colors
-
-    sampled = Lut3D.from_function(evaluate, max(_RESAMPLED_SIZE, size))
-    return replace(sampled, title=title, comments=comments)
+    numbers = hashlib.sha256(repr((knots, size, np.array(ranges).tolist())).encode())
+    numbers.update(rows.astype("<f4").tobytes())
+    return LutChain(tuple(steps), numbers.hexdigest(), title, comments)

@@ -131,8 +131,30 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     """
     path = Path(path)
     warnings: list[str] = []
-    try:
+    with _named_errors(path):
         photo = _READERS[_sniff(path)](path, warnings.append)
+    if problem := profile_problem(photo.icc_profile):
+        warnings.append(f"its ICC profile {problem}: its colors are taken for sRGB")
+    for warning in warnings:
+        _log.warning("%s: %s", printable(str(path)), warning)
+    return photo
+
+
+def read_grey(path: Path) -> Pixels:
+    """Return the grey values of a grey picture, (H, W), of any depth; alpha is ignored.
+
+    Raises:
+        ImageError: The file is unreadable, damaged, or has colors.
+    """
+    with _named_errors(path):
+        return _decode(path, channels=(1, 2))[0][..., 0]
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in reading a file into an `ImageError` that names it."""
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
     except OSError as error:
@@ -140,11 +162,6 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
         raise ImageError(f"{path}: cannot be read: {reason}; check its permissions") from error
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into memory: make it smaller first") from error
-    if problem := profile_problem(photo.icc_profile):
-        warnings.append(f"its ICC profile {problem}: its colors are taken for sRGB")
-    for warning in warnings:
-        _log.warning("%s: %s", printable(str(path)), warning)
-    return photo
 
 
 def write_photo(

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vae_balance.color.lut import Lut3D, Pixels
+    from vae_balance.color.lut import ColorLut, Pixels
 
 _FORMS = 4  # of a look, that are kept at hand
 
@@ -20,10 +20,10 @@ class KeptLook:
         lut: sRGB-encoded colors to sRGB-encoded colors.
     """
 
-    def __init__(self, lut: Lut3D) -> None:
+    def __init__(self, lut: ColorLut) -> None:
         self.name = lut.digest()
         self.lut = lut
-        self._blended: OrderedDict[float, Lut3D] = OrderedDict()
+        self._blended: OrderedDict[float, ColorLut] = OrderedDict()
         self._prepared: deque[tuple[Any, ...]] = deque(maxlen=_FORMS)
         self._preparing = threading.Lock()
 
@@ -41,7 +41,7 @@ class KeptLook:
                 self._prepared.append(form)
         apply_in_profile(lut, pixels, profile, out=pixels)
 
-    def _blend(self, strength: float) -> Lut3D:
+    def _blend(self, strength: float) -> ColorLut:
         if strength == 1.0:
             return self.lut
         if strength not in self._blended:
@@ -64,7 +64,7 @@ class Looks:
         self._kept: OrderedDict[str, KeptLook] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, lut: Lut3D) -> KeptLook:
+    def keep(self, lut: ColorLut) -> KeptLook:
         """Keep the look of a LUT; of equal ones the last, for its title and comments."""
         look = KeptLook(lut)
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import absolute_import, unicode_literals
 import os
 
 from vae_balance_protocol.compat import as_text
+from vae_balance_protocol.messages import LUT_FORMATS
 
 from .arguments import FIRST, LAST
 from .texts import UserError, _
@@ -81,23 +82,30 @@ class Settings(object):
         return dict(self.look, title=title[:200])
 
 
-def lut_format(path):
-    # type: (str) -> str
+def lut_format(path, writing=False):
+    # type: (str, bool) -> str
     """Return what the protocol calls the form of a LUT file: by its name.
 
     Raises:
-        UserError: it is neither a .cube file nor a Hald picture.
+        UserError: it is none that can be read or, if that is wanted, written.
     """
     suffix = os.path.splitext(path)[1].lower()
-    known = {".cube": "cube", ".png": "hald"}
-    if suffix not in known:
+    if not writing and suffix not in LUT_FORMATS:
+        raise UserError(
+            _(
+                "\u201c{name}\u201d is not the name of a LUT file: it must end in {suffixes}."
+            ).format(
+                name=as_text(os.path.basename(path)), suffixes=", ".join(sorted(LUT_FORMATS))
+            )
+        )
+    if writing and suffix not in (".cube", ".png"):
         raise UserError(
             _(
                 "\u201c{name}\u201d is not the name of a LUT file: it must end in .cube, "
                 "or in .png for a Hald picture."
             ).format(name=as_text(os.path.basename(path)))
         )
-    return known[suffix]
+    return LUT_FORMATS[suffix]
 
 
 def check_lut_path(path, writing=False):
@@ -107,7 +115,7 @@ def check_lut_path(path, writing=False):
     Raises:
         UserError: the name is of no LUT, or there is no such folder or file.
     """
-    lut_format(path)
+    lut_format(path, writing)
     if writing and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise UserError(
             _("The folder of the LUT file \u201c{path}\u201d does not exist.").format(
