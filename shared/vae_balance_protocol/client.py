@@ -62,7 +62,7 @@ SILENCE_SECONDS = 30.0
 # No single wait is longer, since what silence is made of are waits in which nothing came.
 _WAIT_SECONDS = 1.0
 # Requests that steer others. The daemon's limit must always leave room for them.
-_STEERING = ("hello", "cancel", "status", "shutdown")
+_STEERING = ("hello", "cancel", "status", "shutdown", "log")
 
 
 class Answer(object):
@@ -224,6 +224,11 @@ class Client(object):
         # type: () -> Fields
         """Return what the daemon is doing, see PROTOCOL.md."""
         return self.call("status", {}).header
+
+    def set_log_level(self, level):
+        # type: (str) -> None
+        """Let the daemon's log tell more or less: "debug", "info", "warning" or "error"."""
+        self.call("log", {"level": level})
 
     def shutdown(self):
         # type: () -> None

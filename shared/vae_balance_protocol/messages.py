@@ -132,6 +132,7 @@ _CHANNELS = Field("channels", OneOf(3, 4))
 _DTYPE = Field("dtype", Choice("u8", "u16", "f16", "f32"))
 _PROFILE = Field("profile", OrNil(Binary(1, PROFILE_BYTES)), None)
 _LEARNING = tuple(_field(option) for option in (options.MODEL,) + options.LEARNING)
+_LEVEL = Field("level", Choice("debug", "info", "warning", "error"))
 _PHOTO = Row(AbsolutePath(), AbsolutePath(), OrNil(AbsolutePath()))
 
 REQUESTS_BY_VERB = {
@@ -165,6 +166,7 @@ REQUESTS_BY_VERB = {
     "cancel": (Field("request", Binary(1, REQUEST_ID_BYTES)),),
     "status": (),
     "shutdown": (),
+    "log": (_LEVEL,),
 }  # type: Dict[str, Tuple[Field, ...]]
 
 _COUNT = Integer(0)
@@ -240,6 +242,7 @@ RESULTS_BY_VERB = {
         Field("log", Text(32767)),
     ),
     "shutdown": (),
+    "log": (_LEVEL,),
 }  # type: Dict[str, Tuple[Field, ...]]
 
 _PROGRESS_FIELDS = (_STAGE, _DONE, _TOTAL)

@@ -33,6 +33,7 @@ VALID: dict[str, dict[str, Any]] = {
     "cancel": {"request": b"\x01"},
     "status": {},
     "shutdown": {},
+    "log": {"level": "debug"},
 }
 
 

@@ -158,8 +158,9 @@ class Honest:
         rng = np.random.default_rng(0)
         lut = Lut3D.from_function(lambda colors: colors[:, [1, 2, 0]] ** 1.5, 9)
         self.look = self.client.import_lut(format_cube(lut), "cube", "turned")["look"]
-        self._pixels = rng.integers(0, 256, (256, 1000, 3), np.uint8)
-        self._applied = apply_lut(lut, self._pixels).tobytes()
+        pixels = rng.integers(0, 256, (256, 1000, 3), np.uint8)
+        self._strip = pixels.tobytes()
+        self._applied = apply_lut(lut, pixels).tobytes()
         self._proxy = rng.integers(0, 256, (224, 224, 3), np.uint8).tobytes()
         self._learned = self.client.learn([self._proxy], dtype="u8")["look"]
         self._began = time.monotonic()
@@ -171,7 +172,7 @@ class Honest:
                 memory = self.client.status()["memory_bytes"]
             self.memory.append((time.monotonic() - self._began, memory))
             with self._timed(phase, "apply"):
-                strips = [(0, 256, self._pixels.data)]
+                strips = [(0, 256, self._strip)]
                 ((_, _, applied),) = self.client.apply_strips(self.look, strips, 1000, 3, "u8")
             assert applied == self._applied
             if rounds % SLOW_ROUNDS == 0:

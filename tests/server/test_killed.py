@@ -172,8 +172,8 @@ def test_a_client_killed_while_it_learns(start_daemon: START, random_model: obje
         assert honest.learn([PROXY], dtype="u8", model=model)["look"] == first
         wait_for(lambda: is_idle(honest))
         assert time.monotonic() - began < SOON
-    wait_for(lambda: "learn client='doomed'" in daemon.log())
-    (line,) = (line for line in daemon.log().splitlines() if "learn client='doomed'" in line)
+    wait_for(lambda: "learn client=doomed" in daemon.log())
+    (line,) = (line for line in daemon.log().splitlines() if "learn client=doomed" in line)
     assert line.endswith(" cancelled: cancelled")
 
 

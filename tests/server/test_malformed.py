@@ -24,6 +24,7 @@ VALID: dict[str, tuple[dict[str, Any], list[bytes]]] = {
     "apply": ({**STRIP, "look": "0" * 64}, [bytes(6)]),
     "batch": ({"photos": [["/a", "/b", None]]}, []),
     "cancel": ({"request": b"x"}, []),
+    "log": ({"level": "info"}, []),
 }
 
 

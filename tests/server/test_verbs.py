@@ -306,9 +306,9 @@ def test_every_answer_is_as_the_protocol_has_it(peer: Peer, look: str) -> None:
 
 def test_each_job_has_a_line_in_the_log(peer: Peer, look: str, daemon: Daemon) -> None:
     peer.ask("apply", [b"abcdef"], look=look, width=2, rows=1, channels=3, dtype="u8")
-    daemon.wait_for(lambda: "apply client='' width=2 rows=1 channels=3" in daemon.log())
+    daemon.wait_for(lambda: 'apply client="" width=2 rows=1 channels=3' in daemon.log())
     lines = daemon.log().splitlines()
-    applied = next(line for line in lines if " apply client='' width=2 rows=1 " in line)
+    applied = next(line for line in lines if ' apply client="" width=2 rows=1 ' in line)
     assert applied.endswith(" done")
     assert " s.apply=0.0" in applied
     assert " peak_mb=" in applied
@@ -346,7 +346,7 @@ def test_a_batch_has_a_line_with_what_all_photos_took(
     assert (told["done"], told["failed"]) == (2, 1)
     daemon.wait_for(lambda: daemon.log().count(" batch client=") > lines)
     *_, line = (line for line in daemon.log().splitlines() if " photos=3 " in line)
-    assert " batch client='' photos=3 roll=False iterations=auto model=random " in line
+    assert ' batch client="" photos=3 roll=False iterations=auto model=random ' in line
     for fact in ("device=cpu", "done=2", "failed=1"):
         assert f" {fact} " in line
     for stage in ("read", "shrink", "encode", "apply", "write"):

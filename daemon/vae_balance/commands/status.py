@@ -16,7 +16,12 @@ _RUNNING_COLUMNS = "{verb}, {stage}: {done} of {total}, {seconds:.1f} s"
 
 @click.command()
 @options.as_json
-def status(as_json: bool) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Let the daemon's log tell more or less from now on.",
+)
+def status(as_json: bool, log_level: str | None) -> None:
     """Tell what the daemon does; exit code 1 if none runs.
 
     None is started.
@@ -28,6 +33,8 @@ def status(as_json: bool) -> None:
 
     try:
         with Client.connect("vae-balance status", start=False) as client:
+            if log_level is not None:
+                client.set_log_level(log_level)
             answer = client.status()
     except NotStarted as error:
         runs = not wait_for_end(0.0)

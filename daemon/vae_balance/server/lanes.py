@@ -10,6 +10,7 @@ from typing import Any
 
 from vae_balance.errors import CancelledError, describe
 from vae_balance.server.jobs import URGENT, FairQueue, Job, Task
+from vae_balance.server.log import JOBS, named_value
 from vae_balance.server.memory import peak_bytes
 from vae_balance_protocol import messages
 
@@ -19,7 +20,7 @@ Result = tuple[dict[str, Any], list[Any]]
 Answer = Callable[[Job, str, dict[str, Any], list[Any]], None]
 
 _log = logging.getLogger(__name__)
-_jobs_log = logging.getLogger("vae_balance.server.job")
+_jobs_log = logging.getLogger(JOBS)
 
 
 class Lane:
@@ -95,9 +96,11 @@ def describe_error(error: Exception) -> dict[str, Any]:
 def _end(job: Job, answer: Answer, kind: str, fields: dict[str, Any], frames: list[Any]) -> None:
     job.stages.enter("")
     facts = {**job.facts, **{f"s.{name}": f"{s:.4f}" for name, s in job.stages.seconds.items()}}
+    facts["request"] = job.request.hex()
     facts["peak_mb"] = peak_bytes() // 1_000_000
-    text = " ".join(f"{name.replace(' ', '-')}={value}" for name, value in facts.items())
+    text = " ".join(named_value(name, value) for name, value in facts.items())
     outcome = "done" if kind == messages.RESULT else fields["code"]
     failure = "" if kind == messages.RESULT else f": {fields['message']}"
-    _jobs_log.info("%s %s %s%s", job.verb, text, outcome, failure)
+    told = {"verb": job.verb, "outcome": outcome, **facts}
+    _jobs_log.info("%s %s %s%s", job.verb, text, outcome, failure, extra={"facts": told})
     answer(job, kind, fields, frames)

@@ -1,4 +1,4 @@
-"""One daemon at a time: its connection file, its log, signals, and its end."""
+"""One daemon at a time: its connection file, signals, and its end."""
 
 from __future__ import annotations
 
@@ -14,23 +14,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import TextIOWrapper
-from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
-from queue import SimpleQueue
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import vae_balance
 from vae_balance.errors import BalanceError
 from vae_balance.files import as_private_as, atomic_write, remove_leftovers
-from vae_balance.server.lock import Lock, holder, naming
+from vae_balance.server.lock import Lock, holder
+from vae_balance.server.log import logging_to_file
 from vae_balance.server.service import Service
 from vae_balance.server.settings import Settings
 from vae_balance_protocol import PROTOCOL, places
 
-_LOG_BYTES, _OLD_LOGS = 2_000_000, 3
-_LOG_LINE = "%(asctime)s %(levelname)s %(message)s"
 _LOCK_SECONDS = 10.0  # for a daemon that ends to be gone, and for one that starts to be there
 _KEEP_SECONDS = 2.0  # between looks at the connection file
 # Every call of a socket lets other threads run, and comes back when the one that computes in Python
@@ -72,7 +68,8 @@ def serve(settings: Settings, by_client: bool) -> Ended:
         lock.name_holder()
         # pythonw of Windows, which the task at login runs, has no stderr.
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
-        with _logging(settings.log_level, on_terminal and not by_client):
+        also_stderr = on_terminal and not by_client
+        with logging_to_file(settings.log_level, settings.log_format == "json", also_stderr):
             return Ended(clean=_serve(settings, by_client, lock))
     finally:
         lock.release()
@@ -204,54 +201,3 @@ def _signals(service: Service) -> Iterator[None]:
         for number, handler in old.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(old_descriptor)
-
-
-class _LogFile(RotatingFileHandler):
-    """The log, which nobody but its user can read: it names photos."""
-
-    def _open(self) -> TextIOWrapper:
-        def opener(path: str, flags: int) -> int:
-            descriptor = os.open(path, flags, 0o600)
-            if os.name != "nt":
-                os.fchmod(descriptor, 0o600)  # it may be of an earlier version
-            return descriptor
-
-        file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)  # noqa: SIM115
-        return cast(TextIOWrapper, file)
-
-
-@contextmanager
-def _logging(level: str, also_stderr: bool) -> Iterator[None]:
-    """Write the log, in a thread of its own: no disk can hold a client up."""
-    with naming(places.log_file()):
-        file = _LogFile(
-            places.log_file(), maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8"
-        )
-    handlers: list[logging.Handler] = [file]
-    if also_stderr:
-        handlers.append(logging.StreamHandler(sys.stderr))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter(_LOG_LINE))
-    records: SimpleQueue[Any] = SimpleQueue()
-    listener = QueueListener(records, *handlers)
-    source = QueueHandler(records)
-    source.setLevel(level.upper())
-    logging.raiseExceptions = False  # a full disk is no reason to write to stderr instead
-    logging.captureWarnings(True)
-    threading.excepthook = _log_exception
-    logging.getLogger().addHandler(source)
-    # Warnings are made whatever the log tells: clients are told those about their photos.
-    logging.getLogger("vae_balance").setLevel("DEBUG" if level == "debug" else "INFO")
-    listener.start()
-    try:
-        yield
-    finally:
-        listener.stop()
-        logging.getLogger().removeHandler(source)
-        for handler in handlers:
-            handler.close()
-
-
-def _log_exception(arguments: threading.ExceptHookArgs) -> None:
-    error = arguments.exc_value
-    _log.critical("a thread has ended: a defect", exc_info=error)

@@ -13,7 +13,7 @@ from typing import Any
 
 import vae_balance
 from vae_balance.errors import CancelledError
-from vae_balance.server import verbs
+from vae_balance.server import log, verbs
 from vae_balance.server.clients import Client
 from vae_balance.server.connection import Message
 from vae_balance.server.headers import pack_header, unpack_header
@@ -30,6 +30,7 @@ from vae_balance_protocol import DaemonError, Malformed, messages
 from vae_balance_protocol.options import AUTO
 
 _BATCHES = 16  # at a time, of as many clients
+_AUTO_ROUNDS = 3  # that a look takes at most, as it were, where it chooses itself
 _FEW_ROUNDS = 12  # proxies times iterations: a person waits for it
 _LONG_HEADER_BYTES = 64 << 10  # takes too long to read for the router's thread
 _TICK_SECONDS = 0.25
@@ -53,7 +54,7 @@ class Service:
     Args:
         settings: how.
         token: the password of clients.
-        log: path of the log, for `status`.
+        log_file: path of the log, for `status`.
         by_client: whether to end when nothing was asked for `settings.idle_exit` seconds.
     """
 
@@ -61,11 +62,11 @@ class Service:
         self,
         settings: Settings,
         token: str,
-        log: Path,
+        log_file: Path,
         by_client: bool = False,
     ) -> None:
         self._settings = settings
-        self._log_path = log
+        self._log_path = log_file
         self._idle_exit = settings.idle_exit if by_client else FOREVER
         self.on_stopping: Callable[[], None] = lambda: None
         self._looks = Looks(settings.looks)
@@ -93,6 +94,7 @@ class Service:
             "cancel": self._cancel,
             "status": self._status,
             "shutdown": self._shut_down,
+            "log": self._set_log_level,
         }
 
     @property
@@ -223,7 +225,7 @@ class Service:
 
     def _begin(self, client: Client, job: Job) -> None:
         """Let a job wait for the thread that will do it, or refuse it."""
-        job.facts["client"] = repr(client.name)
+        job.facts["client"] = client.name
         if job.verb != "hello":
             self._last_asked = time.monotonic()
         try:
@@ -256,7 +258,7 @@ class Service:
     # Verbs
 
     def _hello(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
-        client.name = job.fields["client"]
+        client.name = job.facts["client"] = job.fields["client"]
         return self._pool.queue, self._task(job, lambda job: verbs.greet(self._shelf.device))
 
     def _shrink(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
@@ -265,13 +267,13 @@ class Service:
         return self._pool.queue, self._task(job, picture.shrink, strand=picture)
 
     def _learn(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        rounds = _AUTO_ROUNDS if job.fields["iterations"] == AUTO else job.fields["iterations"]
         if job.fields["iterations"] != AUTO:  # whose rounds are known when they are over
-            job.total = job.fields["iterations"]
+            job.total = rounds
         job.facts["proxies"] = len(job.frames)
         _note(job, "iterations", "size", "model")
         self._told(job, job.state())
-        rounds = len(job.frames) * job.fields["iterations"]
-        rank = URGENT if rounds <= _FEW_ROUNDS else LONG
+        rank = URGENT if len(job.frames) * rounds <= _FEW_ROUNDS else LONG
         return self._learner.queue, self._task(job, self._learner.answer, rank=rank)
 
     def _import(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
@@ -323,6 +325,11 @@ class Service:
             "memory_bytes": resident_bytes(),
             "log": str(self._log_path),
         }
+
+    def _set_log_level(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+        log.set_level(fields["level"])
+        _log.warning("client=%r has set log_level=%s", client.name, fields["level"])
+        return {"level": fields["level"]}
 
     def _shut_down(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
         self._begin_end(f"client={client.name!r} asked for it")

@@ -36,6 +36,7 @@ class Settings:
         looks: how many.
         jobs: threads; 0 lets the daemon choose.
         log_level: name of a level of `logging`, in lower case.
+        log_format: "text" or "json".
         start_daemon: for `vae-balance balance`, not for the daemon.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     looks: int = 64
     jobs: int = 0
     log_level: str = "info"
+    log_format: str = "text"
     start_daemon: bool = False
 
 
@@ -166,7 +168,8 @@ SETTINGS = (
     Setting(
         "log_level",
         "debug, info, warning or error",
-        "What the log tells; info has a line for each job.",
+        "What the log tells; info has a line for each job. `vae-balance status --log-level debug` "
+        "changes it while the daemon runs.",
         _text("debug|info|warning|error"),
     ),
     Setting(
@@ -176,6 +179,12 @@ SETTINGS = (
         "sooner. One that runs is used anyway.",
         _yes_or_no,
         is_daemons=False,
+    ),
+    Setting(
+        "log_format",
+        "text or json",
+        "How the log tells it: json is an object a line.",
+        _text("text|json"),
     ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

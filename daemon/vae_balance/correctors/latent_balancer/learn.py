@@ -45,8 +45,6 @@ PLAIN = 2.5 / 255
 TOGETHER = 8
 
 
-
-
 @dataclass(frozen=True, eq=False)
 class Round:
     """What one round saw and made, for those who want to look on; float32 arrays.
