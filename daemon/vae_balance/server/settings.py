@@ -47,8 +47,8 @@ class Settings:
     looks: int = 64
     jobs: int = 0
     log_level: str = "info"
-    log_format: str = "text"
     start_daemon: bool = False
+    log_format: str = "text"
 
 
 @dataclass(frozen=True)
