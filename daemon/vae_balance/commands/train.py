@@ -84,6 +84,21 @@ def vae_command(
     "--luts", type=options.PATH, metavar="DIR", help="Your own LUT files, as further damage."
 )
 @click.option(
+    "--cache",
+    type=options.PATH,
+    metavar="DIR",
+    help="Folder for the cases, 10 GB for 100,000.  [default: beside --out, named OUT-cases]",
+)
+@click.option(
+    "--cases", type=click.IntRange(1), metavar="N", help="Damaged views to train on (100,000)."
+)
+@click.option(
+    "--own",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Cases of what its own first answers leave, for a second round (30,000).",
+)
+@click.option(
     "--start",
     type=options.PATH,
     metavar="DIR",
@@ -101,11 +116,16 @@ def balancer_command(
     out: Path,
     batch: int | None,
     vae: str,
+    cache: Path | None,
     device: str,
     quiet: bool,
     **settings: Any,
 ) -> None:
     """Train a latent balancer for a VAE; DIR becomes a model for --model DIR.
+
+    Views of the photos are damaged at random and seen by VAE and classifier once: these cases are
+    kept, and training goes by them. Two thirds of the steps are a first round. Then it answers to
+    damaged views itself, and trains on with what these answers leave as well.
 
     \b
     vae-balance train balancer --photos photos --vae my-vae/vae --out my-model
@@ -120,11 +140,18 @@ def balancer_command(
     from vae_balance.models.store import find_vae
 
     vae_folder = find_vae(vae)
-    given = _given(views=batch, **settings)
-    config = BalancerTraining(photos, vae_folder, out, device=str(choose_device(device)), **given)
+    given = _given(batch=batch, **settings)
+    cases = cache or out.resolve().with_name(f"{out.resolve().name}-cases")
+    place = str(choose_device(device))
+    config = BalancerTraining(photos, vae_folder, out, cases, device=place, **given)
     console = Console(quiet)
+    making = MakingLine()
+
+    def told(what: str, made: int, total: int) -> None:
+        console.line(making.describe(what, made, total, time.monotonic()))
+
     try:
-        _watch(lambda report: train_balancer(config, report), out, config.steps, console)
+        _watch(lambda report: train_balancer(config, report, told), out, config.steps, console)
     finally:
         if (out / "latent_balancer").is_dir():
             _make_model(out, vae_folder, photos)
@@ -184,11 +211,33 @@ class TrainingLine:
         self._watched = watched or self._watched or {}
         parts = [f"step {step:.0f}/{self.steps}"]
         parts += [f"{name} {value:.3g}" for name, value in (values | self._watched).items()]
-        done, passed = step - self._first[0], now - self._first[1]
-        if done > 0 and passed > 0:
-            rate = done / passed
-            parts += [f"{rate:.2g} steps/s", f"{_duration((self.steps - step) / rate)} left"]
-        return "  ".join(parts)
+        return "  ".join([*parts, *_speed(self._first, (step, now), self.steps, "steps")])
+
+
+@dataclass
+class MakingLine:
+    """The line that tells how many cases are made."""
+
+    _what: str = ""
+    _first: tuple[float, float] = (0.0, 0.0)
+
+    def describe(self, what: str, made: int, total: int, now: float) -> str:
+        """Return how many of `what` are made, speed and remaining time; `now` as above."""
+        if what != self._what:
+            self._what, self._first = what, (made, now)
+        speed = _speed(self._first, (made, now), total, "cases")
+        return "  ".join([f"{what} {made}/{total}", *speed])
+
+
+def _speed(
+    first: tuple[float, float], last: tuple[float, float], total: float, unit: str
+) -> list[str]:
+    """Return speed and remaining time of work that was so far done at two times."""
+    done, passed = last[0] - first[0], last[1] - first[1]
+    if done <= 0 or passed <= 0:
+        return []
+    rate = done / passed
+    return [f"{rate:.2g} {unit}/s", f"{_duration((total - last[0]) / rate)} left"]
 
 
 def _duration(seconds: float) -> str:

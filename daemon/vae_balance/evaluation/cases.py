@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vae_balance.errors import OptionError
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage, undamaged
-from vae_balance.training.photos import centre_square, load_photo, read_split
+from vae_balance.training.photos import centre_square, load_photo, read_split, to_8_bits
 
 Colors = NDArray[np.float32]
 
@@ -108,11 +108,6 @@ def draw_extreme_cases(photos: Sequence[Path]) -> Iterator[Case]:
 
 def _proxy(path: Path) -> Colors:
     return to_8_bits(centre_square(load_photo(path), PROXY_SIZE))
-
-
-def to_8_bits(pixels: Colors) -> Colors:
-    """Round to the steps of an 8-bit file, as a damaged photo reaches us."""
-    return (np.rint(pixels * 255.0) / 255.0).astype(np.float32)
 
 
 def _evenly(paths: Sequence[Path], count: int) -> list[Path]:

@@ -24,7 +24,6 @@ from vae_balance.evaluation.cases import (
     draw_cases,
     draw_extreme_cases,
     held_out_photos,
-    to_8_bits,
 )
 from vae_balance.evaluation.published_color_map import fit_published_color_map
 from vae_balance.evaluation.quality import (
@@ -46,7 +45,7 @@ from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import ColorMap, fit_color_map
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage
-from vae_balance.training.photos import centre_square, load_photo
+from vae_balance.training.photos import centre_square, load_photo, to_8_bits
 
 Colors = NDArray[np.float32]
 # Called with the number of cases done and of all cases, and with what is being done.

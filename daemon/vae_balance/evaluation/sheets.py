@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vae_balance.evaluation.cases import STRENGTHS, to_8_bits
+from vae_balance.evaluation.cases import STRENGTHS
 from vae_balance.files import atomic_write
 from vae_balance.training.damage import KIND_NAMES, random_damage
-from vae_balance.training.photos import centre_square
+from vae_balance.training.photos import centre_square, to_8_bits
 
 Colors = NDArray[np.float32]
 

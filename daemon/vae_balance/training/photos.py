@@ -142,6 +142,11 @@ def random_view(
     return _pixels(view)
 
 
+def to_8_bits(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to the steps of an 8-bit file, as a damaged photo reaches us."""
+    return (np.rint(pixels * 255.0) / 255.0).astype(np.float32)
+
+
 def _pixels(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(image, dtype=np.float32) / 255.0
 

@@ -1,410 +1,375 @@
-"""Train a latent balancer: damaged photographs in, moments of the undamaged ones out."""
+"""Train a latent balancer: cases made once, then two rounds of training from them.
+
+    photos -> cases -> training -> cases of what its own answers leave -> training with both
+
+The first round learns to undo damage, the second to go on with what the first has left.
+"""
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional as F
 
-from vae_balance.color.lab import ciede2000, mean_chroma, srgb_to_lab
-from vae_balance.correctors.corrector import LookOptions
-from vae_balance.correctors.latent_balancer.asking import SECOND_OPINIONS
-from vae_balance.correctors.latent_balancer.balancer_network import (
-    LatentBalancer,
-    LatentBalancerConfig,
+from vae_balance.color.lab import srgb_to_lab
+from vae_balance.correctors.latent_balancer.balancer_cases import (
+    EXTREME,
+    KINDS,
+    NAMES,
+    UNDAMAGED,
+    AnsweredCases,
+    DamagedCases,
+    WatchedCases,
+    batch_of,
+    count_watched,
+    flipped_batch,
+    made_by,
 )
-from vae_balance.correctors.latent_balancer.learn import learn_look
-from vae_balance.correctors.latent_balancer.model import Model
-from vae_balance.correctors.latent_balancer.networks import AnyVAE, load_vae
-from vae_balance.correctors.latent_balancer.train_vae import to_tensor
-from vae_balance.evaluation.cases import to_8_bits
-from vae_balance.models.store import ModelInfo
-from vae_balance.photos.proxy import PROXY_SIZE
-from vae_balance.training.checkpoint import TrainingState, append_log, update_average
-from vae_balance.training.damage import Damage, random_damage, undamaged
-from vae_balance.training.loop import cosine_rate
-from vae_balance.training.photos import (
-    PhotoPool,
-    batches,
-    centre_square,
-    load_photo,
-    random_view,
-    read_split,
+from vae_balance.correctors.latent_balancer.balancer_loss import (
+    Batch,
+    LossWeights,
+    Thumbnail,
+    balancer_loss,
+    errors_of,
+    smooth_map,
 )
+from vae_balance.correctors.latent_balancer.fused_network import (
+    FusedBalancerConfig,
+    FusedLatentBalancer,
+)
+from vae_balance.files import atomic_write
+from vae_balance.models.checksum import sha256_of
+from vae_balance.models.folder import WEIGHTS_NAME
+from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
+from vae_balance.training.loop import (
+    CHECKPOINT,
+    LoopSettings,
+    Report,
+    Row,
+    Watch,
+    cosine_rate,
+    train,
+)
+from vae_balance.training.photos import read_split
 
-# The VAE halves the side three times: a latent stands for 8 x 8 pixels.
-REDUCTION = 8
+# Called with what is made, the number made and the number to be made.
+Making = Callable[[str, int, int], None]
+
 # The folder in `out` that holds the trained network.
 RESULT = "latent_balancer"
+# The folder in that of the thumbnail's training that holds it.
+THUMBNAIL = "network"
+# What made the cases of its own answers; no .safetensors, which would be a file of the model.
+FIRST_ROUND = "first_round.pt"
+# How the score weighs undamaged photos and extreme damage beside damage.
+_SCORE = {"watch_damaged": 1.0, "watch_undamaged": 0.3, "watch_extreme": 0.2}
+_WATCHED_TOGETHER = 128
+THUMBNAIL_STEPS = 1200
+# Shards and cases of each whose mean and deviation are a balancer's scales.
+_MEASURED_SHARDS, _MEASURED_CASES = 8, 512
+_LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
 class BalancerTraining:
-    """Settings of one run; with the defaults the embedded latent balancer was finished.
+    """Settings of one run.
 
     Attributes:
         photos: folder of photographs, see `photos.read_split`.
         vae: folder of the VAE whose moments are balanced.
         out: folder of the checkpoint, the log and the result (`out/latent_balancer`).
+        cache: folder of cases, some 100 kB each; those that are missing are made.
         luts: .cube files and Hald pictures of the user, drawn as further damage.
-        start: folder of a latent balancer for the same VAE, to begin with in place of chance.
+        start: folder of a fused latent balancer for the same VAE, to begin with in place of chance.
+        cases: damaged and undamaged views to train on.
+        own: cases of what its own answers leave, for the second round; 0 for one round only.
         steps: optimizer steps in all.
-        views: undamaged views a step, and damaged copies of them.
-        view: side of a view in pixels, until the last steps.
-        large_steps: so many last steps see views as large as the proxies that looks are learned
-            from.
-        sides: least and greatest side of a view as parts of the photo's short side.
-        undamaged: share of copies that stay undamaged.
-        answer_weight: of the divergence and the errors of every single answer, beside the errors
-            of the average of the answers, which is what a look goes by.
-        kl_weight: of the divergence between predicted and true moments, per moment.
-        map_weight: of the CIEDE2000 error left by the best smooth map to the predicted colors.
-        color_weight: of the CIEDE2000 error of the predicted colors themselves.
-        chroma_weight: of the difference in mean chroma; without it, doubt about a hue is answered
-            with grey.
-        variance_floor: least variance in the divergence, as a part of a channel's own variance.
+        second_round: share of the steps that the second round takes.
+        batch: cases a step.
+        learning_rate: the peak in the first round.
+        second_learning_rate: the peak in the second.
+        window: shards of 1,024 cases that are held in memory.
+        processes: that make cases.
     """
 
     photos: Path
     vae: Path
     out: Path
+    cache: Path
     luts: Path | None = None
     start: Path | None = None
-    steps: int = 15000
-    views: int = 8
-    view: int = 112
-    large_steps: int = 1500
-    sides: tuple[float, float] = (0.7, 1.0)
-    undamaged: float = 0.2
-    learning_rate: float = 8e-4
+    cases: int = 100_000
+    own: int = 30_000
+    steps: int = 12_000
+    second_round: float = 1 / 3
+    batch: int = 64
+    learning_rate: float = 1.2e-3
+    second_learning_rate: float = 6e-4
     weight_decay: float = 0.05
-    answer_weight: float = 0.5
-    kl_weight: float = 1.0
-    map_weight: float = 1.0
-    color_weight: float = 0.3
-    chroma_weight: float = 0.25
-    variance_floor: float = 0.05
+    weights: LossWeights = field(default_factory=LossWeights)
+    network: FusedBalancerConfig = field(default_factory=FusedBalancerConfig)
     average_decay: float = 0.998
-    largest_angle: float = 4.0
+    clip: float = 5.0
+    window: int = 24
+    processes: int = 2
     seed: int = 1
     device: str = "cpu"
     save_every: int = 250
     watch_every: int = 500
-    watch_cases: int = 100
 
+    @property
+    def first_steps(self) -> int:
+        """The steps of the first round."""
+        return self.steps - int(self.steps * self.second_round) if self.own else self.steps
 
-@dataclass(frozen=True)
-class Batch:
-    """Views, and what a look would ask the balancer about; sRGB-encoded, 0..1.
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step: each round has a warm-up and a cosine of its own."""
+        if step < self.first_steps:
+            return cosine_rate(step, self.first_steps, self.learning_rate)
+        second = self.steps - self.first_steps
+        return cosine_rate(step - self.first_steps, second, self.second_learning_rate)
 
-    Attributes:
-        clean: (N, 3, S, S).
-        asked: (A, N, 3, S, S): a damaged copy of every view, then the same copies as each of
-            `SECOND_OPINIONS` corrects them.
-    """
-
-    clean: Tensor
-    asked: Tensor
-
-
-class Thumbnail(nn.Module):
-    """Reads the mean color of each latent's 8 x 8 pixels from the latents, in training only.
-
-    It stands in for the decoder, which costs far more and whose detail no color map uses.
-    """
-
-    def __init__(self, latent_channels: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(latent_channels, 96, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(96, 64, 1),
-            nn.SiLU(),
-            nn.Conv2d(64, 3, 1),
+    def loop(self, steps: int) -> LoopSettings:
+        """Return what the loop needs of these settings to go on up to `steps`."""
+        return LoopSettings(
+            out=self.out,
+            steps=steps,
+            rate=self.rate,
+            seed=self.seed,
+            device=self.device,
+            average_decay=self.average_decay,
+            clip=self.clip,
+            watch_every=self.watch_every,
+            save_every=self.save_every,
         )
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Map scaled latents (B, 4, h, w) to sRGB-encoded colors (B, 3, h, w)."""
-        colors: Tensor = self.net(latents)
-        return colors + 0.5
-
-
-def make_batch(
-    pool: PhotoPool,
-    config: BalancerTraining,
-    view: int,
-    draw: Callable[[np.random.Generator], Damage],
-    rng: np.random.Generator,
-) -> Batch:
-    """Cut views of `view` pixels, damage copies of them, round to 8 bits as files are, correct."""
-    views = [
-        random_view(pool.draw(rng), rng, view, config.sides, config.largest_angle)
-        for _ in range(config.views)
-    ]
-    copies = []
-    for clean in views:
-        damage = undamaged() if rng.uniform() < config.undamaged else draw(rng)
-        copies.append(to_8_bits(damage(clean)))
-    corrected = [[correct(copy) for copy in copies] for correct in SECOND_OPINIONS]
-    return Batch(to_tensor(views), torch.stack([to_tensor(few) for few in (copies, *corrected)]))
-
-
-def gaussian_kl(predicted: Tensor, true: Tensor, floor: Tensor) -> Tensor:
-    """Return the mean over moments of KL(true || predicted), variances being at least `floor`.
-
-    Source: Kullback and Leibler (1951), for two normal distributions of one dimension.
-    """
-    mean, log_variance = predicted.chunk(2, dim=1)
-    true_mean, true_log_variance = true.chunk(2, dim=1)
-    variance = log_variance.exp() + floor
-    true_variance = true_log_variance.exp() + floor
-    spread = (true_variance + (true_mean - mean).square()) / variance
-    return 0.5 * (spread - 1.0 + torch.log(variance / true_variance)).mean()
-
-
-def smooth_map(colors: Tensor, targets: Tensor, ridge: float = 1e-3) -> Tensor:
-    """Return `colors` moved by the quadratic function that brings them nearest to `targets`.
-
-    Only what such a function can do survives in a look, so only that is worth learning. All
-    (B, 3, h, w), sRGB-encoded; gradients flow to both.
-    """
-    x = colors.flatten(2).transpose(1, 2) - 0.5  # (B, N, 3)
-    r, g, b = x.unbind(-1)
-    terms = [torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, g * b, b * r]
-    features = torch.stack(terms, dim=-1)  # (B, N, 10)
-    change = (targets - colors).flatten(2).transpose(1, 2)
-    gram = features.transpose(1, 2) @ features / features.shape[1]
-    moment = features.transpose(1, 2) @ change / features.shape[1]
-    weights = torch.linalg.solve(gram + ridge * torch.eye(10).to(gram), moment)
-    moved = (features @ weights).transpose(1, 2).reshape(colors.shape)
-    return colors + moved
-
-
-@dataclass(frozen=True)
-class ColorErrors:
-    """How far predicted colors are from the wanted ones; see `BalancerTraining` for each."""
-
-    map: Tensor
-    color: Tensor
-    chroma: Tensor
-
-    def weighed(self, config: BalancerTraining) -> Tensor:
-        """Return the sum of the errors, each by its weight."""
-        return (
-            config.map_weight * self.map
-            + config.color_weight * self.color
-            + config.chroma_weight * self.chroma
-        )
-
-
-def color_errors(before: Tensor, predicted: Tensor, wanted: Tensor) -> ColorErrors:
-    """Compare colors that were predicted for `before`, both (B, 3, h, w), with wanted L*a*b*."""
-    mapped = srgb_to_lab(smooth_map(before, predicted).clamp(0.0, 1.0))
-    chroma = (mean_chroma(mapped) - mean_chroma(wanted)).abs().mean()
-    color = ciede2000(srgb_to_lab(predicted.clamp(0.0, 1.0)), wanted).mean()
-    return ColorErrors(ciede2000(mapped, wanted).mean(), color, chroma)
-
-
-def balancer_loss(
-    balancer: LatentBalancer,
-    thumbnail: Thumbnail,
-    vae: AnyVAE,
-    batch: Batch,
-    config: BalancerTraining,
-) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of balancer and thumbnail on a batch, and its parts for the log."""
-    asks, copies = batch.asked.shape[:2]
-    with torch.no_grad():
-        pixels = torch.cat([batch.clean, batch.asked.flatten(0, 1)])
-        moments = vae.encode(pixels)
-        true, given = moments.split([copies, asks * copies])
-        small = F.avg_pool2d(pixels, REDUCTION)
-        wanted = srgb_to_lab(small[:copies])
-
-    def scaled(moments: Tensor) -> Tensor:
-        return (moments.chunk(2, dim=1)[0] - balancer.shift) / balancer.scale
-
-    read = (thumbnail(scaled(moments)) - small).abs().mean()
-    frozen = {name: value.detach() for name, value in thumbnail.named_parameters()}
-
-    def colors_of(moments: Tensor) -> Tensor:
-        colors: Tensor = functional_call(thumbnail, frozen, (scaled(moments),))
-        return colors
-
-    answers = balancer(given)
-    before = colors_of(given)
-    each = color_errors(before, colors_of(answers), wanted.repeat(asks, 1, 1, 1))
-    average = answers.unflatten(0, (asks, copies)).mean(dim=0)
-    together = color_errors(before[:copies], colors_of(average), wanted)
-    floor = config.variance_floor * balancer.scale.square()
-    kl = gaussian_kl(answers, true.repeat(asks, 1, 1, 1), floor)
-    loss = (
-        20.0 * read
-        + config.answer_weight * (config.kl_weight * kl + each.weighed(config))
-        + together.weighed(config)
-    )
-    row = {
-        "kl": kl.item(),
-        "map": each.map.item(),
-        "color": each.color.item(),
-        "chroma": each.chroma.item(),
-        "read": read.item(),
-        "average": together.map.item(),
-    }
-    return loss, row
-
-
-@dataclass(frozen=True)
-class WatchedCase:
-    """A photo that is not trained on, and a damaged or undamaged copy; (224, 224, 3), 0..1."""
-
-    photo: np.ndarray
-    given: np.ndarray
-    damaged: bool
-
-
-def watched_cases(paths: tuple[Path, ...], count: int, seed: int = 11) -> list[WatchedCase]:
-    """Return `count` cases over the photos, every fourth undamaged."""
-    rng = np.random.default_rng(seed)
-    cases = []
-    for i in range(count if paths else 0):
-        photo = centre_square(load_photo(paths[i * len(paths) // count]), PROXY_SIZE)
-        damage = undamaged() if i % 4 == 3 else random_damage(rng)
-        given = to_8_bits(damage(photo))
-        cases.append(WatchedCase(photo, given, i % 4 != 3))
-    return cases
-
-
-def score_balancer(
-    balancer: LatentBalancer, vae: AnyVAE, cases: list[WatchedCase], device: str
-) -> dict[str, float]:
-    """Return the mean CIEDE2000 error of whole looks, on damaged and on undamaged cases."""
-    info = ModelInfo("watched", Path(), "", "", "", {})
-    model = Model(info, vae, balancer, torch.device(device))
-    errors: dict[bool, list[float]] = {True: [], False: []}
-    for case in cases:
-        look = learn_look([case.given], model, LookOptions(size=2))
-        result = np.clip(look.rounds[0].color_map(case.given[::2, ::2]), 0.0, 1.0)
-        result_lab, photo_lab = (
-            srgb_to_lab(to_tensor([np.asarray(x)])) for x in (result, case.photo[::2, ::2])
-        )
-        errors[case.damaged].append(ciede2000(result_lab, photo_lab).mean().item())
-    damaged, harmless = float(np.mean(errors[True])), float(np.mean(errors[False]))
-    return {"watch_damaged": damaged, "watch_undamaged": harmless}
-
-
-def latent_statistics(vae: AnyVAE, pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each latent channel over pixels (B, 3, S, S)."""
-    with torch.no_grad():
-        mean = vae.encode(pixels).chunk(2, dim=1)[0]
-    return tuple(mean.mean(dim=(0, 2, 3)).tolist()), tuple(mean.std(dim=(0, 2, 3)).tolist())
 
 
 def train_balancer(
-    config: BalancerTraining, report: Callable[[dict[str, float]], None]
-) -> LatentBalancer:
+    config: BalancerTraining, report: Report, making: Making = lambda what, made, total: None
+) -> FusedLatentBalancer:
     """Train, or go on training, and leave the best averaged network in `config.out`.
 
-    The best is the one with the least mean error on the watched photos, three quarters of them
-    damaged. The last is in `checkpoint.pt` in any case.
+    The best is the one with the least error on watched cases, see `_SCORE`. The last is in
+    `checkpoint.pt` in any case.
 
     Args:
-        config: settings; an existing `config.out/checkpoint.pt` is resumed from.
+        config: settings; cases in `config.cache` are used, and an existing
+            `config.out/checkpoint.pt` is resumed from.
         report: called with the step and the parts of the loss now and then.
-    """
-    torch.manual_seed(config.seed)
-    split = read_split(config.photos)
-    pool = PhotoPool(split.training)
-    cases = watched_cases(split.watch, config.watch_cases)
-    draw = damage_source(config.luts)
-    vae = load_vae(config.vae).to(config.device).requires_grad_(False)
-
-    def small_batch(rng: np.random.Generator) -> Batch:
-        return make_batch(pool, config, config.view, draw, rng)
-
-    def large_batch(rng: np.random.Generator) -> Batch:
-        return make_batch(pool, config, PROXY_SIZE, draw, rng)
-
-    if config.start:
-        balancer = LatentBalancer.load_folder(config.start).train()
-    else:
-        sample = torch.cat([small_batch(np.random.default_rng(i)).asked for i in range(8)], dim=1)
-        shift, scale = latent_statistics(vae, sample.flatten(0, 1).to(config.device))
-        balancer = LatentBalancer(LatentBalancerConfig(mean_shift=shift, mean_scale=scale))
-    balancer.to(config.device)
-    average = copy.deepcopy(balancer).eval()
-    thumbnail = Thumbnail(balancer.config.latent_channels).to(config.device)
-    learned = nn.ModuleDict({"balancer": balancer, "thumbnail": thumbnail})
-    optimizer = torch.optim.AdamW(
-        learned.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
-    state = TrainingState(learned, average, optimizer, torch.Generator())
-    checkpoint = config.out / "checkpoint.pt"
-    config.out.mkdir(parents=True, exist_ok=True)
-    if checkpoint.exists():
-        state.load(checkpoint)
-
-    first_large = max(state.step, config.steps - config.large_steps)
-    parts: list[dict[str, float]] = []
-    for batch in chain(
-        batches(small_batch, config.seed, state.step, first_large),
-        batches(large_batch, config.seed, first_large, config.steps),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = cosine_rate(state.step, config.steps, config.learning_rate)
-        batch = Batch(batch.clean.to(config.device), batch.asked.to(config.device))
-        loss, row = balancer_loss(balancer, thumbnail, vae, batch, config)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
-        optimizer.step()
-        state.step += 1
-        update_average(average, balancer, state.step, config.average_decay)
-        parts.append(row)
-        last = state.step == config.steps
-        if state.step % 50 == 0 or last:
-            row = {key: float(np.mean([p[key] for p in parts])) for key in parts[0]}
-            parts.clear()
-            row = {"step": state.step, **row}
-            if cases and (state.step % config.watch_every == 0 or last):
-                row |= score_balancer(average, vae, cases, config.device)
-                score = 0.75 * row["watch_damaged"] + 0.25 * row["watch_undamaged"]
-                if score < state.best_score:
-                    state.best_score = score
-                    average.save_folder(config.out / RESULT)
-            append_log(config.out / "log.jsonl", row)
-            report(row)
-        if state.step % config.save_every == 0 or last:
-            state.save(checkpoint)
-            if not cases:  # nothing to compare by: the last is the best
-                average.save_folder(config.out / RESULT)
-    return average
-
-
-def damage_source(luts: Path | None) -> Callable[[np.random.Generator], Damage]:
-    """Return what draws a damage: our own kinds, a quarter of the time one of the user's LUTs.
+        making: told how many cases are made.
 
     Raises:
-        LutError: a LUT file of the folder is malformed.
+        OptionError: the cases in `config.cache` were made with another VAE, or the like.
+        BalanceError: cases cannot be made or written.
     """
-    if luts is None:
-        return random_damage
-    from vae_balance.luts.files import SUFFIXES, read_lut
+    split = read_split(config.photos)
+    cache = CaseCache(config.cache, made_by(config.photos, config.vae, config.luts))
+    cache.open()
+    watched = cache.fill(
+        "watch",
+        count_watched(split),
+        WatchedCases(config.photos, config.vae, config.device),
+        config.processes,
+        lambda made, total: making("watched cases", made, total),
+    )
+    damaged = DamagedCases(config.photos, config.vae, config.luts, config.device)
+    shards = cache.fill(
+        "train",
+        config.cases,
+        damaged,
+        config.processes,
+        lambda made, total: making("cases", made, total),
+    )
+    thumbnail_folder = cache.folder / "thumbnail"
+    thumbnail = fit_thumbnail(thumbnail_folder, shards, config)
+    balancer = begin_balancer(config, shards)
+    watch = _watch(watched, thumbnail, config.device)
+    first_round = config.out / FIRST_ROUND
+    if not (config.out / CHECKPOINT).exists():
+        first_round.unlink(missing_ok=True)  # of a run that was begun again
+    average = _train_round(balancer, thumbnail, shards, config, config.first_steps, report, watch)
+    if not config.own:
+        return average
+    if not first_round.exists():
+        with atomic_write(first_round) as temporary:
+            torch.save(average.state_dict(), temporary)
+    answered = cache.fill(
+        f"own-{sha256_of(first_round)[:12]}",
+        config.own,
+        AnsweredCases(damaged, first_round, balancer.config, thumbnail_folder / THUMBNAIL),
+        config.processes,
+        lambda made, total: making("cases of its own answers", made, total),
+    )
+    both = [*shards, *answered]
+    return _train_round(balancer, thumbnail, both, config, config.steps, report, watch)
 
-    own = [read_lut(path) for path in sorted(luts.rglob("*")) if path.suffix.lower() in SUFFIXES]
 
-    def draw(rng: np.random.Generator) -> Damage:
-        if not own or rng.uniform() > 0.25:
-            return random_damage(rng)
-        strength = float(rng.uniform(0.3, 1.2))
-        return Damage("own LUT", strength, own[int(rng.integers(len(own)))].blended(strength))
+def _train_round(
+    balancer: FusedLatentBalancer,
+    thumbnail: Thumbnail,
+    shards: list[Path],
+    config: BalancerTraining,
+    steps: int,
+    report: Report,
+    watch: Watch[FusedLatentBalancer] | None,
+) -> FusedLatentBalancer:
+    """Go on up to `steps` with the cases of these shards."""
 
-    return draw
+    def finish(fields: Fields, rng: np.random.Generator) -> Batch:
+        return flipped_batch(fields, rng, config.device)
+
+    def loss_of(batch: Batch, _: torch.Generator) -> tuple[Tensor, Row]:
+        return balancer_loss(balancer, thumbnail, batch, config.weights)
+
+    return train(
+        balancer,
+        decaying_optimizer(balancer, config.weight_decay),
+        CaseBatches(shards, NAMES, finish, config.batch, config.seed, config.window),
+        loss_of,
+        lambda average: average.save_folder(config.out / RESULT),
+        config.loop(steps),
+        report,
+        watch,
+    )
+
+
+def begin_balancer(config: BalancerTraining, shards: list[Path]) -> FusedLatentBalancer:
+    """Return the balancer that training begins with: `config.start`, or one made by chance."""
+    if config.start:
+        return FusedLatentBalancer.load_folder(config.start).to(config.device).train()
+    torch.manual_seed(config.seed)
+    balancer = FusedLatentBalancer(config.network)
+    seen = _measured(shards)
+    placed = torch.cat([seen["middle"], seen["fine"]], dim=1)
+    _take_scales(balancer, "mean", seen["given"].chunk(2, dim=1)[0])
+    _take_scales(balancer, "pooled", seen["pooled"])
+    _take_scales(balancer, "placed", placed)
+    return balancer.to(config.device)
+
+
+def fit_thumbnail(folder: Path, shards: list[Path], config: BalancerTraining) -> Thumbnail:
+    """Return the network that reads colors from the VAE's moments, trained when it is missing."""
+    device = config.device
+    result = folder / THUMBNAIL
+    if not (result / WEIGHTS_NAME).exists():
+        torch.manual_seed(config.seed)
+        thumbnail = Thumbnail()
+        _take_scales(thumbnail, "mean", _measured(shards)["given"].chunk(2, dim=1)[0])
+        thumbnail.to(device)
+
+        def loss_of(batch: Batch, _: torch.Generator) -> tuple[Tensor, Row]:
+            read = thumbnail(torch.cat([batch.given, batch.true]))
+            loss = (read - torch.cat([batch.before, batch.after])).abs().mean()
+            return loss, {"read": loss.item()}
+
+        steps, peak = THUMBNAIL_STEPS, 2e-3
+        settings = LoopSettings(
+            folder,
+            steps,
+            lambda step: cosine_rate(step, steps, peak),
+            device=device,
+            save_every=steps,
+        )
+        train(
+            thumbnail,
+            decaying_optimizer(thumbnail, 0.01),
+            CaseBatches(
+                shards, NAMES, lambda fields, rng: batch_of(fields, device), 32, config.seed, 4
+            ),
+            loss_of,
+            lambda average: average.save_folder(result, torch.float32),
+            settings,
+            lambda row: None,
+        )
+    return Thumbnail.load_folder(result).to(device).requires_grad_(False)
+
+
+def decaying_optimizer(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """Return an optimizer under which matrices decay, and biases do not."""
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
+
+
+@torch.no_grad()
+def score_balancer(
+    balancer: FusedLatentBalancer, thumbnail: Thumbnail, watched: Fields, device: str
+) -> Row:
+    """Return mean CIEDE2000 errors over watched cases.
+
+    Of the photos' colors moved as a look would move them: those with damage, with extreme damage,
+    and undamaged; then of the errors that the balancer expects before and after its answer.
+    """
+    parts = []
+    for first in range(0, len(watched["kind"]), _WATCHED_TOGETHER):
+        few = {name: watched[name][first : first + _WATCHED_TOGETHER] for name in NAMES}
+        parts.append(_errors_of(balancer, thumbnail, batch_of(few, device)))
+    left, fault, doubt = np.concatenate(parts, axis=1)
+    damaged = watched["kind"] != KINDS.index(UNDAMAGED)
+    extreme = damaged & (watched["strength"] >= EXTREME)
+    groups = {
+        "watch_damaged": left[damaged & ~extreme],
+        "watch_extreme": left[extreme],
+        "watch_undamaged": left[~damaged],
+        "watch_fault": fault,
+        "watch_doubt": doubt,
+    }
+    return {name: float(values.mean()) for name, values in groups.items() if values.size}
+
+
+def _errors_of(
+    balancer: FusedLatentBalancer, thumbnail: Thumbnail, batch: Batch
+) -> NDArray[np.float32]:
+    """Return (3, B): the error left, and how wrong the expected errors before and after are."""
+    with torch.autocast(batch.given.device.type, torch.bfloat16):
+        answer = balancer(batch.given, batch.features)
+    seen, predicted = thumbnail(batch.given), thumbnail(answer.moments.float())
+    wanted = srgb_to_lab(batch.after)
+    left = errors_of(batch.before + smooth_map(seen, predicted) - seen, wanted)
+    fault = (answer.fault - errors_of(batch.before, wanted)).abs()
+    return torch.stack([left, fault, (answer.doubt - left).abs()]).cpu().numpy()
+
+
+def _watch(
+    shards: list[Path], thumbnail: Thumbnail, device: str
+) -> Watch[FusedLatentBalancer] | None:
+    """Return what measures and scores a balancer, None where there are no photos to watch."""
+    if not shards:
+        return None
+    parts = [read_shard(path, (*NAMES, "kind", "strength")) for path in shards]
+    watched = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def measure(balancer: FusedLatentBalancer) -> Row:
+        return score_balancer(balancer, thumbnail, watched, device)
+
+    def score(row: Row) -> float:
+        return math.fsum(weight * row.get(name, 0.0) for name, weight in _SCORE.items())
+
+    return Watch(measure, score)
+
+
+def _measured(shards: list[Path]) -> dict[str, Tensor]:
+    """Return fields of some cases, from which scales are measured."""
+    parts = [read_shard(path, NAMES) for path in shards[:_MEASURED_SHARDS]]
+    return {
+        name: torch.from_numpy(np.concatenate([part[name][:_MEASURED_CASES] for part in parts]))
+        for name in ("given", "pooled", "fine", "middle")
+    }
+
+
+def _take_scales(network: nn.Module, name: str, values: Tensor) -> None:
+    """Set the buffers by which a network standardizes values (N, C) or (N, C, h, w)."""
+    values = values.float()
+    others = [0, *range(2, values.dim())]
+    shift, scale = network.get_buffer(f"{name}_shift"), network.get_buffer(f"{name}_scale")
+    shift.copy_(values.mean(dim=others).reshape(shift.shape))
+    scale.copy_((values.std(dim=others) + _LEAST_DEVIATION).reshape(scale.shape))

@@ -1,0 +1,325 @@
+"""Cases made once and trained from many times: shards of arrays on disk.
+
+The frozen networks of a corrector do not change while it is trained. What they make of a case (a
+view of a photo and a damaged copy of it) is kept, so that a step of training costs a fraction of a
+second. A cache is a folder:
+
+    made_by.json        what the cases were made with
+    train-0000/         a shard: one .npy file a field, whose first axis counts the cases
+    train-0001/ ...
+    watch-0000/         cases that are not trained on
+
+A case follows from the name of its set and its number alone: a run that was interrupted makes the
+same cases as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import shutil
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import filelock
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vae_balance.errors import BalanceError, OptionError
+from vae_balance.files import atomic_write, make_folder
+from vae_balance.training.photos import made_ahead
+
+T = TypeVar("T")
+# Arrays by name, whose first axis counts the cases.
+Fields = dict[str, NDArray[Any]]
+# Called with the number of cases made and to be made.
+Progress = Callable[[int, int], None]
+
+# Cases of a shard, and of those that go through the networks together.
+SHARD, TOGETHER = 1024, 16
+_MADE_BY, _LOCK, _PART = "made_by.json", ".lock", ".part"
+
+
+class CaseMaker(Protocol):
+    """Makes cases of a set."""
+
+    def __call__(self, shard: int, first: int, count: int) -> Fields:
+        """Make `count` cases of a shard, from number `first` on."""
+
+
+# Made anew in every process, which pays for photos and networks once; it must be picklable.
+Recipe = Callable[[], CaseMaker]
+
+
+@dataclass(frozen=True)
+class CaseCache:
+    """A folder of cases.
+
+    Attributes:
+        folder: where they lie; made when missing.
+        made_by: what they are made with: name -> checksum or version.
+    """
+
+    folder: Path
+    made_by: Mapping[str, str]
+
+    def open(self) -> None:
+        """Make the folder, or check that its cases were made with the same.
+
+        Raises:
+            OptionError: they were made with something else.
+            BalanceError: the folder cannot be made or written.
+        """
+        make_folder(self.folder)
+        path = self.folder / _MADE_BY
+        if not path.exists():
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(dict(self.made_by), indent=2) + "\n", "utf-8")
+        try:
+            found = dict(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise OptionError(f"{path}: does not tell what made these cases: {error}") from error
+        for name, value in self.made_by.items():
+            if found.get(name) != value:
+                raise OptionError(
+                    f"{self.folder}: its cases were made with another {name} "
+                    f"({found.get(name)!s:.12}, not {value:.12}); give another --cache DIR, or "
+                    "delete this one"
+                )
+
+    def shards(self, name: str, cases: int) -> list[Path]:
+        """Return the folders of the shards that hold the first `cases` cases of a set."""
+        return [self._shard(name, number) for number in range(math.ceil(cases / SHARD))]
+
+    def fill(
+        self, name: str, cases: int, recipe: Recipe, processes: int, progress: Progress
+    ) -> list[Path]:
+        """Make what is missing of the first `cases` cases of a set; return their shards.
+
+        Raises:
+            BalanceError: they cannot be made or written.
+        """
+        sizes = {
+            number: min(SHARD, cases - number * SHARD)
+            for number in range(math.ceil(cases / SHARD))
+        }
+        missing = {n: size for n, size in sizes.items() if _length(self._shard(name, n)) < size}
+        if missing:
+            with self._locked():
+                made = sum(size for number, size in sizes.items() if number not in missing)
+                jobs = [_Job(self._shard(name, n), n, size) for n, size in missing.items()]
+                progress(made, cases)
+                for count in _make(jobs, recipe, min(processes, len(jobs))):
+                    made += count
+                    progress(made, cases)
+        return self.shards(name, cases)
+
+    def _shard(self, name: str, number: int) -> Path:
+        return self.folder / f"{name}-{number:04d}"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with filelock.FileLock(self.folder / _LOCK, timeout=0):
+                yield
+        except filelock.Timeout as error:
+            raise BalanceError(
+                f"{self.folder}: another vae-balance makes cases here; wait for it, or give "
+                "another --cache DIR"
+            ) from error
+
+
+def read_shard(folder: Path, names: Sequence[str]) -> Fields:
+    """Read fields of a shard.
+
+    Raises:
+        BalanceError: a file is missing or broken.
+    """
+    try:
+        return {name: np.load(folder / f"{name}.npy") for name in names}
+    except (OSError, ValueError, EOFError) as error:
+        raise BalanceError(
+            f"{folder}: broken ({error}); delete it, and the same command makes it again"
+        ) from error
+
+
+def write_shard(folder: Path, fields: Fields) -> None:
+    """Write a shard, which appears, or replaces a shorter one, only when it is whole.
+
+    Raises:
+        BalanceError: it cannot be written.
+    """
+    temporary = folder.with_name(folder.name + _PART)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, array in fields.items():
+            np.save(temporary / f"{name}.npy", array)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise BalanceError(
+            f"{folder}: cannot be written: {error.strerror or error}; free some space or give "
+            "another --cache DIR; the same command goes on"
+        ) from error
+
+
+class CaseBatches(Generic[T]):
+    """Batches of cases, drawn from a window of shards that moves on as training does.
+
+    Memory is bounded by the window. What a step is given follows from its number alone.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        names: Sequence[str],
+        finish: Callable[[Fields, np.random.Generator], T],
+        batch: int,
+        seed: int,
+        window: int = 24,
+        steps_a_shard: int = 24,
+    ) -> None:
+        """Draw from `shards`.
+
+        Args:
+            shards: folders of shards.
+            names: of the fields that are wanted.
+            finish: makes what the loss takes of `batch` cases; what it draws is the step's.
+            batch: cases a step.
+            seed: of the order of the shards and of what is drawn.
+            window: shards that are held in memory.
+            steps_a_shard: after so many steps one shard takes the place of another.
+        """
+        self._shards, self._names, self._finish = list(shards), names, finish
+        self._batch, self._seed = batch, seed
+        self._window, self._steps_a_shard = min(window, len(self._shards)), steps_a_shard
+        self._held: dict[Path, Fields] = {}
+
+    def __call__(self, first_step: int, last_step: int) -> Iterator[T]:
+        """Make the batches of steps `first_step`..`last_step` - 1, one ahead."""
+        return made_ahead(self._make, first_step, last_step)
+
+    def _make(self, step: int) -> T:
+        rng = np.random.default_rng((self._seed, step))
+        held = self._shards_at(step)
+        chosen = rng.integers(len(held), size=self._batch)
+        parts = []
+        for place in np.unique(chosen):
+            fields, count = held[place], int((chosen == place).sum())
+            cases = rng.integers(len(fields[self._names[0]]), size=count)
+            parts.append({name: fields[name][cases] for name in self._names})
+        drawn = {name: np.concatenate([part[name] for part in parts]) for name in self._names}
+        return self._finish(drawn, rng)
+
+    def _shards_at(self, step: int) -> list[Fields]:
+        """Return the window of a step, read where it is not held yet; forget what left it."""
+        if self._window == len(self._shards):
+            wanted = self._shards
+        else:
+            first = step // self._steps_a_shard
+            wanted = [self._in_order(first + place) for place in range(self._window)]
+        self._held = {path: fields for path, fields in self._held.items() if path in wanted}
+        for path in wanted:
+            if path not in self._held:
+                self._held[path] = read_shard(path, self._names)
+        return [self._held[path] for path in wanted]
+
+    def _in_order(self, place: int) -> Path:
+        """Return what stands there in an endless row: all shards shuffled, and shuffled again."""
+        turn, index = divmod(place, len(self._shards))
+        order = np.random.default_rng((self._seed, turn, 1)).permutation(len(self._shards))
+        return self._shards[order[index]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    number: int
+    size: int
+
+
+def _length(folder: Path) -> int:
+    """Return how many cases a shard holds, 0 when there is none."""
+    lengths = [len(np.load(path, mmap_mode="r")) for path in folder.glob("*.npy")]
+    return min(lengths, default=0)
+
+
+def _make(jobs: Sequence[_Job], recipe: Recipe, processes: int) -> Iterator[int]:
+    """Make shards; yield the number of cases whenever some are made."""
+    if processes <= 1:
+        yield from _make_here(jobs, recipe)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the threads of torch
+    started = []
+    readers: list[Any] = []
+    try:
+        for number in range(processes):
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_make_there, args=(jobs[number::processes], recipe, writer), daemon=True
+            )
+            process.start()
+            writer.close()
+            started.append(process)
+            readers.append(reader)
+        yield from _told_by(readers)
+        for process in started:
+            process.join()
+            if process.exitcode:
+                raise BalanceError(
+                    f"a process that makes cases ended ({process.exitcode}), perhaps for want of "
+                    "memory; the same command goes on"
+                )
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+
+
+def _told_by(readers: list[Any]) -> Iterator[int]:
+    """Yield the counts that processes tell until all have ended; raise what one ended by."""
+    while readers:
+        ready: list[Any] = wait(readers)
+        for reader in ready:
+            try:
+                told = reader.recv()
+            except EOFError:
+                readers.remove(reader)
+                continue
+            if isinstance(told, Exception):
+                raise told
+            yield told
+
+
+def _make_here(jobs: Sequence[_Job], recipe: Recipe) -> Iterator[int]:
+    maker = recipe()
+    for job in jobs:
+        parts = []
+        for first in range(0, job.size, TOGETHER):
+            count = min(TOGETHER, job.size - first)
+            parts.append(maker(job.number, first, count))
+            yield count
+        write_shard(job.folder, {n: np.concatenate([part[n] for part in parts]) for n in parts[0]})
+
+
+def _make_there(jobs: Sequence[_Job], recipe: Recipe, writer: Connection) -> None:
+    """Make shards in a process of its own and tell of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
+    torch.set_num_threads(1)
+    try:
+        for count in _make_here(jobs, recipe):
+            writer.send(count)
+    except BalanceError as error:
+        writer.send(error)
+    except Exception:  # any other is a defect: told where somebody sees it
+        writer.send(RuntimeError(traceback.format_exc()))
