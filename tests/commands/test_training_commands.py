@@ -16,9 +16,11 @@ import pytest
 from click.testing import Result
 
 from vae_balance.commands import console
-from vae_balance.commands.train import TrainingLine
+from vae_balance.commands.train import MakingLine, TrainingLine
+from vae_balance.models.store import find_model, verify_files
 from vae_balance.photos.photo import read_photo
 from vae_balance.training import allocator
+from vae_balance.training.checkpoint import read_log
 from vae_balance.training.plots import plot_losses
 
 Run = Callable[..., Result]
@@ -44,7 +46,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch, random_model: Path) -> list[A
     """Replace the training of a latent balancer by a copy; return the settings it was given."""
     given: list[Any] = []
 
-    def train_balancer(config: Any, report: Callable[[dict[str, float]], None]) -> None:
+    def train_balancer(config: Any, report: Callable[[dict[str, float]], None], _: Any) -> None:
         given.append(config)
         shutil.copytree(random_model / "latent_balancer", config.out / "latent_balancer")
         report({"step": config.steps, "kl": 1.0})
@@ -73,10 +75,59 @@ def test_options_of_training_become_its_settings(
 ) -> None:
     options = ("--steps", 7, "--batch", 3, "--seed", 9, "--learning-rate", 0.5, "--device", "cpu")
     paths = ("--photos", tmp_path, "--vae", random_model / "vae", "--out", tmp_path / "mine")
-    run("train", "balancer", *paths, *options, "--luts", tmp_path / "luts")
+    more = ("--luts", tmp_path / "luts", "--cases", 50, "--own", 0, "--cache", tmp_path / "kept")
+    run("train", "balancer", *paths, *options, *more)
     (config,) = fake_training
-    assert (config.steps, config.views, config.seed, config.learning_rate) == (7, 3, 9, 0.5)
+    assert (config.steps, config.batch, config.seed, config.learning_rate) == (7, 3, 9, 0.5)
     assert (config.photos, config.luts, config.device) == (tmp_path, tmp_path / "luts", "cpu")
+    assert (config.cases, config.own, config.cache) == (50, 0, tmp_path / "kept")
+
+
+def test_cases_are_kept_beside_the_model_and_are_no_part_of_it(
+    run: Run, tmp_path: Path, random_model: Path, fake_training: list[Any]
+) -> None:
+    paths = ("--photos", tmp_path, "--vae", random_model / "vae", "--out", tmp_path / "mine")
+    run("train", "balancer", *paths)
+    (config,) = fake_training
+    assert config.cache == tmp_path / "mine-cases"
+    assert (config.cases, config.own) == (100_000, 30_000)
+
+
+def test_one_command_goes_from_photos_to_a_model(
+    run: Run,
+    photos: Path,
+    photo: Callable[..., Path],
+    tmp_path: Path,
+    random_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer = "vae_balance.correctors.latent_balancer.train_balancer"
+    monkeypatch.setattr(f"{trainer}.THUMBNAIL_STEPS", 3)
+    out = tmp_path / "mine"
+    paths = ("--photos", photos, "--vae", random_model / "vae", "--out", out)
+    small = ("--cases", 4, "--own", 2, "--steps", 3, "--batch", 2, "--device", "cpu")
+    result = run("train", "balancer", *paths, *small)
+    assert (result.exit_code, result.output) == (0, "")
+    rows = read_log(out / "log.jsonl")
+    assert [row["step"] for row in rows] == [2, 3]
+    assert rows[-1]["watch_damaged"] > 0.0
+    assert (out / "losses.png").exists()
+    info = find_model(str(out))
+    verify_files(info)
+    assert {name.split("/")[0] for name in info.sha256} == {"vae", "latent_balancer"}
+    shutil.rmtree(tmp_path / "mine-cases")  # the model does without
+    balanced = tmp_path / "out.jpg"
+    assert run("balance", photo(), "-o", balanced, "--model", out).exit_code == 0
+
+
+def test_the_line_tells_how_many_cases_are_made() -> None:
+    line = MakingLine()
+    assert line.describe("cases", 1600, 100_000, now=5.0) == "cases 1600/100000"
+    later = line.describe("cases", 2800, 100_000, now=45.0)
+    assert later == "cases 2800/100000  30 cases/s  54 min left"
+    assert line.describe("cases of its own answers", 0, 10, now=46.0) == (
+        "cases of its own answers 0/10"
+    )
 
 
 def test_ctrl_c_in_training_plots_and_tells_how_to_go_on(

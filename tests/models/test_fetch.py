@@ -25,11 +25,7 @@ from vae_balance.commands import console
 from vae_balance.correctors.latent_balancer.model import load_model
 from vae_balance.errors import ModelError
 from vae_balance.models.catalog import SD_VAE_FT_MSE
-<<<<<<< HEAD
-from vae_balance.models.store import find_model, find_vae, verify_files
-=======
-from vae_balance.models.store import find_model, find_vae, load_model, verify_files, write_info
->>>>>>> 26c1243 (Cached training of the fused balancer: cases made once by two processes, its own answers as further cases)
+from vae_balance.models.store import find_model, find_vae, verify_files, write_info
 from vae_balance.photos.photo import read_photo
 
 NAME = "sd-vae-ft-mse"

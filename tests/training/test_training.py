@@ -12,23 +12,6 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vae_balance.color.lab import ciede2000, srgb_to_lab
-<<<<<<< HEAD
-from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.latent_balancer.asking import SECOND_OPINIONS
-from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
-from vae_balance.correctors.latent_balancer.train_balancer import (
-    BalancerTraining,
-    Batch,
-    Thumbnail,
-    balancer_loss,
-    damage_source,
-    gaussian_kl,
-    make_batch,
-    smooth_map,
-    train_balancer,
-)
-=======
->>>>>>> 26c1243 (Cached training of the fused balancer: cases made once by two processes, its own answers as further cases)
 from vae_balance.correctors.latent_balancer.train_vae import VAETraining, train_vae
 from vae_balance.correctors.latent_balancer.vae import VAE
 from vae_balance.errors import ModelError

@@ -108,8 +108,7 @@ class CaseCache:
             BalanceError: they cannot be made or written.
         """
         sizes = {
-            number: min(SHARD, cases - number * SHARD)
-            for number in range(math.ceil(cases / SHARD))
+            number: min(SHARD, cases - number * SHARD) for number in range(math.ceil(cases / SHARD))
         }
         missing = {n: size for n, size in sizes.items() if _length(self._shard(name, n)) < size}
         if missing:
