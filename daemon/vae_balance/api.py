@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vae_balance.color.lut import ColorLut
-from vae_balance.color.profile import apply_in_profile
 from vae_balance.correctors.corrector import LookOptions, Progress
 from vae_balance.correctors.registry import load_corrector
 from vae_balance.errors import OptionError
+from vae_balance.looks.given_look import GivenLook
 from vae_balance.looks.look import Look, Place
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.proxy import make_proxy
+from vae_balance.pipeline import changed, learn
 from vae_balance_protocol.options import DEVICE, MODEL, PROXY
 
 Picture = NDArray[Any] | Image.Image | Photo
@@ -66,7 +66,7 @@ class Balancer:
         how = LookOptions(**options)
         roll = [photos] if isinstance(photos, np.ndarray | Image.Image | Photo) else photos
         proxies = [make_proxy(_pixels_or_photo(photo), proxy) for photo in roll]
-        return self.model.learn(proxies, how, progress)
+        return learn(self.model, proxies, how, progress)
 
     def apply(self, look: Look | ColorLut, photo: P) -> P:
         """Return a new picture of the same kind, depth and size with the look applied.
@@ -76,27 +76,19 @@ class Balancer:
         Raises:
             OptionError: the picture has a form that cannot be balanced.
         """
+        given = GivenLook(look) if isinstance(look, ColorLut) else look
         if isinstance(photo, Photo):
-            place = Place.whole(photo.pixels, photo.orientation)
-            return replace(photo, pixels=_changed(look, photo.pixels, place, photo.icc_profile))
+            return changed(photo, given)
         if isinstance(photo, Image.Image):
             pixels = _image_pixels(photo)
-            mapped = Image.fromarray(_changed(look, pixels, Place.whole(pixels)))
+            mapped = Image.fromarray(given.apply(pixels, Place.whole(pixels)))
             mapped.info = dict(photo.info)
             return mapped
-        return _changed(look, photo, Place.whole(photo))
+        return given.apply(photo, Place.whole(photo))
 
     def balance(self, photo: P, **options: Any) -> P:
         """Learn a look from the picture and apply it to it; `options` are those of `learn`."""
         return self.apply(self.learn(photo, **options), photo)
-
-
-def _changed(
-    look: Look | ColorLut, pixels: NDArray[Any], place: Place, profile: bytes | None = None
-) -> NDArray[Any]:
-    if isinstance(look, ColorLut):
-        return apply_in_profile(look, pixels, profile)
-    return look.apply(pixels, place, profile)
 
 
 def _pixels_or_photo(picture: Picture) -> NDArray[Any] | Photo:

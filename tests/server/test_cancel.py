@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import vae_balance.correctors.latent_balancer.learn
+from vae_balance import pipeline
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.learn import rounds_of
@@ -23,7 +24,7 @@ from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import UNKNOWN
 from vae_balance.luts.cube import format_cube
 from vae_balance.photos.photo import write_photo
-from vae_balance.server import batch, verbs
+from vae_balance.server import verbs
 
 Floats = NDArray[np.float32]
 PROXY = bytes(224 * 224 * 3)
@@ -222,7 +223,7 @@ def test_a_photo_that_was_being_written_is_told_of(
     def learn(proxies: Any, model: Any, options: LookOptions, progress: Any) -> Look:
         return LutLook(Lut3D.identity(2), UNKNOWN)
 
-    monkeypatch.setattr(batch, "write_photo", slow)
+    monkeypatch.setattr(pipeline, "write_photo", slow)
     monkeypatch.setattr(vae_balance.correctors.latent_balancer.learn, "learn_look", learn)
     Image.new("RGB", (9, 9), "orange").save(tmp_path / "a.png")
     photos = [[str(tmp_path / "a.png"), str(tmp_path / f"{i}.png"), None] for i in range(3)]

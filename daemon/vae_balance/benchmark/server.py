@@ -27,13 +27,15 @@ from vae_balance.benchmark.tools import (
     seconds_of,
 )
 from vae_balance.color.lut import apply_lut
-from vae_balance.color.profile import apply_in_profile
+from vae_balance.correctors.corrector import LookOptions, Proxy
 from vae_balance.correctors.latent_balancer.learn import learn_look
-from vae_balance.correctors.latent_balancer.model import Model, load_model
+from vae_balance.correctors.latent_balancer.model import Model
+from vae_balance.correctors.registry import load_corrector
 from vae_balance.evaluation.targets import Target
-from vae_balance.photos.photo import read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.strips import strips_of
+from vae_balance.photos.task import PhotoTask
+from vae_balance.pipeline import How, LearnedLook, balance_photo
 from vae_balance_protocol.client import Client
 
 # The sizes that the targets speak of.
@@ -232,13 +234,15 @@ def _measure_batch(model: Model, client: Client, megapixels: float, photos: int)
 def balance_one_by_one(model: str, device: str, folder: str, out: str) -> float:
     """Balance the photos of a folder in a plain loop and a single thread; return the seconds."""
     torch.set_num_threads(1)
-    loaded = load_model(model, device)
+    corrector = load_corrector(model, device)
+    how = How(threads=1)
+
+    def learn_one(proxies: list[Proxy]) -> LearnedLook:
+        return LearnedLook(corrector.learn(proxies, LookOptions()))
+
     began = time.perf_counter()
     for source in sorted(Path(folder).iterdir()):
-        photo = read_photo(source)
-        look = learn_look([make_proxy(photo)], loaded)
-        apply_in_profile(look.lut, photo.pixels, photo.icc_profile, out=photo.pixels, threads=1)
-        write_photo(photo, Path(out, source.name))
+        balance_photo(PhotoTask(source, Path(out, source.name)), how, learn_one)
     return time.perf_counter() - began
 
 

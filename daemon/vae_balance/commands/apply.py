@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console
-from vae_balance.commands.outputs import Job, plan_jobs
-from vae_balance.files import as_private_as, check_new
+from vae_balance.commands.outputs import plan_tasks
 from vae_balance_protocol.options import APPLIED_STRENGTH
-
-if TYPE_CHECKING:
-    from vae_balance.color.lut import ColorLut
 
 
 @click.command()
@@ -46,34 +42,24 @@ def apply(
     \b
     vae-balance apply roll.cube roll/*.jpg --out-dir balanced
     """
-    jobs = plan_jobs(photos, output, out_dir, force)
+    tasks = plan_tasks(photos, output, out_dir, force)
 
+    from vae_balance.looks.given_look import GivenLook
     from vae_balance.luts.files import read_lut
+    from vae_balance.pipeline import How, LearnedLook, change_photo
 
-    lut = read_lut(look)
-    if strength != 1.0:
-        lut = lut.blended(strength)
+    learned = LearnedLook(GivenLook(read_lut(look)))
+    how = How(overwrite=force, strength=strength)
     console = Console(quiet)
     results: list[dict[str, Any]] = []
     with console.bar("applying") as move:
-        for number, job in enumerate(jobs, 1):
-            result: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
-            with console.going_on(job.photo, result):
-                check_new(job.output, force)
-                _apply_to_photo(lut, job, force)
-                console.note(f"{job.photo} -> {job.output}")
+        for number, task in enumerate(tasks, 1):
+            result: dict[str, Any] = {"photo": str(task.photo), "output": str(task.output)}
+            with console.going_on(task.photo, result):
+                change_photo(task, how, learned)
+                console.note(f"{task.photo} -> {task.output}")
             results.append(result)
-            move(number, len(jobs))
+            move(number, len(tasks))
     if as_json:
         click.echo(json.dumps(results, indent=2))
     console.end()
-
-
-def _apply_to_photo(lut: ColorLut, job: Job, force: bool) -> None:
-    from vae_balance.color.profile import apply_in_profile
-    from vae_balance.photos.photo import read_photo, write_photo
-
-    photo = read_photo(job.photo)
-    apply_in_profile(lut, photo.pixels, photo.icc_profile, out=photo.pixels)
-    with as_private_as([job.photo]):
-        write_photo(photo, job.output, overwrite=force)

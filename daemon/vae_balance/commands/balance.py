@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,15 @@ import click
 from vae_balance.commands import options
 from vae_balance.commands.by_daemon import ByDaemon, Ended
 from vae_balance.commands.console import Console, require_extra
-from vae_balance.commands.outputs import Job, check_distinct, plan_jobs
+from vae_balance.commands.outputs import check_distinct, plan_tasks
 from vae_balance.errors import OptionError
 from vae_balance.files import as_private_as, check_new
+from vae_balance.photos.task import PhotoTask
 
 if TYPE_CHECKING:
-    from vae_balance.correctors.corrector import Corrector, LookOptions, Progress
     from vae_balance.looks.look import Look
     from vae_balance.photos.photo import Photo
+    from vae_balance.pipeline import How
 
 _COMMON_LUTS = (".cube", ".png")  # whose names need no numpy to be found good
 _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining sheet
@@ -73,18 +75,18 @@ def balance(
     vae-balance balance scan.tif -o balanced.tif --cube scan.cube
     vae-balance balance *.jpg --out-dir balanced --iterations 2
     """
-    jobs = plan_jobs(photos, output, out_dir, force)
-    _check_extra_outputs(jobs, cube, explain, force)
+    tasks = plan_tasks(photos, output, out_dir, force)
+    _check_extra_outputs(tasks, cube, explain, force)
     console = Console(quiet)
-    results = [{"photo": str(job.photo), "output": str(job.output)} for job in jobs]
-    rest = dict(enumerate(jobs))
+    results = [{"photo": str(task.photo), "output": str(task.output)} for task in tasks]
+    rest = dict(enumerate(tasks))
     begun: frozenset[int] = frozenset()
     with console.bar("balancing") as move:
         if daemon == "auto" and explain is None:
-            by_daemon = ByDaemon(jobs, look, cube, force)
+            by_daemon = ByDaemon(tasks, look, cube, force)
             for number, ended in by_daemon.ended(device, console):
                 _tell(rest.pop(number), ended, results[number], console)
-                move(number + 1, len(jobs))
+                move(number + 1, len(tasks))
             begun = by_daemon.begun
         if rest:
             _balance_here(rest, begun, look, device, cube, explain, force, results, console, move)
@@ -93,18 +95,18 @@ def balance(
     console.end()
 
 
-def _tell(job: Job, ended: Ended, result: dict[str, Any], console: Console) -> None:
+def _tell(task: PhotoTask, ended: Ended, result: dict[str, Any], console: Console) -> None:
     """Tell what became of a photo."""
-    with console.going_on(job.photo, result):
+    with console.going_on(task.photo, result):
         if ended.error is not None:
             raise ended.error
         result["lut_sha256"] = ended.lut_sha256
         result["seconds"] = ended.seconds
-        console.note(f"{job.photo} -> {job.output}")
+        console.note(f"{task.photo} -> {task.output}")
 
 
 def _balance_here(
-    jobs: Mapping[int, Job],
+    tasks: Mapping[int, PhotoTask],
     begun: Collection[int],
     look: dict[str, Any],
     device: str,
@@ -118,7 +120,7 @@ def _balance_here(
     """Balance photos in this process.
 
     Args:
-        jobs: by number; what became of each is put into `results` at that number.
+        tasks: by number; what became of each is put into `results` at that number.
         begun: numbers of photos whose outputs may be there in part by now, and are ours.
         look: options of the look, the proxy and the model, by name.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -129,40 +131,42 @@ def _balance_here(
         console: where people are told.
         move: the progress bar.
     """
-    from vae_balance.correctors.corrector import LookOptions
+    from vae_balance.correctors.corrector import LookOptions, Proxy
     from vae_balance.correctors.registry import load_corrector
-    from vae_balance.looks.origin import labeled_lut
-    from vae_balance.luts.files import write_lut
     from vae_balance.models.store import FIRST_CORRECTOR
+    from vae_balance.pipeline import How, LearnedLook, balance_photo, learn
 
-    how = LookOptions.of(look)
+    options = LookOptions.of(look)
     corrector = load_corrector(look["model"], device)
     if explain is not None and corrector.info.corrector != FIRST_CORRECTOR:
         raise OptionError(f"--explain: the model {corrector.info.name} has no steps to draw")
-    proxy = look["proxy"]
-    for number, job in jobs.items():
-        overwrite = force or number in begun
+    for number, task in tasks.items():
+        how = How(look["proxy"], force or number in begun)
 
-        def follow(done: int, rounds: int, *_: object, number: int = number) -> None:
-            steps = rounds + 1  # its rounds, then writing
-            move(number * steps + done, len(results) * steps)
+        def learn_one(proxies: list[Proxy], number: int = number) -> LearnedLook:
+            def follow(done: int, rounds: int, stage: str) -> None:
+                steps = rounds + 1  # its rounds, then writing
+                move(number * steps + done, len(results) * steps)
+
+            return LearnedLook(learn(corrector, proxies, options, follow))
+
+        def show(photo: Photo, look: Look, task: PhotoTask = task, how: How = how) -> None:
+            if explain is not None:
+                with as_private_as([task.photo]):
+                    _explain(look, photo, how, explain)
 
         result = results[number]
-        with console.going_on(job.photo, result):
-            check_new(job.output, overwrite)
+        with console.going_on(task.photo, result):
             began = time.perf_counter()
-            learned = _balance_photo(job, corrector, how, proxy, explain, overwrite, follow)
-            if cube is not None:
-                lut = labeled_lut(learned.lut, learned.origin, proxy, [job.photo])
-                write_lut(cube, lut, overwrite=overwrite)
-            result["lut_sha256"] = learned.digest()
+            changed = balance_photo(replace(task, lut=cube), how, learn_one, seen=show)
+            result["lut_sha256"] = changed.learned.look.digest()
             result["seconds"] = round(time.perf_counter() - began, 3)
-            console.note(f"{job.photo} -> {job.output}")
+            console.note(f"{task.photo} -> {task.output}")
         move(number + 1, len(results))
 
 
 def _check_extra_outputs(
-    jobs: Sequence[Job], cube: Path | None, explain: Path | None, force: bool
+    tasks: Sequence[PhotoTask], cube: Path | None, explain: Path | None, force: bool
 ) -> None:
     """Check the outputs that only one photo can have.
 
@@ -171,15 +175,15 @@ def _check_extra_outputs(
         OutputExistsError: an output exists, and overwriting was not asked for.
         BalanceError: an output has a name that is not of its kind, or cannot be made here.
     """
-    if len(jobs) > 1 and cube is not None:
+    if len(tasks) > 1 and cube is not None:
         raise click.UsageError(
             "--cube is for one photo: `vae-balance learn PHOTO... -o LOOK.cube` learns one look "
             "from several"
         )
-    if len(jobs) > 1 and explain is not None:
+    if len(tasks) > 1 and explain is not None:
         raise click.UsageError("--explain is for one photo")
     further = [path for path in (cube, explain) if path is not None]
-    check_distinct([jobs[0].photo, *further], [jobs[0].output, *further])
+    check_distinct([tasks[0].photo, *further], [tasks[0].output, *further])
     for path in further:
         check_new(path, force)
     if cube is not None and cube.suffix.lower() not in _COMMON_LUTS:
@@ -190,32 +194,7 @@ def _check_extra_outputs(
         require_extra("explain")
 
 
-def _balance_photo(
-    job: Job,
-    corrector: Corrector,
-    how: LookOptions,
-    proxy: str,
-    explain: Path | None,
-    force: bool,
-    progress: Progress,
-) -> Look:
-    """Learn the look of a photo, apply it in place, write the photo; return the look."""
-    from vae_balance.looks.look import Place
-    from vae_balance.photos.photo import read_photo, write_photo
-    from vae_balance.photos.proxy import make_proxy
-
-    photo = read_photo(job.photo)
-    look = corrector.learn([make_proxy(photo, proxy)], how, progress)
-    with as_private_as([job.photo]):
-        if explain is not None:
-            _explain(look, photo, proxy, explain, force)
-        place = Place.whole(photo.pixels, photo.orientation)
-        look.apply(photo.pixels, place, photo.icc_profile, out=photo.pixels)
-        write_photo(photo, job.output, overwrite=force)
-    return look
-
-
-def _explain(look: Look, photo: Photo, proxy: str, sheet: Path, force: bool) -> None:
+def _explain(look: Look, photo: Photo, how: How, sheet: Path) -> None:
     """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
     from vae_balance.correctors.latent_balancer.explain import explain_sheet
     from vae_balance.correctors.latent_balancer.learn import BalancedLook
@@ -223,4 +202,4 @@ def _explain(look: Look, photo: Photo, proxy: str, sheet: Path, force: bool) -> 
 
     assert isinstance(look, BalancedLook)
     before = preview(photo, _PREVIEW_SIDE)
-    explain_sheet(look, before, look.lut(before), sheet, overwrite=force, proxy=proxy)
+    explain_sheet(look, before, look.lut(before), sheet, how.overwrite, how.proxy)

@@ -18,10 +18,10 @@ from typing import Any
 from vae_balance import __version__
 from vae_balance.batch.photo_news import photo_news
 from vae_balance.commands.console import Console, interruption
-from vae_balance.commands.outputs import Job
 from vae_balance.errors import BalanceError, OptionError, error_of
 from vae_balance.files import process_umask, remove_leftovers
 from vae_balance.models.store import find_model
+from vae_balance.photos.task import PhotoTask
 from vae_balance.server.settings import FILE_NAME, read_settings
 from vae_balance_protocol import ConnectionLost, DaemonError, NotStarted, messages, places
 from vae_balance_protocol.client import Client
@@ -63,17 +63,17 @@ class ByDaemon:
         begun: numbers of photos whose outputs, where there are any now, are the daemon's work.
 
     Args:
-        jobs: the photos and their outputs.
+        tasks: the photos and their outputs.
         look: options of the look, the proxy and the model, by name.
         cube: where the look of the one photo goes.
         force: overwrite outputs.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], look: dict[str, Any], cube: Path | None, force: bool
+        self, tasks: Sequence[PhotoTask], look: dict[str, Any], cube: Path | None, force: bool
     ) -> None:
         self.begun: frozenset[int] = frozenset()
-        self._jobs = jobs
+        self._tasks = tasks
         self._look = look
         self._cube = cube
         self._force = force
@@ -104,14 +104,14 @@ class ByDaemon:
             if error.code not in (messages.MODEL, messages.OPTION):  # which come here as well
                 console.remark(f"{_one_line(error.message)}; going on without the daemon")
             if self.begun:
-                for folder in {job.output.parent for job in self._jobs}:
+                for folder in {task.output.parent for task in self._tasks}:
                     remove_leftovers(folder)
 
     def _ask(self, client: Client, model: Path) -> Iterator[tuple[int, Ended]]:
         """Yield what becomes of the photos, in their order as long as the daemon is there."""
         fields = self._fields(model)
         self.begun = frozenset(
-            number for number, job in enumerate(self._jobs) if not os.path.lexists(job.output)
+            number for number, task in enumerate(self._tasks) if not os.path.lexists(task.output)
         )
         told: dict[int, dict[str, Any]] = {}
         following = 0
@@ -144,7 +144,7 @@ class ByDaemon:
     def _fields(self, model: Path) -> dict[str, Any]:
         """Return the fields of the request."""
         cube = None if self._cube is None else str(self._cube.absolute())
-        photos = [[str(j.photo.absolute()), str(j.output.absolute()), cube] for j in self._jobs]
+        photos = [[str(j.photo.absolute()), str(j.output.absolute()), cube] for j in self._tasks]
         return {
             **self._look,
             "model": str(model),
@@ -156,8 +156,8 @@ class ByDaemon:
 
     def _is_for_others(self, model: Path) -> bool:
         """Tell whether another process finds all files, and may make no more than we would."""
-        photos = [job.photo for job in self._jobs]
-        outputs = [job.output for job in self._jobs] + [self._cube] * (self._cube is not None)
+        photos = [task.photo for task in self._tasks]
+        outputs = [task.output for task in self._tasks] + [self._cube] * (self._cube is not None)
         try:
             paths = [str(path.absolute()) for path in (*photos, *outputs, model) if path]
             for path in paths:
@@ -173,7 +173,7 @@ class ByDaemon:
 
     def _as_given(self, text: str) -> str:
         """Return a text of the daemon's with paths as they were given here."""
-        paths = [path for job in self._jobs for path in (job.photo, job.output)]
+        paths = [path for task in self._tasks for path in (task.photo, task.output)]
         paths += [self._cube] if self._cube else []
         given = {str(path.absolute()): str(path) for path in paths}
         longest_first = sorted(given, key=len, reverse=True)

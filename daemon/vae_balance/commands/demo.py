@@ -9,6 +9,7 @@ import click
 from vae_balance.commands import options
 from vae_balance.files import check_new, make_folder
 from vae_balance.photos.sample import SAMPLE, cast, side_by_side
+from vae_balance.photos.task import PhotoTask
 from vae_balance_protocol.options import ITERATIONS
 
 _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
@@ -37,22 +38,25 @@ def demo(out_dir: Path, iterations: int | str, model: str, device: str, force: b
     for path in (damaged_file, balanced_file, pair_file, look_file):
         check_new(path, force)
 
-    from vae_balance.api import Balancer
     from vae_balance.color.lut import Lut3D
-    from vae_balance.looks.origin import labeled_lut
-    from vae_balance.luts.files import write_lut
+    from vae_balance.correctors.corrector import LookOptions
+    from vae_balance.correctors.registry import load_corrector
+    from vae_balance.looks.given_look import GivenLook
     from vae_balance.photos.photo import read_photo, write_photo
+    from vae_balance.pipeline import How, LearnedLook, balance_photo, changed, learn
 
-    balancer = Balancer(model, device)
+    corrector = load_corrector(model, device)
     make_folder(out_dir)
-    damaged = balancer.apply(Lut3D.from_function(cast), read_photo(SAMPLE))
-    look = balancer.learn(damaged, iterations=iterations)
-    balanced = balancer.apply(look, damaged)
-    pair = side_by_side(damaged, balanced)
-    for photo, path in ((damaged, damaged_file), (balanced, balanced_file), (pair, pair_file)):
-        write_photo(photo, path, overwrite=force)
-    lut = labeled_lut(look.lut, look.origin, "centre", [damaged_file])
-    write_lut(look_file, lut, overwrite=force)
+    damaged = changed(read_photo(SAMPLE), GivenLook(Lut3D.from_function(cast)))
+    write_photo(damaged, damaged_file, overwrite=force)
+    chosen = LookOptions(iterations=iterations)
+    task = PhotoTask(damaged_file, balanced_file, look_file)
+    balance_photo(
+        task,
+        How(overwrite=force),
+        lambda proxies: LearnedLook(learn(corrector, proxies, chosen)),
+    )
+    write_photo(side_by_side(damaged, read_photo(balanced_file)), pair_file, overwrite=force)
     click.echo(f"damaged photo:       {damaged_file}")
     click.echo(f"balanced photo:      {balanced_file}")
     click.echo(f"its look, as a LUT:  {look_file}")

@@ -50,31 +50,30 @@ def learn(
 
     from vae_balance.correctors.corrector import LookOptions
     from vae_balance.correctors.registry import load_corrector
-    from vae_balance.looks.origin import labeled_lut
-    from vae_balance.luts.files import lut_suffix, write_lut
-    from vae_balance.photos.photo import read_photo
-    from vae_balance.photos.proxy import make_proxy
+    from vae_balance.luts.files import lut_suffix
+    from vae_balance.pipeline import How, proxy_of, write_look
+    from vae_balance.pipeline import learn as learn_look
 
     lut_suffix(output)
     check_new(output, force)
-    how, proxy = LookOptions.of(look), look["proxy"]
+    chosen, how = LookOptions.of(look), How(look["proxy"], force)
     corrector = load_corrector(look["model"], device)
     console = Console(quiet)
     proxies = {}
     with console.bar("learning") as move:
         for number, photo in enumerate(photos, 1):
             with console.going_on(photo):
-                proxies[photo] = make_proxy(read_photo(photo), proxy)
+                proxies[photo] = proxy_of(photo, how)
             move(number, len(photos) + 1)
         if not proxies:
             console.end()
-        learned = corrector.learn(
+        learned = learn_look(
+            corrector,
             list(proxies.values()),
-            how,
+            chosen,
             lambda done, rounds, _stage: move(len(photos) + done, len(photos) + rounds),
         )
-    lut = labeled_lut(learned.lut, learned.origin, proxy, list(proxies))
-    write_lut(output, lut, overwrite=force)
+    write_look(learned, output, how, list(proxies))
     console.note(f"one look of {len(proxies)} photos -> {output}")
     if as_json:
         result = {

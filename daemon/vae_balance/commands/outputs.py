@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from vae_balance.errors import OutputExistsError, printable
 from vae_balance.files import make_folder, same_files
+from vae_balance.photos.task import PhotoTask
 
 
-@dataclass(frozen=True)
-class Job:
-    """One photo and where its result goes."""
-
-    photo: Path
-    output: Path
-
-
-def plan_jobs(
+def plan_tasks(
     photos: Sequence[Path], output: Path | None, out_dir: Path | None, force: bool
-) -> list[Job]:
+) -> list[PhotoTask]:
     """Pair every photo with its output and make the folder when it is missing.
 
     Raises:
@@ -36,19 +28,19 @@ def plan_jobs(
     if output is not None:
         if len(photos) > 1:
             raise click.UsageError("-o OUT is for one photo: give --out-dir DIR for several")
-        jobs = [Job(photos[0], output)]
+        tasks = [PhotoTask(photos[0], output)]
     else:
         assert out_dir is not None
-        jobs = [Job(photo, out_dir / photo.name) for photo in photos]
-    _check_names(jobs)
-    for job in jobs:
-        if not force and os.path.realpath(job.output) == os.path.realpath(job.photo):
+        tasks = [PhotoTask(photo, out_dir / photo.name) for photo in photos]
+    _check_names(tasks)
+    for task in tasks:
+        if not force and os.path.realpath(task.output) == os.path.realpath(task.photo):
             raise OutputExistsError(
-                f"{job.output}: is the photo itself; give --force to overwrite it"
+                f"{task.output}: is the photo itself; give --force to overwrite it"
             )
     if out_dir is not None:
         make_folder(out_dir)
-    return jobs
+    return tasks
 
 
 def check_distinct(*groups: Sequence[Path]) -> None:
@@ -67,8 +59,8 @@ def check_distinct(*groups: Sequence[Path]) -> None:
             seen.add(real)
 
 
-def _check_names(jobs: Sequence[Job]) -> None:
-    for first, second in same_files([job.output for job in jobs]):
-        both = f"{jobs[first].photo} and {jobs[second].photo}"
-        text = f"{both} would both be written to {jobs[second].output}: do them one by one"
+def _check_names(tasks: Sequence[PhotoTask]) -> None:
+    for first, second in same_files([task.output for task in tasks]):
+        both = f"{tasks[first].photo} and {tasks[second].photo}"
+        text = f"{both} would both be written to {tasks[second].output}: do them one by one"
         raise click.UsageError(printable(text))

@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from vae_balance.color.lut import MOST_THREADS, Lut3D
+from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D
 from vae_balance.color.profile import apply_in_profile
 from vae_balance.errors import LutError
 from vae_balance.looks.look import Pixels, Place
@@ -35,7 +35,7 @@ class LutLook:
         threads: int = MOST_THREADS,
     ) -> Pixels:
         """Change colors, wherever they lie; see `Look.apply`."""
-        lut = self.lut if strength == 1.0 else _blended(self.lut, strength)
+        lut = blended(self.lut, strength)
         return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
 
     def digest(self) -> str:
@@ -73,7 +73,11 @@ class LutLook:
             raise LutError(f"not a look: {error!r}") from error
 
 
-@lru_cache(maxsize=16)
-def _blended(lut: Lut3D, strength: float) -> Lut3D:
+def blended(lut: ColorLut, strength: float) -> ColorLut:
     """Return the LUT of a strength; photos come in strips, and all want the same."""
+    return lut if strength == 1.0 else _blended(lut, strength)
+
+
+@lru_cache(maxsize=16)
+def _blended(lut: ColorLut, strength: float) -> ColorLut:
     return lut.blended(strength)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vae_balance.correctors.corrector import Corrector, Progress
     from vae_balance.looks.look import Look
     from vae_balance.photos.proxy import Floats
-    from vae_balance.server.batch import LearnedLook
+    from vae_balance.pipeline import LearnedLook
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class Learner:
             ModelError: no such model, or its files are damaged.
             CancelledError: the batch was cancelled.
         """
-        from vae_balance.server.batch import LearnedLook
+        from vae_balance.pipeline import LearnedLook
 
         turn: Future[tuple[Look | None, Corrector]] = Future()
         stages = Stages("queued")
@@ -231,8 +231,9 @@ class Learner:
 
 def _look_of(job: Job, proxies: Sequence[Floats], corrector: Corrector, follow: Progress) -> Look:
     from vae_balance.correctors.corrector import LookOptions
+    from vae_balance.pipeline import learn
 
-    return corrector.learn(proxies, LookOptions.of(job.fields), follow)
+    return learn(corrector, proxies, LookOptions.of(job.fields), follow)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from vae_balance.server.pixels import as_pixels
 from vae_balance_protocol import messages
 
 if TYPE_CHECKING:
-    from vae_balance.server.batch import PhotoReport
+    from vae_balance.batch.runner import PhotoReport
     from vae_balance.server.learner import Learner
     from vae_balance.server.slots import Slots
 
@@ -81,11 +81,13 @@ def export_look(look: KeptLook, job: Job) -> Result:
 
 def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
     """Balance photos on disk: each in its client's turn, and when nobody waits for a look."""
-    from vae_balance.server.batch import BatchPhoto, run_batch, sensible_jobs
+    from vae_balance.batch.local_runner import LocalRunner, sensible_jobs
+    from vae_balance.photos.task import PhotoTask
+    from vae_balance.pipeline import How
 
     fields = job.fields
     photos = [
-        BatchPhoto(Path(source), Path(target), Path(cube) if cube is not None else None)
+        PhotoTask(Path(source), Path(target), Path(cube) if cube is not None else None)
         for source, target, cube in fields["photos"]
     ]
     reported = 0
@@ -108,16 +110,12 @@ def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
 
     jobs = fields["jobs"] or sensible_jobs()
     with slots.of_batch(jobs):
-        done, failed = run_batch(
-            photos,
-            proxy=fields["proxy"],
-            roll=fields["roll"],
-            overwrite=fields["overwrite"],
-            jobs=jobs,
-            learn=partial(learner.learn, job),
-            keep_going=keep_going,
+        runner = LocalRunner(
+            partial(learner.learn, job),
+            jobs,
+            keep_going,
             turn=lambda: slots.turn(job.client, lambda: not job.cancelled),
-            report=report,
-            umask=fields["umask"],
         )
+        how = How(fields["proxy"], fields["overwrite"], fields["umask"])
+        done, failed = runner.run(photos, how, fields["roll"], report)
     return {"done": done, "failed": failed}, []

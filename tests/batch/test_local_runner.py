@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vae_balance import pipeline
+from vae_balance.batch.local_runner import LocalRunner, sensible_jobs
+from vae_balance.batch.runner import PhotoReport
 from vae_balance.color.lut import Lut3D
 from vae_balance.errors import BalanceError, CancelledError, ModelError
 from vae_balance.looks.lut_look import LutLook
@@ -19,8 +22,8 @@ from vae_balance.looks.origin import Origin
 from vae_balance.luts.cube import read_cube
 from vae_balance.photos.photo import read_photo
 from vae_balance.photos.proxy import Floats
-from vae_balance.server import batch
-from vae_balance.server.batch import BatchPhoto, LearnedLook, PhotoReport, run_batch
+from vae_balance.photos.task import PhotoTask
+from vae_balance.pipeline import How, Learn, LearnedLook
 from vae_balance_protocol import messages
 
 WritePhoto = Callable[..., Path]
@@ -43,29 +46,28 @@ class Batch:
     folder: Path
     reports: dict[int, PhotoReport] = field(default_factory=dict)
 
-    def photos(self, sources: list[Path], cubes: bool = False) -> list[BatchPhoto]:
+    def photos(self, sources: list[Path], cubes: bool = False) -> list[PhotoTask]:
         out = self.folder / "out"
         return [
-            BatchPhoto(s, out / s.name, out / f"{s.name}.cube" if cubes else None) for s in sources
+            PhotoTask(s, out / s.name, out / f"{s.name}.cube" if cubes else None) for s in sources
         ]
 
     def run(
         self,
-        photos: list[BatchPhoto],
+        photos: list[PhotoTask],
         *,
         roll: bool = False,
         overwrite: bool = False,
         jobs: int = 2,
-        learn: batch.Learn = look_of,
+        learn: Learn = look_of,
         keep_going: Callable[[], bool] = lambda: True,
         umask: int | None = None,
     ) -> tuple[int, int]:
         def report(photo: PhotoReport) -> None:
             self.reports[photo.index] = photo
 
-        return run_batch(
-            photos, "centre", roll, overwrite, jobs, learn, keep_going, report, umask=umask
-        )
+        runner = LocalRunner(learn, jobs, keep_going)
+        return runner.run(photos, How("centre", overwrite, umask), roll, report)
 
     def written(self) -> list[str]:
         out = self.folder / "out"
@@ -106,10 +108,10 @@ def test_a_cube_tells_its_photo_and_makes_the_same_colors(runner: Batch, photo: 
     photos = runner.photos([photo("a.png"), photo("b.png", seed=2)], cubes=True)
     runner.run(photos)
     for one in photos:
-        assert one.cube is not None
-        lut = read_cube(one.cube)
-        assert {"model: fake 7", f"learned from: {one.source.name}"} <= set(lut.comments)
-        color = read_photo(one.target).pixels[0, 0] / 255.0
+        assert one.lut is not None
+        lut = read_cube(one.lut)
+        assert {"model: fake 7", f"learned from: {one.photo.name}"} <= set(lut.comments)
+        color = read_photo(one.output).pixels[0, 0] / 255.0
         assert np.abs(lut.baked().table[0, 0, 0] - color).max() < 0.003
 
 
@@ -156,15 +158,15 @@ def test_no_more_photos_are_held_than_jobs(
         with lock:
             held -= 1
 
-    monkeypatch.setattr(batch, "read_photo", read)
-    monkeypatch.setattr(batch, "write_photo", write)
+    monkeypatch.setattr(pipeline, "read_photo", read)
+    monkeypatch.setattr(pipeline, "write_photo", write)
     sources = [photo(f"{i}.png", seed=i) for i in range(12)]
     runner.run(runner.photos(sources), jobs=3)
     assert 1 <= most <= 3
 
 
 def test_a_number_of_jobs_is_chosen(runner: Batch, photo: WritePhoto) -> None:
-    assert batch.sensible_jobs() >= 1
+    assert sensible_jobs() >= 1
     assert runner.run(runner.photos([photo("a.png")]), jobs=0) == (1, 0)
 
 
@@ -175,7 +177,7 @@ def test_reports_come_in_the_calling_thread(runner: Batch, photo: WritePhoto) ->
     def report(_: PhotoReport) -> None:
         callers.append(threading.current_thread())
 
-    run_batch(photos, "centre", False, False, 2, look_of, lambda: True, report)
+    LocalRunner(look_of, 2).run(photos, How(), False, report)
     assert callers == [threading.current_thread()] * 2
 
 
@@ -189,7 +191,7 @@ def test_bad_photos_are_reported_and_the_others_go_on(
     for index in (0, 2):
         report = runner.reports[index]
         assert (report.outcome, report.code) == ("failed", messages.IMAGE)
-        assert str(photos[index].source) in report.message
+        assert str(photos[index].photo) in report.message
     assert runner.written() == ["a.png"]
 
 
@@ -197,20 +199,20 @@ def test_an_existing_target_is_kept_and_not_even_read_for(
     runner: Batch, photo: WritePhoto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = runner.photos([photo("a.png")])
-    photos[0].target.parent.mkdir()
-    photos[0].target.write_text("precious")
-    monkeypatch.setattr(batch, "read_photo", lambda path: pytest.fail("it was read"))
+    photos[0].output.parent.mkdir()
+    photos[0].output.write_text("precious")
+    monkeypatch.setattr(pipeline, "read_photo", lambda path: pytest.fail("it was read"))
     assert runner.run(photos) == (0, 1)
     assert runner.reports[0].code == messages.OUTPUT_EXISTS
-    assert photos[0].target.read_text() == "precious"
+    assert photos[0].output.read_text() == "precious"
 
 
 def test_an_existing_target_is_replaced_if_wanted(runner: Batch, photo: WritePhoto) -> None:
     photos = runner.photos([photo("a.png")])
-    photos[0].target.parent.mkdir()
-    photos[0].target.write_text("old")
+    photos[0].output.parent.mkdir()
+    photos[0].output.write_text("old")
     assert runner.run(photos, overwrite=True) == (1, 0)
-    assert read_photo(photos[0].target).pixels.size
+    assert read_photo(photos[0].output).pixels.size
 
 
 def test_a_target_that_cannot_be_written_fails_alone_and_leaves_no_cube(
@@ -218,7 +220,7 @@ def test_a_target_that_cannot_be_written_fails_alone_and_leaves_no_cube(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     source = photo("a.png")
-    inside = BatchPhoto(source, tmp_path / "file" / "a.png", tmp_path / "cubes" / "a.cube")
+    inside = PhotoTask(source, tmp_path / "file" / "a.png", tmp_path / "cubes" / "a.cube")
     assert runner.run([inside, *runner.photos([source])]) == (1, 1)
     assert runner.reports[0].code == messages.FAILED
     assert list((tmp_path / "cubes").iterdir()) == []
@@ -227,7 +229,7 @@ def test_a_target_that_cannot_be_written_fails_alone_and_leaves_no_cube(
 def test_a_form_that_the_target_cannot_have_is_an_error_of_the_image(
     runner: Batch, photo: WritePhoto, tmp_path: Path
 ) -> None:
-    assert runner.run([BatchPhoto(photo("a.png"), tmp_path / "out" / "a.xyz")]) == (0, 1)
+    assert runner.run([PhotoTask(photo("a.png"), tmp_path / "out" / "a.xyz")]) == (0, 1)
     assert runner.reports[0].code == messages.IMAGE
 
 
@@ -295,10 +297,10 @@ def test_a_stopped_batch_leaves_whole_files_only(
     assert (len(runner.reports), failed) == (done, 0)
     assert 2 <= done <= 4
     kept = [photos[index] for index in runner.reports]
-    names = [path.name for one in kept for path in (one.target, one.cube) if path]
+    names = [path.name for one in kept for path in (one.output, one.lut) if path]
     assert runner.written() == sorted(names)
     for one in kept:
-        assert read_photo(one.target).pixels.size
+        assert read_photo(one.output).pixels.size
 
 
 def test_an_error_of_who_is_told_stops_the_batch(runner: Batch, photo: WritePhoto) -> None:
@@ -313,7 +315,7 @@ def test_an_error_of_who_is_told_stops_the_batch(runner: Batch, photo: WritePhot
 
     photos = runner.photos([photo(f"{i:02d}.png", seed=i) for i in range(30)])
     with pytest.raises(ConnectionError):
-        run_batch(photos, "centre", False, False, 1, learn, lambda: True, report)
+        LocalRunner(learn, 1).run(photos, How(), False, report)
     assert len(learned) < 30
     assert all(name.endswith(".png") and name[0] != "." for name in runner.written())
 
@@ -327,7 +329,7 @@ def test_a_roll_has_one_look_of_all_photos(runner: Batch, photo: WritePhoto) -> 
 
     cube = runner.folder / "cubes" / "roll.cube"
     sources = [photo(f"{i}.png", seed=i) for i in range(4)]
-    photos = [BatchPhoto(s, runner.folder / "out" / s.name, cube) for s in sources]
+    photos = [PhotoTask(s, runner.folder / "out" / s.name, cube) for s in sources]
     assert runner.run(photos, roll=True, learn=learn) == (4, 0)
     assert calls == [4]
     assert len({report.look for report in runner.reports.values()}) == 1
@@ -340,7 +342,7 @@ def test_a_long_roll_is_learned_from_frames_picked_evenly(
     monkeypatch.setattr(messages, "PROXIES", 3)
     sources = [photo(f"{i}.png", seed=i) for i in range(9)]
     cube = runner.folder / "roll.cube"
-    photos = [BatchPhoto(s, runner.folder / "out" / s.name, cube) for s in sources]
+    photos = [PhotoTask(s, runner.folder / "out" / s.name, cube) for s in sources]
     assert runner.run(photos, roll=True) == (9, 0)
     learned = [line for line in read_cube(cube).comments if line.startswith("learned from")]
     assert learned == [f"learned from: {i}.png" for i in (0, 4, 8)]
@@ -361,7 +363,7 @@ def test_a_roll_of_bad_frames_learns_nothing(
 ) -> None:
     monkeypatch.setattr(messages, "PROXIES", 2)
     photos = runner.photos([tmp_path / "a.png", photo("b.png"), tmp_path / "c.png"])
-    learn: batch.Learn = lambda proxies: pytest.fail("there is nothing to learn from")  # noqa: E731
+    learn: Learn = lambda proxies: pytest.fail("there is nothing to learn from")  # noqa: E731
     assert runner.run(photos, roll=True, learn=learn) == (0, 3)
     assert {report.code for report in runner.reports.values()} == {messages.IMAGE}
 
@@ -369,11 +371,11 @@ def test_a_roll_of_bad_frames_learns_nothing(
 def test_frames_that_are_done_are_learned_from_but_kept(runner: Batch, photo: WritePhoto) -> None:
     photos = runner.photos([photo("a.png", seed=1), photo("b.png", seed=2)])
     runner.run(photos, roll=True)
-    first, look = photos[0].target.stat().st_mtime_ns, runner.reports[1].look
-    photos[1].target.unlink()
+    first, look = photos[0].output.stat().st_mtime_ns, runner.reports[1].look
+    photos[1].output.unlink()
     assert runner.run(photos, roll=True) == (1, 1)
     assert runner.reports[0].code == messages.OUTPUT_EXISTS
-    assert (photos[0].target.stat().st_mtime_ns, runner.reports[1].look) == (first, look)
+    assert (photos[0].output.stat().st_mtime_ns, runner.reports[1].look) == (first, look)
 
 
 def test_a_roll_whose_cube_exists_is_refused_before_any_work(
@@ -381,9 +383,9 @@ def test_a_roll_whose_cube_exists_is_refused_before_any_work(
 ) -> None:
     cube = tmp_path / "roll.cube"
     cube.write_text("precious")
-    monkeypatch.setattr(batch, "read_photo", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(pipeline, "read_photo", lambda path: pytest.fail("it was read"))
     with pytest.raises(BalanceError, match=r"roll\.cube: exists"):
-        runner.run([BatchPhoto(photo("a.png"), tmp_path / "out" / "a.png", cube)], roll=True)
+        runner.run([PhotoTask(photo("a.png"), tmp_path / "out" / "a.png", cube)], roll=True)
     assert cube.read_text() == "precious"
 
 

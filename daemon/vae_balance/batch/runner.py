@@ -1,0 +1,75 @@
+"""Who does the work of a batch: the interface of all that take photos the whole way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vae_balance.photos.task import PhotoTask
+from vae_balance.pipeline import How
+
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class PhotoReport:
+    """What became of a photo.
+
+    Attributes:
+        index: its place among the photos, from 0.
+        outcome: "done" or "failed".
+        code: of PROTOCOL.md, "" if done.
+        message: one line for people, "" if done.
+        look: the digest of the look, "" if none was learned.
+        device: what it was learned on, "" if none was.
+        width: pixels as they are stored, 0 if the photo could not be read.
+        height: as width.
+        seconds: by stage.
+        warnings: one line for people each.
+    """
+
+    index: int
+    outcome: str
+    code: str = ""
+    message: str = ""
+    look: str = ""
+    device: str = ""
+    width: int = 0
+    height: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Runner(Protocol):
+    """Threads of this process, or other computers."""
+
+    def run(
+        self,
+        photos: Sequence[PhotoTask],
+        how: How,
+        roll: bool,
+        report: Callable[[PhotoReport], None],
+    ) -> tuple[int, int]:
+        """Balance photos, each by a look of its own or all by one.
+
+        A photo that cannot be read, learned from or written is reported, and the others go on.
+        Every file is written whole or not at all; a LUT appears together with its photo, the LUT
+        of a roll before the first photo. Folders of outputs are made, and cleared of what a killed
+        process has left in the middle of writing.
+
+        Args:
+            photos: what to balance.
+            how: how they are treated.
+            roll: learn one look from all photos; from `messages.PROXIES` of them, evenly picked, if
+                there are more.
+            report: told of every photo when it is done or failed, in the calling thread.
+
+        Returns:
+            How many photos were done and how many failed; fewer than there are if it was stopped.
+
+        Raises:
+            ModelError: would come with every photo.
+            BalanceError: the one look of a roll cannot be learned or written.
+        """
+        ...

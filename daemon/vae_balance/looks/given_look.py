@@ -1,0 +1,45 @@
+"""A look that somebody gives: a LUT of any kind, whose curves and shapers stay what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D
+from vae_balance.color.profile import apply_in_profile
+from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.lut_look import LutLook, blended
+from vae_balance.looks.origin import UNKNOWN, Origin
+
+
+@dataclass(frozen=True, eq=False)
+class GivenLook:
+    """A LUT that was not learned here."""
+
+    given: ColorLut
+    origin: Origin = UNKNOWN
+
+    @property
+    def lut(self) -> Lut3D:
+        """The look as a cube."""
+        return self.given.baked()
+
+    def apply(
+        self,
+        pixels: Pixels,
+        place: Place,
+        profile: bytes | None = None,
+        strength: float = 1.0,
+        out: Pixels | None = None,
+        threads: int = MOST_THREADS,
+    ) -> Pixels:
+        """Change colors, wherever they lie; see `Look.apply`."""
+        lut = blended(self.given, strength)
+        return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
+
+    def digest(self) -> str:
+        """Return the digest of the LUT."""
+        return self.given.digest()
+
+    def to_bytes(self) -> bytes:
+        """Return the look as a cube for another process."""
+        return LutLook(self.lut, self.origin).to_bytes()

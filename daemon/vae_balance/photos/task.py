@@ -1,0 +1,15 @@
+"""What is to be done with one photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PhotoTask:
+    """A photo, where its result goes, and where its look goes if it is wanted."""
+
+    photo: Path
+    output: Path
+    lut: Path | None = None

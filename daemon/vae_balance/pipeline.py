@@ -1,0 +1,225 @@
+"""One photo, all the way: read, shown to a corrector, changed, written.
+
+    task.photo -> read -> proxy -> corrector learns -> look -> changes all pixels -> task.output
+                                                         '-> labeled as a LUT ----> task.lut
+
+This is the only place where that is conducted. It knows no people: whoever wants to tell how far a
+photo is, to look on or to stop gives a callback.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from vae_balance.color.lut import MOST_THREADS
+from vae_balance.correctors.corrector import Corrector, LookOptions, Progress, Proxy
+from vae_balance.errors import OptionError
+from vae_balance.files import as_private_as, atomic_write, check_new, make_folder
+from vae_balance.looks.look import Look, Place
+from vae_balance.looks.origin import labeled_lut
+from vae_balance.luts.files import format_lut, lut_format
+from vae_balance.photos.photo import Photo, read_photo, write_photo
+from vae_balance.photos.proxy import make_proxy
+from vae_balance.photos.task import PhotoTask
+from vae_balance_protocol.options import PROXY
+
+P = TypeVar("P", bound=Photo)
+
+
+@dataclass(frozen=True)
+class How:
+    """How photos are treated, beside what their looks are learned with.
+
+    Attributes:
+        proxy: what a corrector is shown, "centre" or "frame".
+        overwrite: replace outputs that exist.
+        umask: of whoever wants the files, by default that of this process; photos are besides
+            never open to more people than their sources.
+        strength: with which looks are applied.
+        threads: change so many parts of a photo at a time at most.
+        make_folders: make the folders of outputs where they are missing, which else is an error.
+    """
+
+    proxy: str = PROXY.default
+    overwrite: bool = False
+    umask: int | None = None
+    strength: float = 1.0
+    threads: int = MOST_THREADS
+    make_folders: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedLook:
+    """A look, on which device it was learned, and how long the stages took."""
+
+    look: Look
+    device: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """A photo that was changed and written: its look, its size as stored, seconds by stage."""
+
+    learned: LearnedLook
+    width: int
+    height: int
+    seconds: dict[str, float]
+
+
+# Learns one look from proxies; may be called by several threads.
+Learn = Callable[[list[Proxy]], LearnedLook]
+# Called before every stage; raises what is to end the photo there.
+Check = Callable[[], None]
+
+
+def learn(
+    corrector: Corrector,
+    proxies: Sequence[Proxy],
+    options: LookOptions,
+    progress: Progress = lambda done, total, stage: None,
+) -> Look:
+    """Show proxies to a corrector, and return what it learned from them.
+
+    Raises:
+        OptionError: there is no proxy, or the corrector learns from one photo only.
+    """
+    if len(proxies) > 1 and not corrector.wants.roll:
+        raise OptionError(
+            f"model {corrector.info.name}: learns from one photo: balance the photos one by one"
+        )
+    return corrector.learn(proxies, options, progress)
+
+
+def balance_photo(
+    task: PhotoTask,
+    how: How,
+    learn: Learn,
+    check: Check = lambda: None,
+    seen: Callable[[Photo, Look], None] = lambda photo, look: None,
+) -> Changed:
+    """Balance a photo by a look of its own.
+
+    Files are written whole or not at all, the LUT together with the photo.
+
+    Args:
+        task: the photo and its outputs.
+        how: how it is treated.
+        learn: gives the look of its proxy.
+        check: see `Check`.
+        seen: called with the photo as it was read and its look, before it is changed.
+
+    Raises:
+        BalanceError: the photo cannot be read or learned from, or an output cannot be written.
+    """
+    stages = _Stages(check)
+    photo = _read(task, how, stages)
+    with stages.stage("shrink"):
+        proxy = make_proxy(photo, how.proxy)
+    check()
+    learned = learn([proxy])
+    stages.seconds.update(learned.seconds)
+    seen(photo, learned.look)
+    return _finish(task, how, photo, learned, stages)
+
+
+def change_photo(
+    task: PhotoTask, how: How, learned: LearnedLook, check: Check = lambda: None
+) -> Changed:
+    """Change a photo by a look that is there; as `balance_photo`."""
+    stages = _Stages(check)
+    photo = _read(task, how, stages)
+    return _finish(task, how, photo, learned, stages)
+
+
+def proxy_of(photo: Path, how: How) -> Proxy:
+    """Return what a corrector is shown of a photo.
+
+    Raises:
+        ImageError: the photo cannot be read.
+    """
+    return make_proxy(read_photo(photo), how.proxy)
+
+
+def changed(photo: P, look: Look) -> P:
+    """Return a photo as a look changes it; the one that is given stays as it is."""
+    place = Place.whole(photo.pixels, photo.orientation)
+    return replace(photo, pixels=look.apply(photo.pixels, place, photo.icc_profile))
+
+
+def write_look(look: Look, lut: Path, how: How, photos: Sequence[Path]) -> None:
+    """Write the LUT file of a look, which tells the photos that it was learned from.
+
+    Raises:
+        OptionError: the look has no LUT, or the file has no name of one.
+        OutputExistsError: the file exists and is not to be replaced.
+        BalanceError: it cannot be written.
+    """
+    with _written_lut(look, lut, how, photos):
+        pass
+
+
+class _Stages:
+    """Asks before each stage of a photo whether to go on, and adds up their seconds."""
+
+    def __init__(self, check: Check) -> None:
+        self.seconds: dict[str, float] = {}
+        self._check = check
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self._check()
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - began
+
+
+def _read(task: PhotoTask, how: How, stages: _Stages) -> Photo:
+    with stages.stage("read"):
+        check_new(task.output, how.overwrite)
+        return read_photo(task.photo)
+
+
+def _finish(
+    task: PhotoTask, how: How, photo: Photo, learned: LearnedLook, stages: _Stages
+) -> Changed:
+    """Change a photo that was read, in place, and write it and its LUT."""
+    look = learned.look
+    with stages.stage("apply"):
+        place = Place.whole(photo.pixels, photo.orientation)
+        profile = photo.icc_profile
+        look.apply(photo.pixels, place, profile, how.strength, photo.pixels, how.threads)
+    with (
+        stages.stage("write"),
+        as_private_as([task.photo], how.umask),
+        _written_lut(look, task.lut, how, [task.photo]),
+    ):
+        _make_way(task.output, how)
+        write_photo(photo, task.output, overwrite=how.overwrite)
+    height, width = photo.pixels.shape[:2]
+    return Changed(learned, width, height, stages.seconds)
+
+
+def _make_way(output: Path, how: How) -> None:
+    if how.make_folders:
+        make_folder(output.parent)
+
+
+@contextmanager
+def _written_lut(look: Look, lut: Path | None, how: How, photos: Sequence[Path]) -> Iterator[None]:
+    """Write a LUT file; it appears when the block has ended well."""
+    if lut is None:
+        yield
+        return
+    labeled = labeled_lut(look.lut, look.origin, how.proxy, photos)
+    _make_way(lut, how)
+    with atomic_write(lut, how.overwrite) as temporary:
+        temporary.write_bytes(format_lut(labeled, lut_format(lut)))
+        yield
