@@ -307,7 +307,7 @@ def test_ctrl_c_ends_with_130(
     def interrupted(path: Path) -> Photo:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vae_balance.photos.photo.read_photo", interrupted)
+    monkeypatch.setattr("vae_balance.pipeline.read_photo", interrupted)
     result = balance(photo(), "-o", tmp_path / "out.jpg")
     assert result.exit_code == console.INTERRUPTED
     assert "Traceback" not in result.output
