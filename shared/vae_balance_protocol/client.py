@@ -230,10 +230,10 @@ class Client(object):
         """Let the daemon's log tell more or less: "debug", "info", "warning" or "error"."""
         self.call("log", {"level": level})
 
-    def shutdown(self):
-        # type: () -> None
-        """End the daemon, and with it this connection."""
-        self.call("shutdown", {})
+    def shutdown(self, when_idle=False):
+        # type: (bool) -> None
+        """End the daemon, at once or as soon as it has no work, and with it this connection."""
+        self.call("shutdown", {"when_idle": True} if when_idle else {})
         self.close()
 
     def cancel(self, request):

@@ -165,7 +165,7 @@ REQUESTS_BY_VERB = {
     ),
     "cancel": (Field("request", Binary(1, REQUEST_ID_BYTES)),),
     "status": (),
-    "shutdown": (),
+    "shutdown": (Field("when_idle", Boolean(), False),),
     "log": (_LEVEL,),
 }  # type: Dict[str, Tuple[Field, ...]]
 
@@ -179,6 +179,7 @@ _DEVICE = Field("device", _NAME)
 _SIZE = Field("size", Integer(2, 1000))
 _SECONDS = Field("seconds", Seconds())
 _VERSION = Field("version", _NAME)
+_TIME = Field("seconds", Number(0.0, 1e12))
 _PID = Field("pid", _COUNT)
 _MODELS = Field("models", _NAMES)
 
@@ -229,16 +230,50 @@ RESULTS_BY_VERB = {
             Items(
                 Map(
                     Field("verb", _NAME),
+                    Field("client", _NAME, ""),
+                    Field("request", _NAME, ""),
                     _STAGE,
                     _DONE,
                     _TOTAL,
-                    Field("seconds", Number(0.0, 1e12)),
+                    _TIME,
                 ),
                 0,
                 1000,
             ),
         ),
+        Field(
+            "waiting",
+            Items(
+                Map(Field("verb", _NAME), Field("client", _NAME), Field("request", _NAME), _TIME),
+                0,
+                1000,
+            ),
+            (),
+        ),
+        Field("ending", _NAME, ""),
+        Field(
+            "totals",
+            Items(
+                Map(
+                    Field("verb", _NAME),
+                    _DONE,
+                    Field("failed", _COUNT),
+                    Field("cancelled", _COUNT),
+                    _TIME,
+                ),
+                0,
+                1000,
+            ),
+            (),
+        ),
+        Field(
+            "last_minute",
+            Map(Field("jobs", _COUNT), Field("photos", _COUNT), Field("pixels", _COUNT)),
+            {"jobs": 0, "photos": 0, "pixels": 0},
+        ),
         Field("memory_bytes", _COUNT),
+        Field("peak_bytes", _COUNT, 0),
+        Field("unread_bytes", _COUNT, 0),
         Field("log", Text(32767)),
     ),
     "shutdown": (),

@@ -99,7 +99,13 @@ def header(verb: str, **fields: Any) -> bytes:
 class Daemon:
     """A daemon in a process of its own."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = (), threads: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Sequence[str] = (),
+        threads: int = 1,
+        sources: Sequence[str] = (),
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.state = folder / "state"
         self.output = folder / "output.txt"
@@ -107,7 +113,7 @@ class Daemon:
             **{name: v for name, v in os.environ.items() if not name.startswith("VAE_BALANCE_")},
             "VAE_BALANCE_STATE": str(self.state),
             "XDG_CONFIG_HOME": str(folder / "config"),
-            "PYTHONPATH": os.pathsep.join(_SOURCES),
+            "PYTHONPATH": os.pathsep.join([*sources, *_SOURCES]),
             "OMP_NUM_THREADS": str(threads),
         }
         self._peers: list[Peer] = []

@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from vae_balance import __version__
 from vae_balance.batch.report import Report, Stamp
 from vae_balance.errors import BalanceError, OptionError, OutputExistsError
 from vae_balance.files import same_files
@@ -257,6 +258,7 @@ def settings_of(
     stamps = repr([(str(photo), Stamp.of(photo)) for photo in roll])
     return {
         **look,
+        "program": __version__,
         "proxy": proxy,
         "model": model.name,
         "model_version": model.version,

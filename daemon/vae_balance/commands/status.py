@@ -21,13 +21,15 @@ _RUNNING_COLUMNS = "{verb}, {stage}: {done} of {total}, {seconds:.1f} s"
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Let the daemon's log tell more or less from now on.",
 )
-def status(as_json: bool, log_level: str | None) -> None:
+@click.option("--metrics", is_flag=True, help="In the text form that Prometheus reads.")
+def status(as_json: bool, log_level: str | None, metrics: bool) -> None:
     """Tell what the daemon does; exit code 1 if none runs.
 
     None is started.
     """
     from vae_balance.errors import BalanceError
     from vae_balance.server.lock import holder, wait_for_end
+    from vae_balance.server.metrics import metrics_text
     from vae_balance_protocol.client import Client
     from vae_balance_protocol.errors import DaemonError, NotStarted
 
@@ -49,6 +51,9 @@ def status(as_json: bool, log_level: str | None) -> None:
         raise click.exceptions.Exit(FAILED) from None
     except DaemonError as error:
         raise BalanceError(str(error)) from error
+    if metrics:
+        click.echo(metrics_text(answer), nl=False)
+        return
     values = {name: value for name, value in answer.items() if name not in ("v", "type")}
     click.echo(json.dumps(values, indent=2) if as_json else _lines(values))
 
@@ -65,5 +70,7 @@ def _lines(values: dict[str, Any]) -> str:
         f"memory:  {values['memory_bytes'] / 1e6:.0f} MB",
         f"log:     {values['log']}",
     ]
+    if values["ending"]:
+        lines.append(f"ends:    {values['ending']}")
     lines += [f"running: {_RUNNING_COLUMNS.format(**job)}" for job in values["running"]]
     return "\n".join(lines)

@@ -53,6 +53,7 @@ class Job:
         done: rounds, photos or strips done.
         total: of so many.
         began: when the work began, None while it waits; by time.monotonic.
+        came: when it was asked for.
         told: when the client last heard of it.
         stages: what is being done.
         facts: for the log.
@@ -69,6 +70,7 @@ class Job:
     done: int = 0
     total: int = 1
     began: float | None = None
+    came: float = field(default_factory=time.monotonic)
     told: float = field(default_factory=time.monotonic)
     stages: Stages = field(default_factory=lambda: Stages(QUEUED))
     facts: dict[str, Any] = field(default_factory=dict)

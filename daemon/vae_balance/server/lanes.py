@@ -12,6 +12,7 @@ from vae_balance.errors import CancelledError, describe
 from vae_balance.server.jobs import URGENT, FairQueue, Job, Task
 from vae_balance.server.log import JOBS, named_value
 from vae_balance.server.memory import peak_bytes
+from vae_balance.server.upgrade import installed_instead
 from vae_balance_protocol import messages
 
 # What a job gives: the fields of its result, and data frames.
@@ -81,10 +82,18 @@ def perform(job: Job, work: Callable[[Job], Result], answer: Answer) -> None:
         job.check()
         kind = messages.RESULT
     except Exception as error:
-        kind, fields, frames = messages.ERROR, describe_error(error), []
+        kind, fields, frames = messages.ERROR, _of_upgrade(error) or describe_error(error), []
         if fields["code"] == messages.INTERNAL:
             _log.exception("%s: a defect", job.verb)
     _end(job, answer, kind, fields, frames)
+
+
+def _of_upgrade(error: Exception) -> dict[str, Any]:
+    """Return how a client is told that modules of two versions met; nothing of other errors."""
+    if not isinstance(error, ImportError | AttributeError) or not (version := installed_instead()):
+        return {}
+    message = f"VAE Balance was upgraded to {version} while its daemon runs, which ends: try again"
+    return {"code": messages.STOPPING, "message": message}
 
 
 def describe_error(error: Exception) -> dict[str, Any]:

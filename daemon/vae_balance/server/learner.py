@@ -5,6 +5,7 @@ Only on the CPU, a batch learns from single photos in its own threads, which bor
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -33,6 +34,14 @@ T = TypeVar("T")
 # A batch gives way for so long at each of its steps, and looks so often whether it may go on.
 _WAY_SECONDS, _WAY_POLL_SECONDS = 2.0, 0.02
 _STEP_SECONDS = 0.2  # of a long task, between others that go first
+
+# What requests need: nobody is to wait for it, nor to get it from a version installed later.
+_IMPORTED_EARLY = (
+    "vae_balance.server.batch",
+    "vae_balance.photos.strips",
+    "vae_balance.luts.files",
+    "vae_balance.color.profile",
+)
 
 _log = logging.getLogger(__name__)
 
@@ -182,6 +191,8 @@ class Learner:
         """Load a model, and what else the first client would have to wait for."""
         try:
             self._shelf.use(name, lambda corrector: None)
+            for module in _IMPORTED_EARLY:
+                importlib.import_module(module)
         except BalanceError as error:
             _log.error("%s", error)
         except Exception:

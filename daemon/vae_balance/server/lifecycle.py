@@ -11,7 +11,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from vae_balance.server.lock import Lock, holder
 from vae_balance.server.log import logging_to_file
 from vae_balance.server.service import Service
 from vae_balance.server.settings import Settings
+from vae_balance.server.upgrade import installed_instead
 from vae_balance_protocol import PROTOCOL, places
 
 _LOCK_SECONDS = 10.0  # for a daemon that ends to be gone, and for one that starts to be there
@@ -90,7 +91,7 @@ def _serve(settings: Settings, by_client: bool, lock: Lock) -> bool:
         "version": vae_balance.__version__,
         "protocol": PROTOCOL,
     }
-    published = _Published(content, lock)
+    published = _Published(content, lock, service.stop_when_idle)
     service.on_stopping = published.withdraw
     try:
         with _signals(service):
@@ -139,9 +140,13 @@ class _Published:
     Args:
         content: what it has to say.
         lock: of this daemon.
+        replaced: called with a reason when the program was replaced by another version.
     """
 
-    def __init__(self, content: dict[str, Any], lock: Lock) -> None:
+    def __init__(
+        self, content: dict[str, Any], lock: Lock, replaced: Callable[[str], None]
+    ) -> None:
+        self._replaced = replaced
         self._path = Path(places.connection_file())
         self._text = json.dumps(content)
         self._lock = lock
@@ -163,6 +168,8 @@ class _Published:
 
     def _keep(self) -> None:
         while not self._over.wait(_KEEP_SECONDS):
+            if version := installed_instead():
+                self._replaced(f"version {version} was installed")
             with self._changing:
                 if not self._over.is_set() and self._lock.is_in_place and not self._is_right():
                     _log.warning("%s was removed or changed: written again", self._path)

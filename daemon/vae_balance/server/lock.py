@@ -59,7 +59,7 @@ class Lock:
 
 
 def wait_for_end(seconds: float) -> bool:
-    """Return whether no daemon runs, when one has had so long to end.
+    """Return whether no daemon runs, when one has had so long to end; for ever if below 0.
 
     Raises:
         BalanceError: the lock cannot be used.

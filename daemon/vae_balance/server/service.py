@@ -21,11 +21,12 @@ from vae_balance.server.jobs import LONG, URGENT, FairQueue, Job, Task
 from vae_balance.server.lanes import Lane, Result, describe_error, task_of
 from vae_balance.server.learner import Learner
 from vae_balance.server.looks import KeptLook, Looks
-from vae_balance.server.memory import give_back, resident_bytes
+from vae_balance.server.memory import give_back, peak_bytes, resident_bytes
 from vae_balance.server.model_shelf import ModelShelf
 from vae_balance.server.router import Router
 from vae_balance.server.settings import FOREVER, Settings
 from vae_balance.server.slots import Slots
+from vae_balance.server.tally import Tally
 from vae_balance_protocol import DaemonError, Malformed, messages
 from vae_balance_protocol.options import AUTO
 
@@ -39,6 +40,8 @@ _END_SECONDS = 3.0  # for jobs to see that they are cancelled
 _THREADS_SECONDS = 1.0  # for threads to end after that
 # After the last work, and while there is work: until freed memory is given back to the system.
 _IDLE_SECONDS, _BUSY_SECONDS = 5.0, 60.0
+_DRAINED_SECONDS = 2.0  # without work, before an end that waits for that
+_TOLD_JOBS = 1000  # in `status`
 _LINGER_SECONDS = 0.3  # for the last answers to arrive
 
 _log = logging.getLogger(__name__)
@@ -80,6 +83,8 @@ class Service:
         self.endpoint = self._router.endpoint
         self._began = self._last_asked = time.monotonic()
         self._deadline: float | None = None
+        self._end_when_idle = ""  # why
+        self._tally = Tally()
         self._worked = self._given_back = self._began
         self._verbs: dict[str, Callable[[Client, Job], tuple[FairQueue, Task]]] = {
             "hello": self._hello,
@@ -112,6 +117,8 @@ class Service:
             self._router.turn(self._turn_seconds())
             self._repeat_progress()
             self._give_memory_back()
+            if self._is_drained():
+                self.stop(self._end_when_idle)
             if self._idle_seconds() <= 0:
                 self.stop(f"nothing was asked for {self._idle_exit:g} s")
         deadline = time.monotonic() + _THREADS_SECONDS
@@ -123,6 +130,15 @@ class Service:
         """Begin to end; for any thread, and for signal handlers."""
         self._router.mailbox.post(partial(self._begin_end, reason))
 
+    def stop_when_idle(self, reason: str) -> None:
+        """End as soon as nobody has asked for anything for a moment; for any thread."""
+        self._router.mailbox.post(partial(self._plan_end, reason))
+
+    def _plan_end(self, reason: str) -> None:
+        if not self._end_when_idle:
+            _log.info("going to end when idle: %s", reason)
+            self._end_when_idle = reason
+
     # When
 
     def _turn_seconds(self) -> float:
@@ -130,8 +146,15 @@ class Service:
             return 0.02
         if self._jobs():
             return _TICK_SECONDS
+        if self._end_when_idle:
+            return _DRAINED_SECONDS / 4
         has_worked = self._worked > self._given_back
         return min(_IDLE_SECONDS if has_worked else 60.0, self._idle_seconds())
+
+    def _is_drained(self) -> bool:
+        # Between the requests of a client there are moments in which nothing is unfinished.
+        idle = time.monotonic() - self._last_asked
+        return bool(self._end_when_idle) and not self._jobs() and idle > _DRAINED_SECONDS
 
     def _give_memory_back(self) -> None:
         """Give freed memory back, now and then while there is work, and once when it is over."""
@@ -308,9 +331,12 @@ class Service:
         now = time.monotonic()
         jobs = self._jobs()
         running = [
-            {"verb": job.verb, **job.state(), "seconds": now - job.began}
+            {**self._named(job), **job.state(), "seconds": now - job.began}
             for job in jobs
             if job.began is not None
+        ]
+        waiting = [
+            {**self._named(job), "seconds": now - job.came} for job in jobs if job.began is None
         ]
         return {
             "version": vae_balance.__version__,
@@ -320,9 +346,15 @@ class Service:
             "models": list(self._shelf.names),
             "looks": len(self._looks),
             "clients": len(self._router.clients),
-            "queued": len(jobs) - len(running),
-            "running": running,
+            "queued": len(waiting),
+            "running": running[:_TOLD_JOBS],
+            "waiting": waiting[:_TOLD_JOBS],
+            "ending": self._ending(),
+            "totals": self._tally.totals(),
+            "last_minute": self._tally.last_minute(),
             "memory_bytes": resident_bytes(),
+            "peak_bytes": peak_bytes(),
+            "unread_bytes": self._router.unread_bytes,
             "log": str(self._log_path),
         }
 
@@ -331,8 +363,21 @@ class Service:
         _log.warning("client=%r has set log_level=%s", client.name, fields["level"])
         return {"level": fields["level"]}
 
+    def _named(self, job: Job) -> dict[str, Any]:
+        name = self._router.clients[job.client].name
+        return {"verb": job.verb, "client": name, "request": job.request.hex()}
+
+    def _ending(self) -> str:
+        if self._deadline is not None:
+            return "now"
+        return "when idle" if self._end_when_idle else ""
+
     def _shut_down(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
-        self._begin_end(f"client={client.name!r} asked for it")
+        reason = f"client={client.name!r} asked for it"
+        if fields["when_idle"]:
+            self._plan_end(reason)
+        else:
+            self._begin_end(reason)
         return {}
 
     def _look_of(self, job: Job) -> KeptLook:
@@ -363,10 +408,17 @@ class Service:
         if client is None:
             return
         client.release(job)
+        self._count(job, kind, fields)
         self._last_asked = self._worked = time.monotonic()
         if job.cancelled:
             kind, fields, frames = messages.ERROR, describe_error(CancelledError()), []
         self._send(client, job, kind, fields, frames)
+
+    def _count(self, job: Job, kind: str, fields: dict[str, Any]) -> None:
+        pixels = job.fields["width"] * job.fields["rows"] if job.verb == "apply" else 0
+        code = messages.CANCELLED if job.cancelled else fields.get("code", "")
+        seconds = time.monotonic() - (job.began or job.came)
+        self._tally.add_job(job.verb, "" if kind == messages.RESULT else code, seconds, pixels)
 
     def _tell(self, job: Job, fields: dict[str, Any]) -> None:
         """Pass on how far a job is; for any thread."""
@@ -374,6 +426,8 @@ class Service:
 
     def _told(self, job: Job, fields: dict[str, Any]) -> None:
         client = self._client_of(job)
+        if fields.get("outcome") == "done":
+            self._tally.add_photo(fields["width"] * fields["height"])
         if client is not None:
             job.told = time.monotonic()
             self._send(client, job, messages.PROGRESS, fields, [])
