@@ -172,6 +172,11 @@ def test_learn_fields_are_those_of_the_protocol():
 
 def test_a_lut_file_to_read_must_be_there(english, tmp_path):
     assert lut_format("a/B.PNG") == "hald"
+    assert lut_format("film.spi1d") == "spi1d"
+    with pytest.raises(UserError, match=r"look\.txt.*must end in \.3dl, .*\.vf\."):
+        lut_format("look.txt")
+    with pytest.raises(UserError, match=r"must end in \.cube, or in \.png"):
+        check_lut_path(str(tmp_path / "film.spi1d"), writing=True)
     with pytest.raises(UserError, match="There is no LUT file"):
         check_lut_path(str(tmp_path / "a.cube"))
 

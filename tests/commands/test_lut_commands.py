@@ -74,6 +74,20 @@ def test_a_curve_is_applied_without_a_cube_between(run: Run, tmp_path: Path, str
         assert np.abs(read_photo(out).pixels - expected).max() < 1.1
 
 
+def test_the_file_is_the_look_that_balance_applies(run: Run, tmp_path: Path) -> None:
+    dull = np.random.default_rng(0).integers(15_000, 50_000, (300, 300, 3), np.uint16)
+    write_photo(Photo(dull), tmp_path / "dull.png")
+    out, cube, again = tmp_path / "out.png", tmp_path / "look.cube", tmp_path / "again.png"
+    # So strong that the nodes would go below 0 and above 1.
+    how = ("--model", "stretch", "--strength", 1.5, "--daemon", "never", "--cube", cube)
+    assert run("balance", tmp_path / "dull.png", "-o", out, *how).exit_code == 0
+    assert run("apply", cube, tmp_path / "dull.png", "-o", again).exit_code == 0
+    balanced, applied = (read_photo(path).pixels.astype(int) for path in (out, again))
+    assert np.abs(balanced - dull).max() > 5000
+    assert np.abs(balanced - applied).max() <= 1
+    assert {0, 65535} <= set(balanced.flat)
+
+
 def test_a_lut_that_cannot_be_read_is_told_in_one_line(run: Run, tmp_path: Path) -> None:
     write_photo(Photo(np.zeros((8, 8, 3), np.uint8)), tmp_path / "photo.png")
     for name, part in (("film.clf", "cannot be read"), ("film.icc", "color profile")):

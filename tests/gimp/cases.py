@@ -824,6 +824,24 @@ def case_a_lut_file_is_what_is_applied():
     image.delete()
 
 
+def case_a_curve_of_another_program_is_applied_as_it_is():
+    steps = [int(i / 512) / 7.0 for i in range(4096)]
+    with open("/io/posters.spi1d", "w") as file:
+        rows = "".join(f"{step:.6f}\n" for step in steps)
+        file.write(f"Version 1\nFrom 0 1\nLength 4096\nComponents 1\n{{\n{rows}}}\n")
+    image, layer = photo(alpha=False)
+    before = [round(value * 255) for value in colors(layer)]
+    done(image, [layer], APPLY, lut_file="/io/posters.spi1d")
+    expected = []
+    for code in before:
+        below = min(int(code / 255 * 4095), 4094)
+        share = code / 255 * 4095 - below
+        expected.append(steps[below] + share * (steps[below + 1] - steps[below]))
+    assert difference(colors(layer), expected) < 0.6 / 255
+    assert origin(layer)["lut_file"] == "posters.spi1d"
+    image.delete()
+
+
 def case_the_origin_tells_the_options():
     image, layer = photo()
     done(image, [layer], iterations=3, strength=0.5)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PyOpenColorIO
 import pytest
 from opencolorio_files import opencolorio_applies
 
@@ -216,8 +217,6 @@ PLAIN_CUBES = {"film.3dl", "film.itx", "film.look", "film.m3d", "film.mga", "fil
 @pytest.fixture(autouse=True, scope="module")
 def _quiet() -> Any:
     """Keep OpenColorIO's warnings, of what a file's interpolation cannot be, out of the output."""
-    import PyOpenColorIO
-
     level = PyOpenColorIO.GetLoggingLevel()
     PyOpenColorIO.SetLoggingLevel(PyOpenColorIO.LOGGING_LEVEL_NONE)
     yield
@@ -336,6 +335,18 @@ def test_no_more_memory_is_asked_for_than_a_lut_needs() -> None:
     refused(process_list(depths("LUT1D", table)).encode(), "film.clf")
     refused(b"Version 1\nFrom 0 1\nLength 2147483647\nComponents 3\n{\n0 0 0\n}\n", "film.spi1d")
     refused(b"SPILUT 1.0\n3 3\n50000 50000 50000\n0 0 0 0 0 0\n", "film.spi3d")
+
+
+def test_nothing_of_a_file_reaches_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    matrix = depths("Matrix", '<Array dim="3 3">\n2 0 0 0 1 0 0 0 1\n</Array>\n', 'red="&#155;1m"')
+    content = process_list("<Unheard>&#155;31m</Unheard>\n" + matrix, 'version="1.8" red="1"')
+    PyOpenColorIO.SetLoggingLevel(PyOpenColorIO.LOGGING_LEVEL_WARNING)
+    try:
+        assert parse_with_opencolorio(content.encode(), "ctf", "film.ctf")([0.1] * 3)[0] > 0.15
+        assert PyOpenColorIO.GetLoggingLevel() == PyOpenColorIO.LOGGING_LEVEL_WARNING
+    finally:
+        PyOpenColorIO.SetLoggingLevel(PyOpenColorIO.LOGGING_LEVEL_NONE)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_of_more_than_100_megabytes_is_refused(tmp_path: Path) -> None:

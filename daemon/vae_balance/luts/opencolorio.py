@@ -123,6 +123,8 @@ def _steps(content: bytes, path: str) -> tuple[Any, ...]:
     files = OneFile()
     config = PyOpenColorIO.Config.CreateRaw()
     config.setConfigIOProxy(files)
+    level = PyOpenColorIO.GetLoggingLevel()
+    PyOpenColorIO.SetLoggingLevel(PyOpenColorIO.LOGGING_LEVEL_NONE)  # it would quote the file
     try:
         processor = config.getProcessor(PyOpenColorIO.FileTransform(path))
     except (PyOpenColorIO.Exception, MemoryError, UnicodeDecodeError) as error:
@@ -130,6 +132,7 @@ def _steps(content: bytes, path: str) -> tuple[Any, ...]:
             raise LutError(_NEEDS_OTHERS) from error
         raise LutError(f"cannot be read: {_reason(error, path)}") from error
     finally:
+        PyOpenColorIO.SetLoggingLevel(level)
         PyOpenColorIO.ClearAllCaches()  # of files, by name
     if files.others:
         raise LutError(_NEEDS_OTHERS)

@@ -39,6 +39,7 @@ def rehearse(content: bytes, file_format: str, stem: str) -> None:
             timeout=_PATIENCE,
             cwd=Path(vae_balance.__file__).parents[1],  # where Python looks for modules first
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # of Windows
             check=False,
         )
     except subprocess.TimeoutExpired as error:
