@@ -328,8 +328,9 @@ def entries(po: str) -> dict[str, str]:
 
 # Which texts are the labels and the button of each dialog.
 DIALOGS = {
-    "balance": "_Iterations|Stren_gth|_Model|Learn _from|O_utput|LUT fil_e|LUT si_ze|_Balance",
-    "apply": "Loo_k|LUT fil_e|Stren_gth|O_utput|_Apply",
+    "balance": "_Iterations|Stren_gth|_Model|Learn _from|Res_ult|LUT fil_e|LUT si_ze|_Balance"
+    "|_Preset|A_dvanced",
+    "apply": "Loo_k|LUT fil_e|Stren_gth|Res_ult|_Apply",
 }
 
 

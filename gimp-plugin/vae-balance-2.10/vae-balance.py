@@ -2,7 +2,7 @@
 """VAE Balance for GIMP 2.10: gives photographs their colors back.
 
 Two entries of the menu Filters > Color: "VAE Balance..." learns a look from a layer and applies
-it, "Apply LUT (.cube)..." applies a look that is there already. The work is done by a daemon of
+it, "VAE LUT (.cube)..." applies a look that is there already. The work is done by a daemon of
 VAE Balance on this computer, which is started when it is needed.
 """
 
@@ -41,7 +41,7 @@ def register_all():
         [_option(argument) for argument in FIRST]
         + [
             _choice("learn-from", _("Learn _from"), LAYER, _SOURCES),
-            _choice("output", _("O_utput"), REPLACE, _BALANCE_OUTPUTS),
+            _choice("output", _("Res_ult"), REPLACE, _BALANCE_OUTPUTS),
             _value(gimpfu.PF_FILENAME, "lut-file", _("LUT fil_e"), ""),
         ]
         + [_option(argument) for argument in LAST],
@@ -49,13 +49,13 @@ def register_all():
     )
     _register(
         APPLY,
-        N_("Apply _LUT (.cube)..."),
+        N_("VAE _LUT (.cube)..."),
         N_("Apply a .cube LUT, or the look learned last"),
         [
             _choice("source", _("Loo_k"), _FILE, _LOOKS),
             _value(gimpfu.PF_FILE, "lut-file", _("LUT fil_e"), ""),
             _option(APPLIED_STRENGTH),
-            _choice("output", _("O_utput"), REPLACE, _OUTPUTS),
+            _choice("output", _("Res_ult"), REPLACE, _OUTPUTS),
         ],
         apply_lut,
     )

@@ -1,34 +1,48 @@
-"""The two dialogs: GIMP's own controls of a procedure's arguments, below a preview."""
+"""The two dialogs: a preview, and below it the controls of a procedure's arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gi
 
+gi.require_version("Gdk", "3.0")
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import Gimp, GimpUi, GObject, Gtk
+from gi.repository import Gdk, Gimp, GimpUi, Gtk
 
-from layers import Layer
+from controls import LutFile, Rows
+from layers import Image, Layer
+from presets import Presets
 from preview import Preview, Wanted
 from vae_balance_gimp import work
-from vae_balance_gimp.arguments import FIRST, LAST, NUMBER, TEXT
-from vae_balance_gimp.balancing import learn_picture
-from vae_balance_gimp.settings import Settings
-from vae_balance_gimp.texts import _
+from vae_balance_gimp.arguments import WORD
+from vae_balance_gimp.balancing import learn_picture, nothing_to_correct
+from vae_balance_gimp.checks import check_layers
+from vae_balance_gimp.settings import (
+    LAYER,
+    LUT_ONLY,
+    NEW_LAYER,
+    REPLACE,
+    SELECTION,
+    Settings,
+)
+from vae_balance_gimp.texts import UserError, _
+from vae_balance_protocol.options import MOST_ITERATIONS
 
-# The values of these are not seen in the preview.
-_NOT_SHOWN = ("output", "lut-file", "lut-size", "run-mode")
+# A change of these asks for no other look.
+_NOT_LEARNED = ("output", "lut-file", "lut-size", "run-mode")
+_TOGGLE_KEYS = (Gdk.KEY_b, Gdk.KEY_B)
 
 
 def ask_balance(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    layer: Layer,
+    layers: list[Layer],
     settings_of: Callable[[Gimp.ProcedureConfig], Settings],
 ) -> bool:
     """Let the user choose how to balance; return whether to do it.
@@ -36,40 +50,61 @@ def ask_balance(
     Args:
         procedure: whose arguments the controls are.
         config: the arguments, which the controls change.
-        layer: what the preview shows.
+        layers: what is selected; the preview shows the first.
         settings_of: returns the settings that the arguments stand for.
     """
+    layer = layers[0]
+    image = Image(layer.drawable.get_image())
 
     def wanted() -> Wanted:
         settings = settings_of(config)
-        settings.check_source(not Gimp.Selection.is_empty(layer.drawable.get_image()))
+        settings.check_values()
+        settings.check_source(image.has_selection)
 
         def find(client: work.Client, proxy: Callable[[str], bytes], progress: Any) -> work.Look:
             return work.learn(client, proxy(settings.learn_from), settings, "", progress)
 
         return Wanted(find)
 
-    dialog = GimpUi.ProcedureDialog.new(procedure, config, _("VAE Balance"))
-    dialog.set_ok_label(_("_Balance"))
-    models = _ModelRow(config, procedure.find_argument("model"))
-    preview = Preview(layer, wanted, partial(learn_picture, layer), models.set_known)
-    rows = _Rows(dialog)
-    for argument in FIRST:
-        if argument.kind != TEXT:
-            rows.add_scale(argument.name, 2 if argument.kind == NUMBER else 0)
-    rows.add_choice("learn-from")
-    rows.add_choice("output")
-    rows.add_argument("lut-file")
-    for argument in LAST:
-        rows.add_argument(argument.name)
-    rows.insert(2, models.row, models.label)
-    return _run(dialog, config, preview, rows)
+    def check() -> None:
+        settings = settings_of(config)
+        settings.check(len(layers), image.has_selection)
+        check_layers(image, layers, settings.output)
+
+    def useless(look: work.Look) -> str:
+        keeps_file = settings_of(config).lut_file is not None
+        if not look.changes_nothing or len(layers) > 1 or keeps_file:
+            return ""
+        return nothing_to_correct(layer.name, look)
+
+    dialog = _Dialog(procedure, config, _("VAE Balance"), _("_Balance"), check, useless)
+    models = _Models(config)
+    preview = Preview(
+        layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
+        models.set_known, dialog.show_look,
+    )  # fmt: skip
+    rows = Rows(procedure, config)
+    # Strength leads; what else the table of options has is for those who look for it.
+    rows.add_scale("strength", 2)
+    rows.add_buttons("output", _outputs(LUT_ONLY))
+    lut_file = LutFile(config, True, layer.name)
+    more = Rows(procedure, config)
+    rows.add_titled(_("_Preset"), Presets(config), tip=_("Values that belong together"))
+    rows.add_list("learn-from", [(LAYER, _("Whole layer")), (SELECTION, _("Selection"))])
+    more.add_list("iterations", _counts(), _("_Iterations"))
+    more.add("model", models)
+    more.add("lut-file", lut_file, lut_file.entry)
+    more.add_number("lut-size")
+    dialog.fill(preview, rows, more)
+    config.connect("notify::output", lambda *_changed: dialog.unfold(config))
+    dialog.unfold(config)
+    return dialog.ask()
 
 
 def ask_apply(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    layer: Layer,
+    layers: list[Layer],
     path_of: Callable[[Gimp.ProcedureConfig], str],
 ) -> bool:
     """Let the user choose a LUT to apply; return whether to do it.
@@ -77,9 +112,11 @@ def ask_apply(
     Args:
         procedure: whose arguments the controls are.
         config: the arguments, which the controls change.
-        layer: what the preview shows.
+        layers: what is selected; the preview shows the first.
         path_of: returns the LUT file that the arguments stand for, or raises UserError.
     """
+    layer = layers[0]
+    image = Image(layer.drawable.get_image())
 
     def wanted() -> Wanted:
         path, strength = path_of(config), config.get_property("strength")
@@ -89,107 +126,162 @@ def ask_apply(
 
         return Wanted(find, strength)
 
-    dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Apply LUT"))
-    dialog.set_ok_label(_("_Apply"))
-    preview = Preview(layer, wanted, partial(learn_picture, layer))
-    rows = _Rows(dialog)
-    rows.add_choice("source")
-    rows.add_argument("lut-file")
+    def check() -> None:
+        path_of(config)
+        check_layers(image, layers, config.get_property("output"))
+
+    dialog = _Dialog(
+        procedure, config, _("Apply LUT"), _("_Apply"), check, lambda look: ""
+    )
+    preview = Preview(
+        layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
+        on_look=dialog.show_look,
+    )  # fmt: skip
+    rows = Rows(procedure, config)
+    rows.add_buttons("source", [("file", _("LUT file")), ("last", _("Look learned last"))])
+    lut_file = LutFile(config, False)
+    rows.add("lut-file", lut_file, lut_file.entry, wide=True)
     rows.add_scale("strength", 2)
-    rows.add_choice("output")
-    dialog.set_sensitive_if_in("lut-file", None, "source", _values("file"), True)
-    return _run(dialog, config, preview, rows)
+    rows.add_buttons("output", _outputs())
+
+    def show_source(*_changed: Any) -> None:
+        lut_file.set_sensitive(config.get_property("source") == "file")
+
+    config.connect("notify::source", show_source)
+    show_source()
+    dialog.fill(preview, rows)
+    return dialog.ask()
 
 
-def _run(dialog: Any, config: Gimp.ProcedureConfig, preview: Preview, rows: _Rows) -> bool:
-    """Show the dialog, with the preview above the rows, until it is closed."""
-
-    def changed(_config: Gimp.ProcedureConfig, spec: Any) -> None:
-        if spec.name not in _NOT_SHOWN:
-            preview.renew()
-
-    handler = config.connect("notify", changed)
-    dialog.get_content_area().pack_start(preview, False, False, 0)
-    rows.show()
-    try:
-        return dialog.run()
-    finally:
-        config.disconnect(handler)
-        preview.stop()
-        dialog.destroy()
+def _counts() -> list[tuple[str, str]]:
+    """Return numbers of iterations; the first is as many as the picture needs."""
+    counts = [(str(WORD), _("Automatic"))]
+    return counts + [(str(count), str(count)) for count in range(1, MOST_ITERATIONS + 1)]
 
 
-class _Rows:
-    """GIMP's controls of arguments one below the other, their labels equally wide."""
-
-    def __init__(self, dialog: Any) -> None:
-        self._dialog = dialog
-        self._names: list[str] = []
-        self._inserted: list[tuple[int, Gtk.Widget]] = []
-        self._labels = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
-
-    def add_scale(self, name: str, digits: int) -> None:
-        """Add a slider with a number beside it."""
-        entry = self._dialog.get_scale_entry(name, 1.0)
-        entry.set_digits(digits)
-        entry.get_spin_button().set_width_chars(5)
-        self._add(name, entry.get_label())
-
-    def add_choice(self, name: str) -> None:
-        """Add a list to choose from (GIMP 3.2 would take three times the height for buttons)."""
-        self.add_argument(name, Gtk.ComboBox)
-
-    def add_argument(self, name: str, kind: Any = GObject.TYPE_NONE) -> None:
-        """Add what GIMP shows for an argument by default, or another kind of control."""
-        widget = self._dialog.get_widget(name, kind)
-        find = getattr(widget, "get_label_widget", None) or widget.get_label
-        self._add(name, find())
-
-    def _add(self, name: str, label: Gtk.Label) -> None:
-        self._names.append(name)
-        self._align(label)
-
-    def insert(self, place: int, row: Gtk.Widget, label: Gtk.Label) -> None:
-        """Insert a row of our own."""
-        self._inserted.append((place, row))
-        self._align(label)
-
-    def _align(self, label: Gtk.Label) -> None:
-        label.set_xalign(0.0)
-        self._labels.add_widget(label)
-
-    def show(self) -> None:
-        """Put all rows into the dialog."""
-        box = self._dialog.fill_box("rows", self._names)
-        box.set_spacing(6)
-        for place, row in self._inserted:
-            box.pack_start(row, False, False, 0)
-            box.reorder_child(row, place)
-        self._dialog.fill(["rows"])
+def _outputs(*more: str) -> list[tuple[str, str]]:
+    texts = {
+        REPLACE: _("Replace the layer\u2019s pixels"),
+        NEW_LAYER: _("New layer above"),
+        LUT_ONLY: _("LUT file only"),
+    }
+    return [(output, texts[output]) for output in (REPLACE, NEW_LAYER, *more)]
 
 
-class _ModelRow:
-    """A list of models, with a last entry that asks for the folder of another one.
+def _hide_buttons(content: Gtk.Box) -> None:
+    """Hide GIMP's buttons that save and load values, which take a row."""
+    for child in content.get_children():
+        if isinstance(child, Gtk.ButtonBox):
+            child.set_no_show_all(True)
+            child.hide()
 
-    Attributes:
-        row: the label and the list.
-        label: the label.
-    """
+
+class _Dialog:
+    """GIMP's dialog of a procedure, whose button can be pressed when it can succeed."""
+
+    def __init__(
+        self,
+        procedure: Gimp.Procedure,
+        config: Gimp.ProcedureConfig,
+        title: str,
+        button: str,
+        check: Callable[[], None],
+        useless: Callable[[work.Look], str],
+    ) -> None:
+        self._config, self._check, self._useless = config, check, useless
+        self._look: work.Look | None = None
+        self._more: Gtk.Expander | None = None
+        self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
+        self._dialog.set_ok_label(button)
+        self._dialog.set_default_response(Gtk.ResponseType.OK)
+        self._dialog.set_resizable(False)
+        icon = Path(__file__).with_name("icons") / "vae-balance.png"
+        if icon.exists():
+            self._dialog.set_icon_from_file(str(icon))
+        self._reason = Gtk.Label(xalign=0.0, wrap=True, max_width_chars=70, no_show_all=True)
+        self._reason.get_style_context().add_class("warning")
+
+    def fill(self, preview: Preview, rows: Rows, more: Rows | None = None) -> None:
+        """Put the preview, the controls, and those for advanced users into the dialog."""
+        self._preview = preview
+        box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
+        box.pack_start(preview, False, False, 0)
+        box.pack_start(rows.grid, False, False, 0)
+        if more is not None:
+            self._more = Gtk.Expander(label=_("A_dvanced"), use_underline=True)
+            more.grid.set_margin_start(12)
+            more.grid.set_margin_top(6)
+            self._more.add(more.grid)
+            box.pack_start(self._more, False, False, 0)
+        box.pack_start(self._reason, False, False, 0)
+        box.show_all()
+        content = self._dialog.get_content_area()
+        if more is not None:  # presets do what GIMP's two buttons for saved values would
+            _hide_buttons(content)
+        content.pack_start(box, False, False, 0)
+
+    def unfold(self, config: Gimp.ProcedureConfig) -> None:
+        """Show the advanced controls when one of them has to be set."""
+        if self._more is not None and config.get_property("output") == LUT_ONLY:
+            self._more.set_expanded(True)
+
+    def show_look(self, look: work.Look | None) -> None:
+        """Take the look that is shown."""
+        self._look = look
+        self._renew()
+
+    def ask(self) -> bool:
+        """Show the dialog until it is closed; return whether its button was pressed."""
+
+        def changed(_config: Gimp.ProcedureConfig, spec: Any) -> None:
+            if spec.name not in _NOT_LEARNED:
+                self._look = None
+                self._preview.renew()
+            elif spec.name == "output":
+                self._preview.renew_place()
+            self._renew()
+
+        handler = self._config.connect("notify", changed)
+        self._dialog.connect("key-press-event", self._on_key)
+        self._renew()
+        try:
+            return bool(self._dialog.run())
+        finally:
+            self._config.disconnect(handler)
+            self._preview.stop()
+            self._dialog.destroy()
+
+    def _renew(self) -> None:
+        """Tell why the button cannot be pressed, if so."""
+        try:
+            self._check()
+            reason = self._useless(self._look) if self._look is not None else ""
+        except UserError as error:
+            reason = error.message
+        self._reason.set_text(reason)
+        self._reason.set_visible(bool(reason))
+        self._dialog.set_response_sensitive(Gtk.ResponseType.OK, not reason)
+
+    def _on_key(self, dialog: Any, event: Any) -> bool:
+        focus = dialog.get_focus()
+        types_text = isinstance(focus, Gtk.Entry) and not isinstance(focus, Gtk.SpinButton)
+        modifiers = Gdk.ModifierType.CONTROL_MASK | Gdk.ModifierType.MOD1_MASK
+        if event.keyval in _TOGGLE_KEYS and not types_text and not event.state & modifiers:
+            self._preview.toggle()
+            return True
+        return False
+
+
+class _Models(Gtk.ComboBoxText):
+    """A list of models, with a last entry that asks for the folder of another one."""
 
     _FOLDER = "..."  # which no model is called
 
-    def __init__(self, config: Gimp.ProcedureConfig, argument: GObject.ParamSpec) -> None:
+    def __init__(self, config: Gimp.ProcedureConfig) -> None:
+        super().__init__()
         self._config = config
         self._known = ["embedded"]
-        self._combo = Gtk.ComboBoxText()
-        self._handler = self._combo.connect("changed", self._choose)
-        self.label = Gtk.Label.new_with_mnemonic(argument.nick)
-        self.label.set_mnemonic_widget(self._combo)
-        self.row = Gtk.Box(spacing=6)
-        self.row.set_tooltip_text(argument.blurb)
-        self.row.pack_start(self.label, False, False, 0)
-        self.row.pack_start(self._combo, True, True, 0)
-        self.row.show_all()
+        self._handler = self.connect("changed", self._choose)
         config.connect("notify::model", lambda *_changed: self._fill())
         self._fill()
 
@@ -200,12 +292,12 @@ class _ModelRow:
 
     def _fill(self) -> None:
         chosen = self._config.get_property("model")
-        with self._combo.handler_block(self._handler):
-            self._combo.remove_all()
+        with self.handler_block(self._handler):
+            self.remove_all()
             for model in dict.fromkeys([*self._known, chosen]):
-                self._combo.append(model, model)
-            self._combo.append(self._FOLDER, _("Another model\u2019s folder..."))
-            self._combo.set_active_id(chosen)
+                self.append(model, _("Standard") if model == "embedded" else model)
+            self.append(self._FOLDER, _("Another model\u2019s folder..."))
+            self.set_active_id(chosen)
 
     def _choose(self, combo: Gtk.ComboBoxText) -> None:
         chosen = combo.get_active_id()
@@ -219,7 +311,7 @@ class _ModelRow:
     def _ask_folder(self) -> str | None:
         chooser = Gtk.FileChooserDialog(
             title=_("Folder of a model"),
-            transient_for=self._combo.get_toplevel(),
+            transient_for=self.get_toplevel(),
             action=Gtk.FileChooserAction.SELECT_FOLDER,
         )
         chooser.add_button(_("_Cancel"), Gtk.ResponseType.CANCEL)
@@ -228,10 +320,3 @@ class _ModelRow:
         folder = chooser.get_filename() if accepted else None
         chooser.destroy()
         return folder
-
-
-def _values(text: str) -> Gimp.ValueArray:
-    """Return a text as what `set_sensitive_if_in` takes."""
-    values = Gimp.ValueArray.new(1)
-    values.append(GObject.Value(str, text))
-    return values

@@ -1,4 +1,4 @@
-"""The preview of a dialog: a layer before and after, learned anew whenever a value changes.
+"""The preview of a dialog: the canvas before and after, learned anew whenever a value changes.
 
 GIMP may be asked by the main thread only, so that one reads the layer, a strip at a time when the
 dialog has nothing else to do. All talk with the daemon is a worker thread's.
@@ -14,20 +14,23 @@ from typing import Any
 
 import gi
 
+gi.require_version("Gdk", "3.0")
 gi.require_version("GdkPixbuf", "2.0")
-gi.require_version("Gegl", "0.4")
-gi.require_version("Gimp", "3.0")
 gi.require_version("Gtk", "3.0")
 gi.require_version("Pango", "1.0")
-from gi.repository import GdkPixbuf, Gegl, Gimp, GLib, Gtk, Pango
+from gi.repository import Gdk, GdkPixbuf, GLib, Gtk, Pango
 
 from layers import Layer, LayerPixels
+from scene import Scene, View
 from vae_balance_gimp import work
+from vae_balance_gimp.changes import describe
 from vae_balance_gimp.texts import UserError, _
 
-SIDE = 256  # pixels of the longer side of each picture
+WIDTH, HEIGHT = 580, 300  # of the picture, in pixels of a screen of 96 dots an inch
 _CHECK, _LIGHT, _DARK = 8, 0x999999, 0x666666
 _PAUSE = 150  # milliseconds after a change, within which further ones are waited for
+_GRIP = 10  # pixels on each side of the line between before and after, within which it is caught
+_BEFORE, _SPLIT, _AFTER = "before", "split", "after"
 
 
 @dataclass(frozen=True)
@@ -49,54 +52,96 @@ class _SupersededError(Exception):
 
 
 class Preview(Gtk.Box):
-    """Two pictures side by side, and a line that says what happens or what went wrong."""
+    """A picture to look at closely, before and after, and a line that says what happens."""
 
     def __init__(
         self,
         layer: Layer,
         wanted: Callable[[], Wanted],
+        output: Callable[[], str],
         picture_of: Callable[[str], tuple[LayerPixels, str]],
         on_models: Callable[[list[str]], None] = lambda models: None,
+        on_look: Callable[[work.Look | None], None] = lambda look: None,
     ) -> None:
-        """Show the layer, and begin with the first look.
+        """Show the canvas, and begin with the first look.
 
         Args:
-            layer: what is shown.
+            layer: what is balanced.
             wanted: returns what is to be shown now, or raises UserError.
+            output: returns where the result goes.
             picture_of: returns what a look is learned from and the kind of its proxy, for "layer"
                 or "selection".
             on_models: gets the names of the models that the daemon knows.
+            on_look: gets each look that is shown, None while there is none.
         """
         super().__init__(orientation=Gtk.Orientation.VERTICAL, spacing=6)
-        self._layer, self._wanted, self._picture_of = layer, wanted, picture_of
-        self._on_models = on_models
+        self._layer, self._wanted, self._output = layer, wanted, output
+        self._picture_of, self._on_models, self._on_look = picture_of, on_models, on_look
         self._timer = 0
-        self._thumbnail = _Thumbnail(layer.shown())
-        self._before, self._after = Gtk.Image(), Gtk.Image()
-        self._status = _Status()
+        image = layer.drawable.get_image()
+        self._view = View(image.get_width(), image.get_height(), WIDTH, HEIGHT)
+        self._scene: Scene | None = None
+        self._before: GdkPixbuf.Pixbuf | None = None
+        self._after: GdkPixbuf.Pixbuf | None = None
+        self._shown, self._line, self._drag = _SPLIT, 0.5, None
+        self._picture, self._status = Gtk.Image(), _Status()
         self._lay_out()
-        self._before.set_from_pixbuf(self._thumbnail.before)
-        self._after.set_from_pixbuf(self._thumbnail.faded)
-        self._worker = _Worker(self._thumbnail, self._feed, self)
+        self._worker = _Worker(self._feed, self)
         self.connect("destroy", lambda _widget: self.stop())
+        self._look_at()
         self.renew()
 
     def _lay_out(self) -> None:
-        pictures = Gtk.Box(spacing=12, halign=Gtk.Align.CENTER)
-        for picture, caption in ((self._before, _("Before")), (self._after, _("After"))):
-            column = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=4)
-            picture.set_size_request(SIDE, self._thumbnail.before.get_height())
-            label = Gtk.Label(label=caption)
-            label.get_style_context().add_class("dim-label")
-            column.pack_start(picture, False, False, 0)
-            column.pack_start(label, False, False, 0)
-            pictures.pack_start(column, False, False, 0)
-        self.pack_start(pictures, False, False, 0)
-        self.pack_start(self._status, False, False, 0)
-        self.set_tooltip_text(
-            _("The layer as it is and as it will be, in small. It is learned anew with each value.")
+        self._picture.set_size_request(WIDTH, HEIGHT)
+        surface = Gtk.EventBox(halign=Gtk.Align.CENTER)
+        surface.add(self._picture)
+        surface.add_events(
+            Gdk.EventMask.SCROLL_MASK
+            | Gdk.EventMask.SMOOTH_SCROLL_MASK
+            | Gdk.EventMask.BUTTON_PRESS_MASK
+            | Gdk.EventMask.BUTTON_RELEASE_MASK
+            | Gdk.EventMask.POINTER_MOTION_MASK
         )
+        surface.connect("scroll-event", self._on_scroll)
+        surface.connect("button-press-event", self._on_press)
+        surface.connect("motion-notify-event", self._on_motion)
+        surface.connect("button-release-event", self._on_release)
+        surface.set_tooltip_text(
+            _("Turn the wheel to zoom, drag to move. B switches between before and after.")
+        )
+        self.pack_start(surface, False, False, 0)
+        self.pack_start(self._make_controls(), False, False, 0)
+        self.pack_start(self._status, False, False, 0)
         self.show_all()
+
+    def _make_controls(self) -> Gtk.Box:
+        row = Gtk.Box(spacing=12)
+        shown = Gtk.ButtonBox(layout_style=Gtk.ButtonBoxStyle.EXPAND)
+        self._buttons: dict[str, Gtk.RadioButton] = {}
+        first = None
+        for kind, text in ((_BEFORE, _("Before")), (_SPLIT, _("Split")), (_AFTER, _("After"))):
+            button = Gtk.RadioButton.new_with_label_from_widget(first, text)
+            button.set_mode(False)
+            button.connect("toggled", self._on_shown, kind)
+            first = first or button
+            self._buttons[kind] = button
+            shown.pack_start(button, True, True, 0)
+        self._buttons[_SPLIT].set_active(True)
+        zoom = Gtk.ButtonBox(layout_style=Gtk.ButtonBoxStyle.EXPAND)
+        for icon, text, change in (
+            ("zoom-out-symbolic", _("Zoom out"), lambda: self._view.zoom(0.5)),
+            ("zoom-fit-best-symbolic", _("Show all"), self._view.fit),
+            ("zoom-original-symbolic", _("100 %"), self._view.show_pixels),
+            ("zoom-in-symbolic", _("Zoom in"), lambda: self._view.zoom(2.0)),
+        ):
+            button = Gtk.Button.new_from_icon_name(icon, Gtk.IconSize.BUTTON)
+            button.set_tooltip_text(text)
+            button.get_accessible().set_name(text)
+            button.connect("clicked", lambda _button, change=change: (change(), self._look_at()))
+            zoom.pack_start(button, True, True, 0)
+        row.pack_start(shown, False, False, 0)
+        row.pack_end(zoom, False, False, 0)
+        return row
 
     def renew(self) -> None:
         """Ask for a new look soon, when no further change follows."""
@@ -104,12 +149,23 @@ class Preview(Gtk.Box):
             GLib.source_remove(self._timer)
         self._timer = GLib.timeout_add(_PAUSE, self._ask)
 
+    def renew_place(self) -> None:
+        """Show the result in another place: in the layer, or above it."""
+        self._look_at()
+
+    def toggle(self) -> None:
+        """Switch between before and after."""
+        self._buttons[_AFTER if self._shown == _BEFORE else _BEFORE].set_active(True)
+
     def stop(self) -> None:
         """End the worker's work; the daemon drops what it still does for it."""
         if self._timer:
             GLib.source_remove(self._timer)
             self._timer = 0
         self._worker.stop()
+        if self._scene is not None:
+            self._scene.close()
+            self._scene = None
 
     def _ask(self) -> bool:
         self._timer = 0
@@ -119,6 +175,16 @@ class Preview(Gtk.Box):
             self._worker.want(None)
             self.show_error(error.message)
         return GLib.SOURCE_REMOVE
+
+    def _look_at(self) -> None:
+        """Show the part of the canvas that the view says."""
+        if self._scene is not None:
+            self._scene.close()
+        self._scene = Scene(self._layer, self._view, self._output())
+        self._before = self._pixbuf(self._scene.before)
+        self._after = None
+        self._draw()
+        self._worker.look_at(self._scene)
 
     def _feed(self, learn_from: str, job: _Reading) -> bool:
         """Begin to read the layer for the worker, strip by strip."""
@@ -144,16 +210,28 @@ class Preview(Gtk.Box):
         GLib.idle_add(read)
         return GLib.SOURCE_REMOVE
 
-    def show_after(self, result: tuple[bytes, str]) -> bool:
-        """Show the pixels of the thumbnail as the look has them, and what the look is."""
-        pixels, description = result
-        self._after.set_from_pixbuf(self._thumbnail.after(pixels))
-        self._status.show_text(description)
+    # What the worker tells
+
+    def show_after(self, result: tuple[Scene, list[Any], work.Look]) -> bool:
+        """Show a scene with new pixels of its layer, and what the look does."""
+        scene, strips, look = result
+        if scene is not self._scene:
+            return GLib.SOURCE_REMOVE
+        try:
+            pixels = scene.after(strips)
+        except UserError as error:
+            return self.show_error(error.message)
+        self._after = self._pixbuf(pixels)
+        self._draw()
+        self._on_look(look)
+        self._status.show_text(describe(scene.before, pixels), look.description())
         return GLib.SOURCE_REMOVE
 
     def show_error(self, message: str) -> bool:
         """Show what went wrong, in place of a result."""
-        self._after.set_from_pixbuf(self._thumbnail.faded)
+        self._after = None
+        self._draw()
+        self._on_look(None)
         self._status.show_error(message)
         return GLib.SOURCE_REMOVE
 
@@ -167,92 +245,115 @@ class Preview(Gtk.Box):
         self._on_models(models)
         return GLib.SOURCE_REMOVE
 
+    # Drawing
+
+    def _pixbuf(self, pixels: bytes) -> GdkPixbuf.Pixbuf:
+        """Return pixels of the scene on a checkerboard, as large as they are shown."""
+        assert self._scene is not None
+        width, height = self._scene.width, self._scene.height
+        shown_width, shown_height = self._view.shown_size
+        picture = GdkPixbuf.Pixbuf.new_from_bytes(
+            GLib.Bytes.new(pixels),
+            GdkPixbuf.Colorspace.RGB, True, 8, width, height, width * 4,
+        )  # fmt: skip
+        return picture.composite_color_simple(
+            shown_width, shown_height, GdkPixbuf.InterpType.NEAREST, 255, _CHECK, _LIGHT, _DARK
+        )
+
+    def _draw(self) -> None:
+        before, after = self._before, self._after
+        if before is None:
+            return
+        if after is None:  # paler, while there is no result
+            width, height = before.get_width(), before.get_height()
+            after = before.composite_color_simple(
+                width, height, GdkPixbuf.InterpType.NEAREST, 96, _CHECK, _DARK, _DARK
+            )
+        if self._shown == _SPLIT:
+            self._picture.set_from_pixbuf(self._both(before, after))
+        else:
+            self._picture.set_from_pixbuf(before if self._shown == _BEFORE else after)
+
+    def _both(
+        self, before: GdkPixbuf.Pixbuf, after: GdkPixbuf.Pixbuf
+    ) -> GdkPixbuf.Pixbuf:
+        width, height = before.get_width(), before.get_height()
+        line = min(max(round(self._line * width), 0), width)
+        both = after.copy()
+        if line:
+            before.copy_area(0, 0, line, height, both, 0, 0)
+        if 1 < line < width - 1:
+            both.new_subpixbuf(line - 1, 0, 1, height).fill(0x000000FF)
+            both.new_subpixbuf(line, 0, 1, height).fill(0xFFFFFFFF)
+        return both
+
+    # The mouse
+
+    def _on_shown(self, button: Gtk.RadioButton, kind: str) -> None:
+        if button.get_active():
+            self._shown = kind
+            self._draw()
+
+    def _place(self, event: Any) -> tuple[float, float]:
+        """Return where the pointer is in the picture, which is in the middle of its room."""
+        width, height = self._view.shown_size
+        return event.x - (WIDTH - width) / 2, event.y - (HEIGHT - height) / 2
+
+    def _on_scroll(self, _widget: Gtk.Widget, event: Any) -> bool:
+        found, _across, down = event.get_scroll_deltas()
+        if not found:
+            down = {Gdk.ScrollDirection.UP: -1, Gdk.ScrollDirection.DOWN: 1}.get(event.direction, 0)
+        if down and self._view.zoom(2.0 ** (-down / 2), *self._place(event)):
+            self._look_at()
+        return True
+
+    def _on_press(self, _widget: Gtk.Widget, event: Any) -> bool:
+        x, y = self._place(event)
+        line = self._line * self._view.shown_size[0]
+        on_line = self._shown == _SPLIT and abs(x - line) <= _GRIP
+        self._drag = (on_line, x, y)
+        return True
+
+    def _on_motion(self, _widget: Gtk.Widget, event: Any) -> bool:
+        if self._drag is not None and self._drag[0]:
+            x, _y = self._place(event)
+            self._line = min(max(x / self._view.shown_size[0], 0.0), 1.0)
+            self._draw()
+        return True
+
+    def _on_release(self, _widget: Gtk.Widget, event: Any) -> bool:
+        if self._drag is None:
+            return True
+        (on_line, x, y), self._drag = self._drag, None
+        new_x, new_y = self._place(event)
+        if not on_line and self._view.move(x - new_x, y - new_y):
+            self._look_at()
+        return True
+
 
 class _Status(Gtk.Box):
-    """A line or two of text, with a symbol before it when something is wrong."""
+    """A line of text, with a symbol before it when something is wrong; its tooltip says more."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._symbol = Gtk.Image.new_from_icon_name("dialog-warning", Gtk.IconSize.LARGE_TOOLBAR)
+        super().__init__(spacing=6)
+        self._symbol = Gtk.Image.new_from_icon_name("dialog-warning", Gtk.IconSize.MENU)
         self._symbol.set_no_show_all(True)
-        self._label = Gtk.Label(wrap=True, max_width_chars=62, lines=3)
+        self._label = Gtk.Label(wrap=True, xalign=0.0, max_width_chars=70, lines=2)
         self._label.set_ellipsize(Pango.EllipsizeMode.END)
-        # High enough for three lines, so that the dialog keeps its size.
-        self.set_size_request(2 * SIDE, 54)
-        both = Gtk.Box(spacing=9, halign=Gtk.Align.CENTER)
-        both.pack_start(self._symbol, False, False, 0)
-        both.pack_start(self._label, False, False, 0)
-        self.pack_start(both, True, True, 0)
+        # High enough for two lines, so that the dialog keeps its size.
+        self.set_size_request(WIDTH, 38)
+        self.pack_start(self._symbol, False, False, 0)
+        self.pack_start(self._label, True, True, 0)
 
-    def show_text(self, text: str) -> None:
+    def show_text(self, text: str, more: str | None = None) -> None:
         self._symbol.hide()
         self._label.set_text(text)
-        self._label.set_tooltip_text(None)
+        self._label.set_tooltip_text(more)
 
     def show_error(self, text: str) -> None:
         self._symbol.show()
         self._label.set_text(text)
         self._label.set_tooltip_text(text)
-
-
-class _Thumbnail:
-    """A layer in small, sRGB-encoded.
-
-    Attributes:
-        width: of the thumbnail.
-        height: of the thumbnail.
-        pixels: RGBA, 8 bits.
-        before: as a picture on a checkerboard.
-        faded: the same, paler, while there is no result.
-    """
-
-    def __init__(self, layer: Gimp.Layer) -> None:
-        across, down = layer.get_width(), layer.get_height()
-        scale = min(SIDE / across, SIDE / down, 1.0)
-        self.width, self.height = max(1, round(across * scale)), max(1, round(down * scale))
-        area = Gegl.Rectangle.new(0, 0, self.width, self.height)
-        clamp = Gegl.AbyssPolicy.CLAMP
-        self.pixels = layer.get_buffer().get(area, scale, "R'G'B'A u8", clamp)
-        self._selection = _selection(layer, scale, area)
-        self.before = self._on_checks(self.pixels)
-        self.faded = self.before.composite_color_simple(
-            self.width, self.height, GdkPixbuf.InterpType.NEAREST, 64, _CHECK, _DARK, _DARK
-        )
-
-    def after(self, pixels: bytes) -> GdkPixbuf.Pixbuf:
-        """Return a picture of new pixels where something is selected, of the old ones elsewhere."""
-        new = self._on_checks(pixels)
-        if self._selection is None:
-            return new
-        masked = bytearray(new.add_alpha(False, 0, 0, 0).get_pixels())
-        masked[3::4] = self._selection
-        over = self._pixbuf(bytes(masked))
-        result = self.before.copy()
-        over.composite(
-            result, 0, 0, self.width, self.height, 0, 0, 1, 1, GdkPixbuf.InterpType.NEAREST, 255
-        )
-        return result
-
-    def _on_checks(self, pixels: bytes) -> GdkPixbuf.Pixbuf:
-        return self._pixbuf(pixels).composite_color_simple(
-            self.width, self.height, GdkPixbuf.InterpType.NEAREST, 255, _CHECK, _LIGHT, _DARK
-        )
-
-    def _pixbuf(self, pixels: bytes) -> GdkPixbuf.Pixbuf:
-        return GdkPixbuf.Pixbuf.new_from_bytes(
-            GLib.Bytes.new(bytes(pixels)),
-            GdkPixbuf.Colorspace.RGB, True, 8, self.width, self.height, self.width * 4,
-        )  # fmt: skip
-
-
-def _selection(layer: Gimp.Layer, scale: float, area: Gegl.Rectangle) -> bytes | None:
-    """Return how far each pixel of the thumbnail is selected, one byte each; None: all are."""
-    image = layer.get_image()
-    if Gimp.Selection.is_empty(image):
-        return None
-    _ok, left, top = layer.get_offsets()
-    place = Gegl.Rectangle.new(round(left * scale), round(top * scale), area.width, area.height)
-    return image.get_selection().get_buffer().get(place, scale, "Y u8", Gegl.AbyssPolicy.NONE)
 
 
 class _Reading:
@@ -318,11 +419,13 @@ class _Reading:
 class _Worker:
     """A thread that asks the daemon for the newest wanted look and no other."""
 
-    def __init__(self, thumbnail: _Thumbnail, feed: Callable[..., bool], view: Preview) -> None:
-        self._thumbnail, self._feed, self._view = thumbnail, feed, view
+    def __init__(self, feed: Callable[..., bool], view: Preview) -> None:
+        self._feed, self._view = feed, view
         self._changed = threading.Condition()
         self._number = 0  # of the newest request
         self._newest: Wanted | None = None
+        self._scene: Scene | None = None
+        self._found: tuple[Wanted, work.Look] | None = None
         self._stopped = False
         self._client: work.Client | None = None
         self._proxies: dict[str, bytes] = {}
@@ -332,6 +435,12 @@ class _Worker:
         with self._changed:
             self._number += 1
             self._newest = wanted
+            self._changed.notify()
+
+    def look_at(self, scene: Scene) -> None:
+        with self._changed:
+            self._number += 1
+            self._scene = scene
             self._changed.notify()
 
     def stop(self) -> None:
@@ -347,17 +456,17 @@ class _Worker:
                 self._changed.wait_for(lambda seen=number: self._stopped or self._number != seen)
                 if self._stopped:
                     break
-                number, wanted = self._number, self._newest
-            if wanted is not None:
-                self._show(wanted, number)
+                number, wanted, scene = self._number, self._newest, self._scene
+            if wanted is not None and scene is not None:
+                self._show(wanted, scene, number)
         if self._client is not None:
             self._client.close()
 
-    def _show(self, wanted: Wanted, number: int) -> None:
+    def _show(self, wanted: Wanted, scene: Scene, number: int) -> None:
         """Find a look and show it, or what went wrong, unless there is something newer."""
         try:
             with work.plain_errors():
-                result = self._work(wanted, number)
+                result = self._work(wanted, scene, number)
         except _SupersededError:
             return
         except UserError as error:
@@ -369,18 +478,23 @@ class _Worker:
         else:
             self._tell(number, self._view.show_after, result)
 
-    def _work(self, wanted: Wanted, number: int) -> tuple[bytes, str]:
+    def _work(
+        self, wanted: Wanted, scene: Scene, number: int
+    ) -> tuple[Scene, list[Any], work.Look]:
         def progress(text: str, _fraction: float) -> None:
             if self._number != number:
                 raise _SupersededError
             self._tell(number, self._view.show_work, text)
 
         client = self._connected(progress)
-        look = wanted.find(client, lambda source: self._proxy(client, source), progress)
-        small = self._thumbnail
-        picture = _Small(small.width, small.height, small.pixels)
-        strips = work.apply(client, look, picture, wanted.strength, progress)
-        return b"".join(bytes(pixels) for _first, _rows, pixels in strips), look.description()
+        if self._found is None or self._found[0] is not wanted:
+            look = wanted.find(client, lambda source: self._proxy(client, source), progress)
+            self._found = (wanted, look)
+        look = self._found[1]
+        if scene.picture is None or look.changes_nothing:
+            return scene, [], look
+        strips = work.apply(client, look, scene.picture, wanted.strength, progress)
+        return scene, [(first, rows, bytes(pixels)) for first, rows, pixels in strips], look
 
     def _connected(self, progress: Callable[[str, float], None]) -> work.Client:
         if self._client is None:
@@ -406,6 +520,7 @@ class _Worker:
         if self._client is not None:
             self._client.close()
             self._client = None
+        self._found = None  # a daemon that is started anew does not know it
 
     def _tell(self, number: int, show: Callable[[Any], bool], what: Any) -> None:
         def tell() -> bool:
@@ -414,15 +529,3 @@ class _Worker:
             return GLib.SOURCE_REMOVE
 
         GLib.idle_add(tell)
-
-
-class _Small:
-    """The thumbnail, as `vae_balance_gimp.work` wants a picture."""
-
-    channels, dtype, profile = 4, "u8", None
-
-    def __init__(self, width: int, height: int, pixels: bytes) -> None:
-        self.width, self.height, self._pixels = width, height, pixels
-
-    def strips(self) -> Iterator[tuple[int, int, bytes]]:
-        yield 0, self.height, self._pixels

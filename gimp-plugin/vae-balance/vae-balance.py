@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """VAE Balance for GIMP 3: gives photographs their colors back.
 
-Two entries of the menu Filters > Color: "VAE Balance..." learns a look from a layer and applies
-it, "Apply LUT (.cube)..." applies a look that is there already. The work is done by a daemon of
-VAE Balance on this computer, which is started when it is needed.
+Two entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
+and applies it, "VAE LUT (.cube)..." applies a look that is there already. The work is done by a
+daemon of VAE Balance on this computer, which is started when it is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ from vae_balance_gimp.arguments import (
     Argument,
     look_of,
 )
-from vae_balance_gimp.settings import LAYER, LUT_ONLY, NEW_LAYER, REPLACE, SELECTION, Settings
+from vae_balance_gimp.settings import (
+    LAYER,
+    LUT_ONLY,
+    NEW_LAYER,
+    OUTPUTS,
+    REPLACE,
+    Settings,
+    check_argument,
+    check_choice,
+)
 from vae_balance_gimp.texts import UserError, _, use_languages
 
 BALANCE = "plug-in-vae-balance"
@@ -37,6 +46,9 @@ _HERE = Path(__file__).resolve().parent
 _ICON = _HERE / "icons" / "vae-balance.png"
 _FILE, _LAST = "file", "last"
 _BOTH = GObject.ParamFlags.READWRITE
+# GIMP would silently take the default for a value out of an argument's range: we refuse it.
+_ANY_INTEGER = (GLib.MININT32, GLib.MAXINT32)
+_ANY_NUMBER = (-GLib.MAXDOUBLE, GLib.MAXDOUBLE)
 
 
 class VaeBalance(Gimp.PlugIn):
@@ -71,19 +83,19 @@ def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
     )
     for argument in FIRST:
         _add(procedure, argument)
-    sources = Gimp.Choice.new()
-    sources.add(LAYER, 0, _("Whole layer"), "")
-    sources.add(SELECTION, 1, _("Selection"), "")
-    procedure.add_choice_argument(
+    procedure.add_string_argument(
         "learn-from", _("Learn _from"),
-        _("What the networks look at; it is always the selected pixels that change"),
-        sources, LAYER, _BOTH,
+        _("What the networks look at, \u201clayer\u201d or \u201cselection\u201d; it is always the "
+          "selected pixels that change"),
+        LAYER, _BOTH,
     )  # fmt: skip
-    outputs = _outputs()
-    outputs.add(LUT_ONLY, 2, _("LUT file only"), "")
-    procedure.add_choice_argument(
-        "output", _("O_utput"), _("Where the result goes"), outputs, REPLACE, _BOTH
-    )
+    procedure.add_string_argument(
+        "output", _("Res_ult"),
+        _("Where the result goes: \u201creplace\u201d, into the layer; \u201cnew-layer\u201d, "
+          "above it, which hides it where it would be seen through; \u201clut\u201d, into a LUT "
+          "file only"),
+        REPLACE, _BOTH,
+    )  # fmt: skip
     procedure.add_file_argument(
         "lut-file", _("LUT fil_e"),
         _("The look as a LUT for other programs: .cube, or .png for a Hald picture. "
@@ -96,7 +108,7 @@ def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
 
 
 def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
-    procedure = _procedure(plug_in, APPLY, _("Apply _LUT (.cube)..."), _run_apply)
+    procedure = _procedure(plug_in, APPLY, _("VAE _LUT (.cube)..."), _run_apply)
     procedure.set_documentation(
         _("Apply a .cube LUT, or the look learned last"),
         _(
@@ -105,20 +117,23 @@ def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
         ),
         APPLY,
     )
-    sources = Gimp.Choice.new()
-    sources.add(_FILE, 0, _("LUT file"), "")
-    sources.add(_LAST, 1, _("Look learned last"), "")
-    procedure.add_choice_argument(
-        "source", _("Loo_k"), _("Which look is applied"), sources, _FILE, _BOTH
-    )
+    procedure.add_string_argument(
+        "source", _("Loo_k"),
+        _("Which look is applied: \u201cfile\u201d, of the LUT file, or \u201clast\u201d, "
+          "learned last"),
+        _FILE, _BOTH,
+    )  # fmt: skip
     procedure.add_file_argument(
         "lut-file", _("LUT fil_e"), _("A .cube file, or a Hald picture (.png)"),
         Gimp.FileChooserAction.OPEN, True, None, _BOTH,
     )  # fmt: skip
     _add(procedure, APPLIED_STRENGTH)
-    procedure.add_choice_argument(
-        "output", _("O_utput"), _("Where the result goes"), _outputs(), REPLACE, _BOTH
-    )
+    procedure.add_string_argument(
+        "output", _("Res_ult"),
+        _("Where the result goes: \u201creplace\u201d, into the layer, or \u201cnew-layer\u201d, "
+          "above it, which hides it where it would be seen through"),
+        REPLACE, _BOTH,
+    )  # fmt: skip
     return procedure
 
 
@@ -134,6 +149,7 @@ def _procedure(
     )
     procedure.set_menu_label(label)
     procedure.add_menu_path("<Image>/Filters/Color")
+    procedure.add_menu_path("<Image>/Colors")
     procedure.set_attribution("VAE Balance", "VAE Balance, MIT License", "2026")
     procedure.set_icon_file(Gio.File.new_for_path(str(_ICON)))
     return procedure
@@ -141,20 +157,15 @@ def _procedure(
 
 def _add(procedure: Gimp.Procedure, argument: Argument) -> None:
     """Give a procedure an argument of the table of options."""
-    texts = argument.name, argument.label(), argument.help()
+    texts = [argument.name, argument.label(), argument.help()]
+    if argument.bounds is not None:
+        texts[2] += " ({}\u2013{})".format(*argument.bounds)
     if argument.kind == INTEGER:
-        procedure.add_int_argument(*texts, *argument.bounds, argument.default, _BOTH)
+        procedure.add_int_argument(*texts, *_ANY_INTEGER, argument.default, _BOTH)
     elif argument.kind == NUMBER:
-        procedure.add_double_argument(*texts, *argument.bounds, argument.default, _BOTH)
+        procedure.add_double_argument(*texts, *_ANY_NUMBER, argument.default, _BOTH)
     else:
         procedure.add_string_argument(*texts, argument.default, _BOTH)
-
-
-def _outputs() -> Gimp.Choice:
-    outputs = Gimp.Choice.new()
-    outputs.add(REPLACE, 0, _("Replace the layer\u2019s pixels"), "")
-    outputs.add(NEW_LAYER, 1, _("New layer above"), "")
-    return outputs
 
 
 def _guarded(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,7 +210,7 @@ def _run_balance(
         check_layers(picture, layers, LUT_ONLY)
         check_visible(layers)
         _begin_dialog()
-        if not ask_balance(procedure, config, layers[0], _settings):
+        if not ask_balance(procedure, config, layers, _settings):
             return False
     last_look = last_look_path(Gimp.directory())
     progress = _Progress(_("VAE Balance..."))
@@ -226,7 +237,7 @@ def _run_apply(
         check_layers(picture, layers, NEW_LAYER)
         check_visible(layers)
         _begin_dialog()
-        if not ask_apply(procedure, config, layers[0], _lut_path):
+        if not ask_apply(procedure, config, layers, _lut_path):
             return False
     strength, output = config.get_property("strength"), config.get_property("output")
     progress = _Progress(_("Apply LUT..."))
@@ -258,8 +269,8 @@ def _begin_dialog() -> None:
 
 def _settings(config: Gimp.ProcedureConfig) -> Settings:
     return Settings(
-        learn_from=config.get_property("learn-from"),
-        output=config.get_property("output"),
+        learn_from=config.get_property("learn-from") or "",
+        output=config.get_property("output") or "",
         lut_file=_path(config.get_property("lut-file")),
         **look_of(config.get_property),
     )
@@ -268,7 +279,11 @@ def _settings(config: Gimp.ProcedureConfig) -> Settings:
 def _lut_path(config: Gimp.ProcedureConfig) -> str:
     from vae_balance_gimp.balancing import last_look_path
 
-    if config.get_property("source") == _LAST:
+    source = config.get_property("source") or ""
+    check_choice("source", source, (_FILE, _LAST))
+    check_argument(APPLIED_STRENGTH, config.get_property("strength"))
+    check_choice("output", config.get_property("output") or "", OUTPUTS)
+    if source == _LAST:
         path = last_look_path(Gimp.directory())
         if not Path(path).exists():
             raise UserError(_("No look has been learned yet: choose a LUT file."))

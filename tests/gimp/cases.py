@@ -160,9 +160,9 @@ def balanced():
 
 
 def case_both_entries_are_in_the_menu():
-    for name, label in ((BALANCE, "VAE _Balance..."), (APPLY, "Apply _LUT (.cube)...")):
+    for name, label in ((BALANCE, "VAE _Balance..."), (APPLY, "VAE _LUT (.cube)...")):
         procedure = Gimp.get_pdb().lookup_procedure(name)
-        assert procedure.get_menu_paths() == ["<Image>/Filters/Color"]
+        assert procedure.get_menu_paths() == ["<Image>/Filters/Color", "<Image>/Colors"]
         assert procedure.get_menu_label() == label
         assert procedure.get_blurb() and procedure.get_help()
         for argument in procedure.get_arguments():
@@ -767,10 +767,14 @@ def case_a_floating_selection():
 
 def case_models_and_files_that_do_not_exist():
     image, layer = photo()
+    os.makedirs("/io/folder.cube", exist_ok=True)
     refused("no such model", image, [layer], model="nobody's")
     refused("Choose the LUT file", image, [layer], output="lut")
     refused("does not exist", image, [layer], output="lut", lut_file="/nowhere/look.cube")
     refused("must end in .cube", image, [layer], lut_file="/io/look.txt")
+    refused("is a folder", image, [layer], lut_file="/io/folder.cube")
+    done(image, [layer], output="lut", lut_file="/io/without a suffix")
+    assert os.path.exists("/io/without a suffix.cube")
     other = layer.copy()
     image.insert_layer(other, None, 0)
     refused("one layer", image, [layer, other], lut_file="/io/look.cube")
@@ -780,6 +784,23 @@ def case_models_and_files_that_do_not_exist():
     with open("/io/bad.cube", "w") as file:
         file.write("LUT_3D_SIZE 2\n0 0 nothing\n")
     refused("bad.cube", image, [layer], APPLY, lut_file="/io/bad.cube")
+    image.delete()
+
+
+def case_values_that_there_are_not_are_refused():
+    image, layer = photo()
+    refused("iterations is 11: it must be 0 to 10", image, [layer], iterations=11)
+    refused("iterations is -1", image, [layer], iterations=-1)
+    refused("strength is 1.6: it must be 0.0 to 1.5", image, [layer], strength=1.6)
+    refused("strength is -0.1", image, [layer], strength=-0.1)
+    refused("strength is 1e+300", image, [layer], strength=1e300)
+    refused("lut-size is 130: it must be 2 to 129", image, [layer], lut_size=130)
+    for output in ("", "Replace", "new layer", "in a frame"):
+        refused("one of replace, new-layer, lut", image, [layer], output=output)
+    refused("one of layer, selection", image, [layer], learn_from="image")
+    refused("one of replace, new-layer.", image, [layer], APPLY, source="last", output="lut")
+    refused("strength is 2", image, [layer], APPLY, source="last", strength=2.0)
+    refused("one of file, last", image, [layer], APPLY, source="first")
     image.delete()
 
 

@@ -160,7 +160,7 @@ def case_the_menu_has_both_entries():
     found = {name: (path, kind) for name, path, kind in zip(names, paths, types)}
     for name, label in (
         ("plug-in-vae-balance", "VAE Balance..."),
-        ("plug-in-vae-balance-apply-lut", "Apply LUT (.cube)..."),
+        ("plug-in-vae-balance-apply-lut", "VAE LUT (.cube)..."),
     ):
         path, kind = found[name]
         assert kind == "RGB*, GRAY", kind
@@ -496,8 +496,8 @@ def case_a_floating_selection():
 
 def case_arguments_models_and_files_that_do_not_exist():
     image, layer = photo()
-    refused("iterations must be an integer, 1 to 10", image, layer, iterations=11)
-    refused("strength must be a number, 0 to 1.5", image, layer, strength=1.6)
+    refused("iterations is 11: it must be 0 to 10", image, layer, iterations=11)
+    refused("strength is 1.6: it must be 0.0 to 1.5", image, layer, strength=1.6)
     refused("it must be one of layer, selection", image, layer, learn_from="image")
     refused("no such model", image, layer, model="nobody's")
     refused("Choose the LUT file to write", image, layer, output="lut")

@@ -87,7 +87,7 @@ def inverted(colors):
 def check_registration():
     for name, label, count in (
         (BALANCE, "VAE _Balance...", 9),
-        (APPLY, "Apply _LUT (.cube)...", 6),
+        (APPLY, "VAE _LUT (.cube)...", 6),
     ):
         found = gimpfu.REGISTERED[name]
         assert found["menu"] == "<Image>/Filters/Color"
@@ -308,8 +308,8 @@ def check_errors():
         ("/nirgendwo/für/a.cube” does not exist", {}, {"lut_file": "/nirgendwo/für/a.cube"}),
         ("must end in .cube", {}, {"lut_file": "/tmp/ä.txt"}),
         ("cannot be written", {}, {"lut_file": "/proc/ä.cube"}),
-        ("iterations must be an integer, 1 to 10", {}, {"iterations": 11}),
-        ("strength must be a number", {}, {"strength": float("nan")}),
+        ("iterations is 11: it must be 0 to 10", {}, {"iterations": 11}),
+        ("strength is nan: it must be 0.0 to 1.5", {}, {"strength": float("nan")}),
         ("output is “weiß”: it must be one of replace", {}, {"output": "weiß"}),
     ):
         image, layer = picture()

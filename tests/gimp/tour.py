@@ -4,9 +4,9 @@
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
     python3 tour.py pictures      # takes those of docs/; `screenshots.py` calls it
 
-Opens a photo, cancels at work, chooses the menu entry again, moves iterations, waits for the
-preview, saves, resets and loads settings, presses OK, undoes, repeats, shows the filter again, and
-applies the look learned last.
+Opens a photo, cancels at work, chooses the menu entry again, switches to before and after, moves
+iterations, waits for the preview, resets the values, zooms, presses Return where it cannot and
+where it can balance, undoes, repeats, shows the filter again, and applies the look learned last.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 
 SHOTS = "/io/shots"
-# The preview: two pictures and the line below them.
-PREVIEW = 330
+# Rows of the preview.
+PREVIEW = 322
 # What GTK or Python says on standard error of the plug-in's own code.
 _DEFECT = re.compile(r"vae-balance\.py:\d+\): \w+-CRITICAL|^Traceback")
 TITLES = {"en_US": ("VAE Balance", "Apply LUT"), "de_DE": ("VAE Balance", "LUT anwenden")}
@@ -66,29 +66,37 @@ def running() -> list[str] | None:
 
 def tour(window: Window) -> None:
     """Go through both dialogs."""
-    dialog = open_entry(window, 1, "VAE Balance", "menu")
+    dialog = open_entry(window, 0, "VAE Balance", "menu")
     first = preview(window, dialog)
     window.shot(f"{SHOTS}/dialog.png", dialog)
     window.focus(dialog)
-    window.key("alt+i", "ctrl+a")
-    window.type("3")
-    window.key("Tab")
-    third = preview(window, dialog, first)
+    window.key("b")
+    before = preview(window, dialog, first)
+    window.key("b")
+    after = preview(window, dialog, before)
+    assert after != first, "the split picture is that of after"
+    window.key("alt+d", "alt+i", "Down", "Down")  # three iterations, among what is advanced
+    third = preview(window, dialog, after)
     window.shot(f"{SHOTS}/iterations.png", dialog)
     window.key("alt+f", "Down")
     preview(window, dialog, third)
     window.shot(f"{SHOTS}/error.png", dialog)
+    window.key("Return", pause=2.0)  # which cannot be balanced
+    assert window.find("^VAE Balance$"), "the dialog has closed in spite of an error"
     window.key("Up")
     window.wait_picture(dialog, PREVIEW, third)
-    window.key("alt+s")  # save the settings
-    window.key("alt+r", "Down", "Return")  # reset them
-    window.wait_picture(dialog, PREVIEW, first)
-    window.key("alt+l")  # load what was saved
+    window.key("alt+r", "Down", "Return")  # reset the values
+    window.wait_picture(dialog, PREVIEW, after)
+    window.key("alt+i", "Down", "Down")
     window.wait_picture(dialog, PREVIEW, third)
+    look_closely(window, dialog, third)
+    no_file(window, dialog)
     assert not window.is_changed(), "the image changed before OK"
     window.tool("windowmove", dialog, 1130, 60)
     window.shot(f"{SHOTS}/window.png")
-    press(window, dialog, "alt+b", "VAE Balance")
+    window.focus(dialog)
+    window.key("alt+g", "Return")  # from the number, as from everywhere: balance
+    window.wait_gone("^VAE Balance$")
     window.wait_changed(True)
     window.shot(f"{SHOTS}/balanced.png")
 
@@ -103,6 +111,9 @@ def tour(window: Window) -> None:
     window.key("ctrl+shift+f")  # show again
     dialog = window.wait_for("^VAE Balance$")
     window.tool("windowmove", dialog, 420, 60)
+    window.focus(dialog)
+    preview(window, dialog)
+    window.key("b", "b")
     window.wait_picture(dialog, PREVIEW, third)  # so the iterations are remembered
     press(window, dialog, "Escape", "VAE Balance")
     assert not window.is_changed(), "the image changed in spite of Cancel"
@@ -110,9 +121,33 @@ def tour(window: Window) -> None:
     apply_last(window)
 
 
+def look_closely(window: Window, dialog: str, whole: bytes) -> None:
+    """Zoom with the wheel, drag the picture, and show all of it again."""
+    window.tool("mousemove", "--window", dialog, 314, 174)
+    window.tool("click", "--repeat", 3, "--delay", 100, 4)
+    zoomed = preview(window, dialog, whole)
+    window.tool("mousedown", 1)
+    window.tool("mousemove", "--window", dialog, 214, 134)
+    window.tool("mouseup", 1)
+    preview(window, dialog, zoomed)
+    window.shot(f"{SHOTS}/zoomed.png", dialog)
+    window.tool("click", "--repeat", 8, "--delay", 100, 5)
+    window.wait_picture(dialog, PREVIEW, whole)
+    window.tool("mousemove", 5, 995)
+
+
+def no_file(window: Window, dialog: str) -> None:
+    """Choose a LUT file only: without a name Return does nothing."""
+    window.key("alt+g", "Tab", "Tab", "Tab", "Right", "Right", pause=0.6)
+    window.shot(f"{SHOTS}/no-file.png", dialog)
+    window.key("Return", pause=2.0)
+    assert window.find("^VAE Balance$"), "the dialog has closed without a LUT file"
+    window.key("Left", "Left")
+
+
 def apply_last(window: Window) -> None:
     """Apply the look learned last."""
-    dialog = open_entry(window, 0, "Apply LUT")
+    dialog = open_entry(window, 1, "Apply LUT")
     none = preview(window, dialog)
     window.focus(dialog)
     window.key("alt+k", "Down")
@@ -124,7 +159,7 @@ def apply_last(window: Window) -> None:
 
 def pictures(window: Window) -> None:
     """Take pictures of the menu, of both dialogs, and of the window with one of them."""
-    dialog = open_entry(window, 1, "VAE Balance", "menu")
+    dialog = open_entry(window, 0, "VAE Balance", "menu")
     preview(window, dialog)
     window.shot(f"{SHOTS}/dialog.png", dialog)
     window.tool("windowmove", "--sync", dialog, 1130, 60)
@@ -139,12 +174,10 @@ def pictures(window: Window) -> None:
 
 def cancel(window: Window) -> None:
     """Cancel in the status bar while the daemon learns, which ends the plug-in at once."""
-    dialog = open_entry(window, 1, "VAE Balance")
+    dialog = open_entry(window, 0, "VAE Balance")
     first = preview(window, dialog)
     window.focus(dialog)
-    window.key("alt+i", "ctrl+a")
-    window.type("10")
-    window.key("Tab")
+    window.key("alt+d", "alt+i", "End")  # ten iterations
     preview(window, dialog, first)
     press(window, dialog, "alt+b", "VAE Balance")
     until(lambda: "learn" in (running() or []), 30, "the daemon to learn")
@@ -157,7 +190,7 @@ def cancel(window: Window) -> None:
 
 def several(window: Window) -> None:
     """Balance the selected layers at once, undo, do it again, and save the picture."""
-    dialog = open_entry(window, 1, "VAE Balance")
+    dialog = open_entry(window, 0, "VAE Balance")
     preview(window, dialog)
     press(window, dialog, "alt+b", "VAE Balance")
     for key, changed in (("ctrl+z", False), ("ctrl+f", True), ("ctrl+s", False)):
@@ -170,7 +203,7 @@ def several(window: Window) -> None:
 
 def look(window: Window, language: str) -> None:
     """Take a picture of the menu and of each dialog in another language."""
-    for number, title in zip((1, 0), TITLES[language], strict=True):  # the first starts the daemon
+    for number, title in zip((0, 1), TITLES[language], strict=True):  # the first starts the daemon
         dialog = open_entry(window, number, title, f"{language}-menu")
         preview(window, dialog)
         window.shot(f"{SHOTS}/{language}-{number}.png", dialog)

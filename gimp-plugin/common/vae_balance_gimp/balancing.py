@@ -38,8 +38,18 @@ from vae_balance_protocol.compat import as_text
 from vae_balance_protocol.zmtp import clock
 
 from . import work
+from .arguments import APPLIED_STRENGTH
 from .checks import changed_error, check_layers, check_visible, is_transparent
-from .settings import LUT_ONLY, NEW_LAYER, SELECTION, check_lut_path, lut_format
+from .settings import (
+    LUT_ONLY,
+    NEW_LAYER,
+    OUTPUTS,
+    SELECTION,
+    check_argument,
+    check_choice,
+    check_lut_path,
+    lut_format,
+)
 from .texts import UserError, _
 
 MYPY = False
@@ -124,6 +134,8 @@ def apply_lut(image, layers, path, strength, output, progress):
     Raises:
         UserError: it could not be done, and the image is as it was.
     """
+    check_argument(APPLIED_STRENGTH, strength)
+    check_choice("output", output, OUTPUTS)
     check_lut_path(path)
     check_layers(image, layers, output)
     looks = []  # type: List[work.Look]

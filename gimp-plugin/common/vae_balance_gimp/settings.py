@@ -12,10 +12,14 @@ from .texts import UserError, _
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Optional
+    from typing import Any, Dict, Optional, Sequence
+
+    from .arguments import Argument
 
 REPLACE, NEW_LAYER, LUT_ONLY = "replace", "new-layer", "lut"
 LAYER, SELECTION = "layer", "selection"
+OUTPUTS = (REPLACE, NEW_LAYER)
+SOURCES = (LAYER, SELECTION)
 
 
 class Settings(object):
@@ -35,7 +39,19 @@ class Settings(object):
         self.look = dict(defaults, **look)
         self.learn_from = learn_from
         self.output = output
-        self.lut_file = lut_file
+        self.lut_file = with_suffix(lut_file) if lut_file else None
+
+    def check_values(self):
+        # type: () -> None
+        """Check that each value is one that there is; scripts may give any.
+
+        Raises:
+            UserError: one is not.
+        """
+        for argument in FIRST + LAST:
+            check_argument(argument, self.look[argument.option.name])
+        check_choice("learn-from", self.learn_from, SOURCES)
+        check_choice("output", self.output, OUTPUTS + (LUT_ONLY,))
 
     def check(self, layers, has_selection):
         # type: (int, bool) -> None
@@ -48,6 +64,7 @@ class Settings(object):
         Raises:
             UserError: they do not go together.
         """
+        self.check_values()
         self.check_source(has_selection)
         if self.output == LUT_ONLY and not self.lut_file:
             raise UserError(_("Choose the LUT file to write."))
@@ -80,6 +97,58 @@ class Settings(object):
         # type: (str) -> Dict[str, Any]
         """Return the fields of the protocol's request `learn`."""
         return dict(self.look, title=title[:200])
+
+
+def check_argument(argument, value):
+    # type: (Argument, Any) -> None
+    """Check the value of an option.
+
+    Args:
+        argument: that stands for it.
+        value: as the protocol has it.
+
+    Raises:
+        UserError: there is no such value.
+    """
+    try:
+        argument.option.check(value)
+    except ValueError as error:
+        if argument.bounds is None:
+            raise UserError(as_text(error))
+        low, high = argument.bounds
+        raise UserError(
+            _("{name} is {value}: it must be {low} to {high}.").format(
+                name=argument.name, value="{:g}".format(value), low=low, high=high
+            )
+        )
+
+
+def check_choice(name, value, choices):
+    # type: (str, str, Sequence[str]) -> None
+    """Check that a text is one of a few.
+
+    Args:
+        name: of the argument.
+        value: its value.
+        choices: what it may be.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if value not in choices:
+        raise UserError(
+            _("{name} is \u201c{value}\u201d: it must be one of {choices}.").format(
+                name=name, value=value, choices=", ".join(choices)
+            )
+        )
+
+
+def with_suffix(path):
+    # type: (str) -> str
+    """Return the path of a LUT file, with the suffix that it lacks: .cube."""
+    if os.path.splitext(path)[1]:
+        return path
+    return path + (b".cube" if isinstance(path, bytes) else ".cube")
 
 
 def lut_format(path, writing=False):
@@ -116,11 +185,22 @@ def check_lut_path(path, writing=False):
         UserError: the name is of no LUT, or there is no such folder or file.
     """
     lut_format(path, writing)
-    if writing and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        raise UserError(
-            _("The folder of the LUT file \u201c{path}\u201d does not exist.").format(
-                path=as_text(path)
+    if not writing:
+        if not os.path.isfile(path):
+            raise UserError(
+                _("There is no LUT file \u201c{path}\u201d.").format(path=as_text(path))
             )
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        text = _("The folder of the LUT file \u201c{path}\u201d does not exist.")
+    elif os.path.isdir(path):
+        text = _("\u201c{path}\u201d is a folder: choose the name of a LUT file in it.")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        text = _(
+            "Nothing can be written to the folder of the LUT file \u201c{path}\u201d: "
+            "choose another."
         )
-    if not writing and not os.path.isfile(path):
-        raise UserError(_("There is no LUT file \u201c{path}\u201d.").format(path=as_text(path)))
+    else:
+        return
+    raise UserError(text.format(path=as_text(path)))
