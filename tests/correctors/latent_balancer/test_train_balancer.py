@@ -39,6 +39,7 @@ from vae_balance.correctors.latent_balancer.balancer_loss import (
     gaussian_kl,
     smooth_map,
 )
+from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
 from vae_balance.correctors.latent_balancer.fused_network import (
     Answer,
     FusedBalancerConfig,
@@ -122,7 +123,8 @@ def no_report(row: Row) -> None:
 
 def test_kl_of_equal_moments_is_nothing() -> None:
     moments = torch.randn(2, 8, 4, 4)
-    assert gaussian_kl(moments, moments, torch.zeros(4, 1, 1)).item() == pytest.approx(0, abs=1e-6)
+    divergences = gaussian_kl(moments, moments, torch.zeros(4, 1, 1))
+    assert divergences.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
 def test_kl_of_known_moments() -> None:
@@ -198,15 +200,16 @@ def test_a_balancer_is_told_from_the_cache_what_it_would_see(
     pool = PhotoPool(read_split(photos).training)
     views = [draw_view(pool, np.random.default_rng(seed)) for seed in range(3)]
     fields = networks.see(views)
-    assert {fields[name].dtype for name in NAMES} == {np.dtype(np.float16)}
+    assert {fields[name].dtype for name in NAMES if name != "kind"} == {np.dtype(np.float16)}
     assert sum(fields[name][0].nbytes for name in NAMES) < 110_000
     torch.manual_seed(0)
     balancer = FusedLatentBalancer(SMALL).eval()
     torch.nn.init.normal_(balancer.leave.weight)
     pixels = torch.from_numpy(np.stack([view.given for view in views])).permute(0, 3, 1, 2)
-    seen = balancer(networks.vae.encode(pixels), networks.classifier(pixels))
+    statistics = torch.from_numpy(np.stack([color_statistics(view.given) for view in views]))
+    seen = balancer(networks.vae.encode(pixels), networks.classifier(pixels), statistics)
     batch = batch_of(fields, "cpu")
-    kept = balancer(batch.given, batch.features)
+    kept = balancer(batch.given, batch.features, batch.statistics)
     spread = seen.moments.std()
     assert (kept.moments - seen.moments).abs().max() < 0.05 * spread
     assert torch.allclose(batch.before, F.avg_pool2d(pixels, 8), atol=1e-3)
@@ -215,11 +218,13 @@ def test_a_balancer_is_told_from_the_cache_what_it_would_see(
 def test_half_of_a_batch_is_mirrored_all_fields_alike() -> None:
     ramp = np.arange(28, dtype=np.float16)[None, None, None].repeat(28, axis=2).repeat(40, axis=0)
     fields = {name: ramp.copy() for name in NAMES}
-    fields["pooled"] = np.zeros((40, 5), np.float16)
+    fields["pooled"] = fields["statistics"] = np.zeros((40, 5), np.float16)
+    fields["kind"] = np.arange(40) % 2 * KINDS.index(UNDAMAGED)
     batch = flipped_batch(fields, np.random.default_rng(0), "cpu")
     mirrored = batch.given[:, 0, 0, 0] == 27
     assert 10 < int(mirrored.sum()) < 30
     assert torch.equal(batch.given, batch.after)
+    assert batch.undamaged.tolist() == [False, True] * 20
     assert torch.equal(batch.given, batch.true)
     assert torch.equal(batch.features.middle, batch.given)
     assert batch.corner is not None
@@ -248,7 +253,7 @@ def test_an_answer_that_is_right_leaves_the_undamaged_photo(
     clean = draw_view(pool, np.random.default_rng(0)).clean
     given = (0.2 + 0.6 * clean - 0.1 * clean**2).astype(np.float32)
     wanted = colors_as_latents.vae.encode(torch.from_numpy(clean).permute(2, 0, 1)[None])
-    balancer: Any = lambda moments, features: Answer(wanted, *torch.zeros(2, 1))  # noqa: E731
+    balancer: Any = lambda moments, features, statistics: Answer(wanted, *torch.zeros(2, 1))  # noqa: E731
     thumbnail: Any = lambda moments: moments[:, :3]  # noqa: E731
     (left,) = colors_as_latents.answer([given], balancer, thumbnail)
     assert np.abs(given - clean).mean() > 0.05
@@ -266,7 +271,7 @@ def test_the_judge_learns_the_errors_before_and_after(networks: FrozenNetworks) 
     class Judge(FusedLatentBalancer):
         told: Tensor
 
-        def forward(self, moments: Tensor, features: Features, corner: Any = None) -> Answer:
+        def forward(self, moments: Tensor, *others: Any) -> Answer:
             return Answer(moments, self.told[:1], self.told[1:])
 
     judge, thumbnail = Judge(SMALL), Thumbnail()
@@ -276,6 +281,21 @@ def test_the_judge_learns_the_errors_before_and_after(networks: FrozenNetworks) 
     _, sure = balancer_loss(judge, thumbnail, batch, LossWeights())
     assert sure["judge"] == pytest.approx(0.0, abs=1e-6)
     assert unsure["judge"] > 0.01
+
+
+def test_undamaged_cases_count_more(networks: FrozenNetworks) -> None:
+    views = [View(c := np.full((224, 224, 3), v, np.float32), c, damage) for v, damage in kinds()]
+    fields = networks.see(views)
+    balancer, thumbnail = FusedLatentBalancer(SMALL).eval(), Thumbnail()
+
+    def loss_of(cases: slice, weight: float) -> float:
+        batch = batch_of({name: fields[name][cases] for name in NAMES}, "cpu")
+        return balancer_loss(balancer, thumbnail, batch, LossWeights(undamaged=weight))[0].item()
+
+    undamaged_alone, damaged_alone = loss_of(slice(0, 1), 3.0), loss_of(slice(1, 2), 3.0)
+    assert undamaged_alone != pytest.approx(damaged_alone, rel=0.01)
+    both = (3.0 * undamaged_alone + damaged_alone) / 4.0
+    assert loss_of(slice(0, 2), 3.0) == pytest.approx(both, rel=0.01)
 
 
 def rng() -> np.random.Generator:
@@ -294,8 +314,7 @@ def test_a_run_makes_its_cases_trains_answers_and_trains_on(training: BalancerTr
     assert made[-1] == ("cases of its own answers", 8, 8)
     assert {("watched cases", 10, 10), ("cases", 16, 16)} <= set(made)
     (own,) = training.cache.glob("own-*")
-    answered = read_shard(own, [*NAMES, "kind"])
-    assert len(answered["kind"]) == 8
+    assert read_shard(own, ["kind"])["kind"].tolist() == [KINDS.index("answered")] * 8
     saved = FusedLatentBalancer.load_folder(training.out / "latent_balancer")
     assert saved.config == SMALL
     assert saved.mean_scale.min() > 0.0

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from torch.nn import functional as F
 
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
@@ -27,6 +28,7 @@ from vae_balance.correctors.latent_balancer.balancer_loss import (
     apply_smooth_map,
     fit_smooth_map,
 )
+from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
 from vae_balance.correctors.latent_balancer.fused_network import (
     FusedBalancerConfig,
     FusedLatentBalancer,
@@ -51,10 +53,12 @@ from vae_balance.training.user_luts import OWN_LUT, damage_source, lut_paths
 
 Colors = NDArray[np.float32]
 # Raise it when the same numbers would no longer make the same cases.
-VERSION = "2"
-NAMES = ("given", "true", "before", "after", "pooled", "fine", "middle")
+VERSION = "3"
+NAMES = ("given", "true", "before", "after", "pooled", "fine", "middle", "statistics", "kind")
 UNDAMAGED = undamaged().kind
-KINDS = (*KIND_NAMES, UNDAMAGED, OWN_LUT)
+# The kind of what a balancer's own answer has left.
+ANSWERED = "answered"
+KINDS = (*KIND_NAMES, UNDAMAGED, OWN_LUT, ANSWERED)
 # From this strength on damage is extreme.
 EXTREME = 1.5
 # How often a kind is drawn, where not once: what cameras and people do most.
@@ -186,6 +190,7 @@ class FrozenNetworks:
             "pooled": features.pooled,
             "fine": F.avg_pool2d(features.fine, 2),
             "middle": features.middle,
+            "statistics": _statistics_of([view.given for view in views]),
         }
         return {
             **{name: value.cpu().numpy().astype(np.float16) for name, value in seen.items()},
@@ -200,7 +205,8 @@ class FrozenNetworks:
         """Return what photos (224, 224, 3) become by the smooth maps of a balancer's answers."""
         pixels = to_tensor(given).to(self.device)
         moments = self.vae.encode(pixels)
-        answer = balancer(moments, self.classifier(pixels))
+        statistics = _statistics_of(given).to(self.device)
+        answer = balancer(moments, self.classifier(pixels), statistics)
         fitted = fit_smooth_map(thumbnail(moments), thumbnail(answer.moments))
         mapped = apply_smooth_map(fitted, pixels).clamp(0.0, 1.0)
         return [to_8_bits(photo) for photo in mapped.permute(0, 2, 3, 1).cpu().numpy()]
@@ -291,7 +297,7 @@ class AnsweredCases:
             again = [rng.uniform() < _SECOND_ANSWER_SHARE for rng in chance]
             return networks.see(
                 [
-                    View(view.clean, second if more else left, view.damage)
+                    View(view.clean, second if more else left, replace(view.damage, kind=ANSWERED))
                     for view, left, second, more in zip(views, once, twice, again, strict=True)
                 ]
             )
@@ -302,11 +308,13 @@ class AnsweredCases:
 def batch_of(fields: Fields, device: str, corner: tuple[int, int] | None = None) -> Batch:
     """Return cases, as they are kept, as a batch."""
     tensors = {name: torch.from_numpy(fields[name]).to(device).float() for name in NAMES}
+    undamaged = tensors["kind"] == KINDS.index(UNDAMAGED)
     # The balancer takes means of 2 x 2 of these features, which is how they are kept.
     fine = F.interpolate(tensors["fine"], scale_factor=2.0, mode="nearest")
     features = Features(tensors["pooled"], fine, tensors["middle"])
     colors = (tensors["before"], tensors["after"])
-    return Batch(tensors["given"], tensors["true"], *colors, features, corner)
+    told = (features, tensors["statistics"], undamaged)
+    return Batch(tensors["given"], tensors["true"], *colors, *told, corner)
 
 
 def flipped_batch(fields: Fields, rng: np.random.Generator, device: str) -> Batch:
@@ -314,6 +322,11 @@ def flipped_batch(fields: Fields, rng: np.random.Generator, device: str) -> Batc
     mirrored = rng.uniform(size=len(fields["given"])) < 0.5
     flipped = {name: _mirror(fields[name], mirrored) for name in NAMES}
     return batch_of(flipped, device, (int(rng.integers(2)), int(rng.integers(2))))
+
+
+def _statistics_of(photos: Sequence[Colors]) -> Tensor:
+    """Return the color statistics (N, 135) of photos."""
+    return torch.from_numpy(np.stack([color_statistics(photo) for photo in photos]))
 
 
 def _mirror(values: NDArray[np.float16], which: NDArray[np.bool_]) -> NDArray[np.float16]:

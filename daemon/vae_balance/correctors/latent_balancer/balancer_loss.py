@@ -32,6 +32,7 @@ class LossWeights:
         color: the CIEDE2000 error of the predicted colors themselves.
         chroma: the difference in mean chroma; without it, doubt about a hue is answered with grey.
         judge: the error of the errors that the balancer expects, in logarithms.
+        undamaged: a case without damage, beside one with damage: sound photos stay sound.
         variance_floor: least variance in the divergence, as a part of a channel's own variance.
     """
 
@@ -40,6 +41,7 @@ class LossWeights:
     color: float = 0.3
     chroma: float = 0.25
     judge: float = 0.5
+    undamaged: float = 2.2
     variance_floor: float = 0.05
 
 
@@ -91,6 +93,8 @@ class Batch:
         before: (B, 3, 28, 28) colors of the damaged photos, each the mean of 8 x 8 pixels.
         after: (B, 3, 28, 28) colors of the undamaged ones.
         features: what the classifier sees in the damaged ones.
+        statistics: (B, 135) of the colors of the damaged ones, see `color_statistics.py`.
+        undamaged: (B,) whether nothing is to be undone.
         corner: the latent of every 2 x 2 that is moved; None moves all.
     """
 
@@ -99,6 +103,8 @@ class Batch:
     before: Tensor
     after: Tensor
     features: Features
+    statistics: Tensor
+    undamaged: Tensor
     corner: tuple[int, int] | None = None
 
     def chosen(self, x: Tensor) -> Tensor:
@@ -107,7 +113,7 @@ class Batch:
 
 
 def gaussian_kl(predicted: Tensor, true: Tensor, floor: Tensor) -> Tensor:
-    """Return the mean over moments of KL(true || predicted), variances being at least `floor`.
+    """Return KL(true || predicted), (B,), the mean over moments; variances are at least `floor`.
 
     Source: Kullback and Leibler (1951), for two normal distributions of one dimension.
     """
@@ -116,7 +122,7 @@ def gaussian_kl(predicted: Tensor, true: Tensor, floor: Tensor) -> Tensor:
     variance = log_variance.exp() + floor
     true_variance = true_log_variance.exp() + floor
     spread = (true_variance + (true_mean - mean).square()) / variance
-    return 0.5 * (spread - 1.0 + torch.log(variance / true_variance)).mean()
+    return 0.5 * (spread - 1.0 + torch.log(variance / true_variance)).flatten(1).mean(dim=1)
 
 
 def fit_smooth_map(colors: Tensor, targets: Tensor, ridge: float = 1e-3) -> Tensor:
@@ -167,7 +173,7 @@ def balancer_loss(
     given, true = batch.chosen(batch.given), batch.chosen(batch.true)
     wanted = srgb_to_lab(batch.chosen(batch.after))
     with torch.autocast(batch.given.device.type, torch.bfloat16):
-        answer = balancer(batch.given, batch.features, batch.corner)
+        answer = balancer(batch.given, batch.features, batch.statistics, batch.corner)
     moments = answer.moments.float()
     before, predicted = thumbnail(given), thumbnail(moments)
     mapped = srgb_to_lab(smooth_map(before, predicted).clamp(0.0, 1.0))
@@ -178,10 +184,12 @@ def balancer_loss(
     floor = weights.variance_floor * balancer.mean_scale.square()
     parts = {
         "kl": gaussian_kl(moments, true, floor),
-        "map": left.mean(),
-        "color": errors_of(predicted, wanted).mean(),
-        "chroma": (mean_chroma(mapped) - mean_chroma(wanted)).abs().mean(),
-        "judge": F.smooth_l1_loss(judged, truth, beta=0.2),
+        "map": left,
+        "color": errors_of(predicted, wanted),
+        "chroma": (mean_chroma(mapped) - mean_chroma(wanted)).abs().flatten(),
+        "judge": F.smooth_l1_loss(judged, truth, reduction="none", beta=0.2).mean(dim=1),
     }
-    loss = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
-    return loss, {name: part.item() for name, part in parts.items()}
+    each = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum(dim=0)
+    counts = torch.where(batch.undamaged, weights.undamaged, 1.0)
+    loss = (counts * each).sum() / counts.sum()
+    return loss, {name: part.mean().item() for name, part in parts.items()}

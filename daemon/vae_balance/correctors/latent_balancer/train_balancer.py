@@ -250,6 +250,7 @@ def begin_balancer(config: BalancerTraining, shards: list[Path]) -> FusedLatentB
     _take_scales(balancer, "mean", seen["given"].chunk(2, dim=1)[0])
     _take_scales(balancer, "pooled", seen["pooled"])
     _take_scales(balancer, "placed", placed)
+    _take_scales(balancer, "statistics", seen["statistics"], 0.02)
     return balancer.to(config.device)
 
 
@@ -331,7 +332,7 @@ def _errors_of(
 ) -> NDArray[np.float32]:
     """Return (3, B): the error left, and how wrong the expected errors before and after are."""
     with torch.autocast(batch.given.device.type, torch.bfloat16):
-        answer = balancer(batch.given, batch.features)
+        answer = balancer(batch.given, batch.features, batch.statistics)
     seen, predicted = thumbnail(batch.given), thumbnail(answer.moments.float())
     wanted = srgb_to_lab(batch.after)
     left = errors_of(batch.before + smooth_map(seen, predicted) - seen, wanted)
@@ -345,7 +346,7 @@ def _watch(
     """Return what measures and scores a balancer, None where there are no photos to watch."""
     if not shards:
         return None
-    parts = [read_shard(path, (*NAMES, "kind", "strength")) for path in shards]
+    parts = [read_shard(path, (*NAMES, "strength")) for path in shards]
     watched = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def measure(balancer: FusedLatentBalancer) -> Row:
@@ -362,14 +363,19 @@ def _measured(shards: list[Path]) -> dict[str, Tensor]:
     parts = [read_shard(path, NAMES) for path in shards[:_MEASURED_SHARDS]]
     return {
         name: torch.from_numpy(np.concatenate([part[name][:_MEASURED_CASES] for part in parts]))
-        for name in ("given", "pooled", "fine", "middle")
+        for name in ("given", "pooled", "fine", "middle", "statistics")
     }
 
 
-def _take_scales(network: nn.Module, name: str, values: Tensor) -> None:
-    """Set the buffers by which a network standardizes values (N, C) or (N, C, h, w)."""
+def _take_scales(
+    network: nn.Module, name: str, values: Tensor, least: float = _LEAST_DEVIATION
+) -> None:
+    """Set the buffers by which a network standardizes values (N, C) or (N, C, h, w).
+
+    What is added to the deviation, `least`, keeps what hardly varies from shouting.
+    """
     values = values.float()
     others = [0, *range(2, values.dim())]
     shift, scale = network.get_buffer(f"{name}_shift"), network.get_buffer(f"{name}_scale")
     shift.copy_(values.mean(dim=others).reshape(shift.shape))
-    scale.copy_((values.std(dim=others) + _LEAST_DEVIATION).reshape(scale.shape))
+    scale.copy_((values.std(dim=others) + least).reshape(scale.shape))
