@@ -308,12 +308,12 @@ def _daemon(console: Console) -> Iterator[Client]:
     Raises:
         BalanceError: it cannot be started, refuses or is lost.
     """
+    from vae_balance.commands.same_version import connect
     from vae_balance_protocol import ConnectionLost, DaemonError
-    from vae_balance_protocol.client import Client
     from vae_balance_protocol.messages import CANCELLED, STOPPING
 
     try:
-        with Client.connect("vae-balance batch", waiting=console.line) as client:
+        with connect("vae-balance batch", console) as client:
             yield client
     except ConnectionLost as error:
         raise BalanceError(f"{error.message}; the same command goes on") from error
