@@ -10,6 +10,7 @@ from vae_balance import __version__
 from vae_balance.commands import same_version
 from vae_balance.commands.console import Console
 from vae_balance.errors import BalanceError
+from vae_balance_protocol.client import Client
 
 
 class Running:
@@ -20,7 +21,7 @@ class Running:
         self.busy = busy
         self.said: list[str] = []
         self.ends = True
-        monkeypatch.setattr(same_version.Client, "connect", self._connect)
+        monkeypatch.setattr(Client, "connect", self._connect)
         monkeypatch.setattr(same_version, "wait_for_end", lambda seconds: self.ends)
         monkeypatch.setattr(same_version, "_LOOK_SECONDS", 0.0)
 
