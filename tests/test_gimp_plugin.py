@@ -60,7 +60,7 @@ class Daemon:
 
     def import_lut(self, content, format, name):
         self.asked.append({"content": content, "format": format, "name": name})
-        return {"look": "6" * 64, "size": 2}
+        return {"look": "6" * 64, "size": None if format == "spi1d" else 2}
 
     def apply_strips(self, look, strips, width, channels, dtype, profile, strength):
         for first, rows, pixels in strips:
@@ -238,13 +238,22 @@ def test_a_look_comes_back_in_strips_with_progress_to_the_end():
     assert [fraction for _text, fraction in told] == [0, 0.5, 1]
 
 
-def test_a_lut_file_is_given_to_the_daemon_with_its_name(tmp_path):
+def test_a_lut_file_is_given_to_the_daemon_with_its_name(english, tmp_path):
     path = tmp_path / "film.cube"
     path.write_bytes(b"LUT_3D_SIZE 2")
     client = Daemon()
     look = work.load(client, str(path), 0.5)
     assert client.asked == [{"content": b"LUT_3D_SIZE 2", "format": "cube", "name": "film.cube"}]
     assert look.origin["lut_file"] == "film.cube"
+    assert look.description() == "film.cube, a LUT of 2 nodes"
+
+
+def test_a_curve_has_no_nodes_to_tell_of(english, tmp_path):
+    path = tmp_path / "film.spi1d"
+    path.write_bytes(b"Version 1")
+    look = work.load(Daemon(), str(path), 1.0)
+    assert look.description() == "film.spi1d"
+    assert "lut_size" not in look.origin
 
 
 def test_a_daemon_that_is_not_started_is_told_once_with_advice(english):

@@ -211,7 +211,7 @@ RESULTS_BY_VERB = {
         _SECONDS,
         Field("unchanged", Boolean(), False),
     ),
-    "import": (_LOOK, _SIZE),
+    "import": (_LOOK, Field("size", OrNil(_SIZE.rule))),
     "export": (_LOOK,),
     "apply": (_LOOK,),
     "batch": (_DONE, Field("failed", _COUNT)),

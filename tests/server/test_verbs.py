@@ -197,7 +197,7 @@ def test_curves_go_in_as_they_are_and_out_as_a_cube(peer: Peer) -> None:
     content = "".join(f"{x:.6f}\n" for x in values)
     content = f"Version 1\nFrom 0 1\nLength 4096\nComponents 1\n{{\n{content}}}\n"
     answer = peer.ask("import", [content.encode()], format="spi1d", name="posters.spi1d").header
-    assert answer["size"] == 65
+    assert answer["size"] is None
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)[None]
     fields = {"width": 256, "rows": 1, "channels": 3, "dtype": "u8"}
     result = peer.ask("apply", [grey.tobytes()], look=answer["look"], **fields).frames[0]

@@ -63,11 +63,13 @@ def apply_look(look: KeptLook, job: Job) -> Result:
 
 def import_look(looks: Looks, job: Job) -> Result:
     """Keep the look of a LUT file."""
+    from vae_balance.color.lut import Lut3D
     from vae_balance.luts.files import parse_lut
 
     content = b"".join(job.frames)
     look = looks.keep(parse_lut(content, job.fields["format"], job.fields["name"]))
-    return {"look": look.name, "size": look.lut.size}, []
+    size = look.lut.size if isinstance(look.lut, Lut3D) else None
+    return {"look": look.name, "size": size}, []
 
 
 def export_look(look: KeptLook, job: Job) -> Result:

@@ -55,6 +55,8 @@ class Look(object):
     def description(self):
         # type: () -> str
         """Return what the look is, in a few words."""
+        if "lut_size" not in self.origin:  # a file with curves or formulas
+            return self.origin["lut_file"]
         if "lut_file" in self.origin:
             return _("{lut_file}, a LUT of {lut_size} nodes").format(**self.origin)
         return _("Learned with {model} {model_version} on {device}").format(**self.origin)
@@ -170,7 +172,7 @@ def load(client, path, strength):
 
     Args:
         client: from `connect`.
-        path: of a .cube file, or of a Hald picture (.png).
+        path: of a LUT file.
         strength: that it will be applied with, for its origin.
     """
     from .settings import check_lut_path, lut_format
@@ -182,11 +184,12 @@ def load(client, path, strength):
     answer = client.import_lut(content, lut_format(path), name)
     origin = {
         "lut_sha256": answer["look"],
-        "lut_size": answer["size"],
         "lut_file": name,
         "strength": float(strength),
         "version": client.daemon["version"],
     }
+    if answer["size"] is not None:
+        origin["lut_size"] = answer["size"]
     return Look(answer["look"], origin)
 
 
