@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from daemon_process import Daemon
+from fake_daemon import FakeDaemon, Reply
 from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
 from pictures import picture
 from PIL import Image
-from protocol.fake_daemon import FakeDaemon, Reply
-from server.daemon_process import Daemon
 
 from vae_balance import __version__
 
@@ -119,7 +119,7 @@ def png(folder: Path, name: str = "c.png", seed: int = 0) -> str:
 
 
 def was_asked(daemon: Daemon) -> int:
-    return daemon.log().count(" batch client='vae-balance balance'")
+    return daemon.log().count(' batch client="vae-balance balance"')
 
 
 def both_ways(command: Command, daemon: Daemon, *arguments: object) -> Outcome:
@@ -143,7 +143,6 @@ def test_photos_of_all_kinds_are_the_same_files(command: Command, daemon: Daemon
     assert all(re.fullmatch("[0-9a-f]{64}", one["lut_sha256"]) for one in told)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
@@ -311,6 +310,7 @@ def test_a_daemon_of_another_version_is_told_of_and_not_asked(
     assert alone("a.png", "-o", "out.png", "--quiet").err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message"), [("busy", "too much to do"), ("internal", "a defect"), ("memory", "none")]
 )
@@ -435,7 +435,7 @@ def test_a_daemon_is_started_where_the_settings_say_so(
         assert (state / "daemon.json").exists()
         assert alone("a.png", "-o", "out.png").files == done.files
         log = (state / "daemon.log").read_text(encoding="utf-8")
-        assert log.count(" batch client='vae-balance balance'") >= 1
+        assert log.count(' batch client="vae-balance balance"') >= 1
     finally:
         end_daemon(state)
 
