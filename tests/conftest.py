@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def short_path() -> Iterator[Path]:
+    """Return an empty folder for what has sockets in it, whose paths may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="vb-") as folder:
+        yield Path(folder).resolve()
+
+
+@pytest.fixture
+def empty_home(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the empty home folder of a user whose environment says nothing else."""
-    folder = tmp_path / "home"
+    folder = short_path / "home"
     folder.mkdir()
     for variable in os.environ:
         if variable.startswith(("XDG_", "GIMP", "VAE_BALANCE_")):

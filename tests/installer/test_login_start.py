@@ -105,20 +105,20 @@ def test_windows_has_a_task_of_the_user_without_a_console_and_without_rights() -
 
 
 @pytest.fixture
-def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def systemctl(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a systemctl in place that notes what it is asked; return the note."""
-    note = tmp_path / "asked"
-    program = shell_script(tmp_path / "bin" / "systemctl", f'echo "$@" >> {note}')
+    note = short_path / "asked"
+    program = shell_script(short_path / "bin" / "systemctl", f'echo "$@" >> {note}')
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(short_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     return note
 
 
 def test_service_install_and_remove(
-    run: Callable[..., Result], systemctl: Path, tmp_path: Path
+    run: Callable[..., Result], systemctl: Path, short_path: Path
 ) -> None:
-    unit = tmp_path / ".config/systemd/user/vae-balance.service"
+    unit = short_path / ".config/systemd/user/vae-balance.service"
     result = run("service", "install")
     assert result.exit_code == 0
     assert result.output == f"the daemon is started at login: {unit}\n"
@@ -127,7 +127,7 @@ def test_service_install_and_remove(
     assert run("service", "install").exit_code == 0  # twice is no harm
     result = run("service", "remove")
     assert result.output == f"the daemon is started at login no more; removed {unit}\n"
-    assert not (tmp_path / ".config/systemd").exists()
+    assert not (short_path / ".config/systemd").exists()
     assert systemctl.read_text().splitlines()[-2:] == [
         "--user disable --now vae-balance.socket vae-balance.service",
         "--user daemon-reload",
@@ -136,21 +136,21 @@ def test_service_install_and_remove(
 
 
 def test_a_system_that_refuses_is_told_with_its_reason_and_nothing_stays(
-    run: Callable[..., Result], systemctl: Path, tmp_path: Path
+    run: Callable[..., Result], systemctl: Path, short_path: Path
 ) -> None:
     refusal = "echo 'Failed to connect to bus: No medium found' >&2; exit 1"
-    shell_script(tmp_path / "bin/systemctl", refusal)
+    shell_script(short_path / "bin/systemctl", refusal)
     result = run("service", "install")
     assert result.exit_code == 1
     assert "systemctl --user daemon-reload: Failed to connect to bus" in result.stderr
     assert "-m vae_balance serve" in result.stderr
-    assert not (tmp_path / ".config/systemd").exists()
+    assert not (short_path / ".config/systemd").exists()
 
 
 def test_a_system_without_systemd_is_told_so(
-    run: Callable[..., Result], systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], systemctl: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("PATH", str(short_path / "empty"))
     result = run("service", "install")
     assert result.exit_code == 1
     assert "systemctl --user daemon-reload: No such file or directory" in result.stderr

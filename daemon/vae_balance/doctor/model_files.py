@@ -10,7 +10,7 @@ from vae_balance.models.store import EMBEDDED, list_models, verify_files
 
 
 def model_lines() -> Iterator[Line]:
-    """Look at each model."""
+    """Look at each model that has weights."""
     try:
         models = list_models()
     except ModelError as error:  # the embedded one has no description
@@ -25,4 +25,5 @@ def model_lines() -> Iterator[Line]:
             yield Line(subject, str(error), INSTALL_AGAIN if info.name == EMBEDDED else own)
         else:
             count = len(info.sha256)
-            yield Line(subject, f"version {info.version}, all {count} checksums are right")
+            if count:  # the classical corrections have no weights
+                yield Line(subject, f"version {info.version}, all {count} checksums are right")
