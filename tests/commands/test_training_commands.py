@@ -146,6 +146,20 @@ def test_ctrl_c_in_training_plots_and_tells_how_to_go_on(
     assert (tmp_path / "out" / "losses.png").exists()
 
 
+def test_ctrl_c_while_cases_are_made_tells_that_they_are_kept(
+    run: Run, tmp_path: Path, random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    target = "vae_balance.correctors.latent_balancer.train_balancer.train_balancer"
+    monkeypatch.setattr(target, interrupted)
+    paths = ("--photos", tmp_path, "--vae", random_model / "vae", "--out", tmp_path / "mine")
+    result = run("train", "balancer", *paths)
+    assert result.exit_code == console.INTERRUPTED
+    assert "the same command goes on with the cases that are made" in result.stderr
+
+
 def test_training_without_its_extra_tells_what_to_install(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,7 +151,13 @@ def balancer_command(
         console.line(making.describe(what, made, total, time.monotonic()))
 
     try:
-        _watch(lambda report: train_balancer(config, report, told), out, config.steps, console)
+        _watch(
+            lambda report: train_balancer(config, report, told),
+            out,
+            config.steps,
+            console,
+            "goes on with the cases that are made",
+        )
     finally:
         if (out / "latent_balancer").is_dir():
             _make_model(out, vae_folder, photos)
@@ -171,6 +177,7 @@ def _watch(
     out: Path,
     steps: int,
     console: Console,
+    otherwise: str = "starts again",
 ) -> None:
     """Run a training with a live line, and plot its losses, also when it is stopped."""
     progress = TrainingLine(steps)
@@ -178,7 +185,7 @@ def _watch(
         run(lambda row: console.line(progress.describe(row, time.monotonic())))
     except KeyboardInterrupt:
         kept = (out / "checkpoint.pt").exists()
-        then = "goes on from its last checkpoint" if kept else "starts again"
+        then = "goes on from its last checkpoint" if kept else otherwise
         click.echo(f"\nvae-balance: stopped; the same command {then}", err=True)
         raise
     finally:

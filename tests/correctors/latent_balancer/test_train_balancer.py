@@ -47,6 +47,7 @@ from vae_balance.correctors.latent_balancer.fused_network import (
 )
 from vae_balance.correctors.latent_balancer.train_balancer import (
     BalancerTraining,
+    blurred,
     score_balancer,
     train_balancer,
 )
@@ -155,7 +156,7 @@ def test_the_users_luts_are_drawn_as_damage(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_luts_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"holds no LUT files \(\.cube"):
+    with pytest.raises(OptionError, match=r"holds no LUT files .*\.cube"):
         damage_source(tmp_path, random_damage)
 
 
@@ -263,7 +264,9 @@ def test_an_answer_that_is_right_leaves_the_undamaged_photo(
 
 def test_the_judge_learns_the_errors_before_and_after(networks: FrozenNetworks) -> None:
     grey = np.full((224, 224, 3), 0.5, np.float32)
-    fields = networks.see([View(grey, grey * np.float32([1.0, 0.8, 0.6]), weighted_damage(rng()))])
+    fields = networks.see(
+        [View(grey, grey * np.array([1.0, 0.8, 0.6], np.float32), weighted_damage(rng()))]
+    )
     batch = batch_of(fields, "cpu")
     wanted = srgb_to_lab(batch.after)
     fault = errors_of(batch.before, wanted)
@@ -281,6 +284,25 @@ def test_the_judge_learns_the_errors_before_and_after(networks: FrozenNetworks) 
     _, sure = balancer_loss(judge, thumbnail, batch, LossWeights())
     assert sure["judge"] == pytest.approx(0.0, abs=1e-6)
     assert unsure["judge"] > 0.01
+
+
+def test_some_cases_are_learned_without_the_classifier(
+    networks: FrozenNetworks, training: BalancerTraining
+) -> None:
+    grey = np.full((224, 224, 3), 0.5, np.float32)
+    fields = networks.see([View(grey, grey, undamaged())])
+    many = batch_of({name: fields[name].repeat(200, axis=0) for name in NAMES}, "cpu")
+    balancer = FusedLatentBalancer(SMALL)
+    balancer.pooled_shift.fill_(3.0)
+    balancer.statistics_scale.fill_(2.0)
+    told = blurred(many, balancer, training)
+    blind = (told.features.pooled == 3.0).all(dim=1)
+    assert 20 < int(blind.sum()) < 60
+    added = (told.features.pooled - many.features.pooled)[~blind]
+    assert added.std().item() == pytest.approx(training.feature_noise, rel=0.02)
+    assert (told.statistics - many.statistics).std().item() == pytest.approx(0.1, rel=0.05)
+    still = blurred(many, balancer, replace(training, feature_noise=0, blindness=0))
+    assert torch.equal(still.features.pooled, many.features.pooled)
 
 
 def test_undamaged_cases_count_more(networks: FrozenNetworks) -> None:

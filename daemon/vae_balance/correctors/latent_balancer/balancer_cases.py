@@ -311,10 +311,16 @@ def batch_of(fields: Fields, device: str, corner: tuple[int, int] | None = None)
     undamaged = tensors["kind"] == KINDS.index(UNDAMAGED)
     # The balancer takes means of 2 x 2 of these features, which is how they are kept.
     fine = F.interpolate(tensors["fine"], scale_factor=2.0, mode="nearest")
-    features = Features(tensors["pooled"], fine, tensors["middle"])
-    colors = (tensors["before"], tensors["after"])
-    told = (features, tensors["statistics"], undamaged)
-    return Batch(tensors["given"], tensors["true"], *colors, *told, corner)
+    return Batch(
+        given=tensors["given"],
+        true=tensors["true"],
+        before=tensors["before"],
+        after=tensors["after"],
+        features=Features(tensors["pooled"], fine, tensors["middle"]),
+        statistics=tensors["statistics"],
+        undamaged=undamaged,
+        corner=corner,
+    )
 
 
 def flipped_batch(fields: Fields, rng: np.random.Generator, device: str) -> Batch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,7 @@ class BalancerTraining:
         vae: folder of the VAE whose moments are balanced.
         out: folder of the checkpoint, the log and the result (`out/latent_balancer`).
         cache: folder of cases, some 100 kB each; those that are missing are made.
-        luts: .cube files and Hald pictures of the user, drawn as further damage.
+        luts: LUT files of the user, drawn as further damage.
         start: folder of a fused latent balancer for the same VAE, to begin with in place of chance.
         cases: damaged and undamaged views to train on.
         own: cases of what its own answers leave, for the second round; 0 for one round only.
@@ -94,6 +94,10 @@ class BalancerTraining:
         batch: cases a step.
         learning_rate: the peak in the first round.
         second_learning_rate: the peak in the second.
+        feature_noise: deviation of what is added to the classifier's pooled features, in their own
+            deviations: photos are not so easily learned by heart.
+        blindness: share of cases for which these features say nothing.
+        statistics_noise: as `feature_noise`, of the color statistics.
         window: shards of 1,024 cases that are held in memory.
         processes: that make cases.
     """
@@ -114,6 +118,9 @@ class BalancerTraining:
     weight_decay: float = 0.05
     weights: LossWeights = field(default_factory=LossWeights)
     network: FusedBalancerConfig = field(default_factory=FusedBalancerConfig)
+    feature_noise: float = 0.7
+    blindness: float = 0.2
+    statistics_noise: float = 0.05
     average_decay: float = 0.998
     clip: float = 5.0
     window: int = 24
@@ -225,7 +232,8 @@ def _train_round(
         return flipped_batch(fields, rng, config.device)
 
     def loss_of(batch: Batch, _: torch.Generator) -> tuple[Tensor, Row]:
-        return balancer_loss(balancer, thumbnail, batch, config.weights)
+        told = blurred(batch, balancer, config)
+        return balancer_loss(balancer, thumbnail, told, config.weights)
 
     return train(
         balancer,
@@ -289,6 +297,20 @@ def fit_thumbnail(folder: Path, shards: list[Path], config: BalancerTraining) ->
             lambda row: None,
         )
     return Thumbnail.load_folder(result).to(device).requires_grad_(False)
+
+
+def blurred(batch: Batch, balancer: FusedLatentBalancer, config: BalancerTraining) -> Batch:
+    """Return cases with noise on what is told of whole photos, of which some say nothing."""
+    pooled, statistics = batch.features.pooled, batch.statistics
+    pooled = pooled + config.feature_noise * balancer.pooled_scale * torch.randn_like(pooled)
+    blind = torch.rand_like(pooled[:, :1]) < config.blindness
+    pooled = torch.where(blind, balancer.pooled_shift, pooled)
+    scale = config.statistics_noise * balancer.statistics_scale
+    return replace(
+        batch,
+        features=replace(batch.features, pooled=pooled),
+        statistics=statistics + scale * torch.randn_like(statistics),
+    )
 
 
 def decaying_optimizer(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
