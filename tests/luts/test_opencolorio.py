@@ -326,7 +326,6 @@ def test_a_file_cut_short_is_refused() -> None:
 def test_a_reader_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     # OpenColorIO looks for "END METADATA" for ever, and keeps what it finds.
     monkeypatch.setattr(rehearsal, "_SECONDS", 1)
-    monkeypatch.setattr(rehearsal, "_MEMORY", 1 << 30)
     refused(b"CSPLUTV100\n1D\n\nBEGIN METADATA\nby hand\n", "film.csp", "damaged")
 
 

@@ -1,1 +1,1 @@
-"""Many photos at once: the plan, the request, the report."""
+"""Many photos at once: the plan, the request, the report, and who does the work."""

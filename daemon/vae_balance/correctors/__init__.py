@@ -1,1 +1,1 @@
-"""Who learns; a corrector sees proxies, never files."""
+"""Who learns; a corrector sees proxies, never files, and gives a look."""

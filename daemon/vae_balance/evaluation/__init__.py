@@ -1,1 +1,1 @@
-"""The quality table."""
+"""The quality table: knows correctors, nobody who uses it."""

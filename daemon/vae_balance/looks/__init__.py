@@ -1,1 +1,1 @@
-"""What was learned, and how it is applied; knows no models."""
+"""What was learned, and how it is applied; knows no photos, files and models."""

@@ -1,1 +1,1 @@
-"""Photos in files and in memory; knows no networks."""
+"""Photos in files and in memory; knows no LUTs and no networks."""

@@ -1,1 +1,1 @@
-"""What all trainers share; knows no corrector."""
+"""What all trainers share: photos, damage, the loop; knows no corrector."""
