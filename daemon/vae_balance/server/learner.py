@@ -37,7 +37,7 @@ _STEP_SECONDS = 0.2  # of a long task, between others that go first
 
 # What requests need: nobody is to wait for it, nor to get it from a version installed later.
 _IMPORTED_EARLY = (
-    "vae_balance.server.batch",
+    "vae_balance.batch.local_runner",
     "vae_balance.photos.strips",
     "vae_balance.luts.files",
     "vae_balance.color.profile",
