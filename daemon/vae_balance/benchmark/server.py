@@ -84,6 +84,7 @@ def measure_daemon(model: Model, scale: float, repeats: int) -> list[Target]:
                 _measure_status(model, client, environ, HUGE_LAYER_SIZE * scale),
                 _measure_learning(model, client, repeats),
                 _measure_layer(model, client, SMALL_LAYER_SIZE * scale, repeats),
+                _measure_command(model, environ, SMALL_LAYER_SIZE * scale, repeats),
                 _measure_batch(
                     model, client, BATCH_SIZE * scale, max(2, round(BATCH_PHOTOS * min(1.0, scale)))
                 ),
@@ -198,6 +199,30 @@ def _measure_layer(model: Model, client: Client, megapixels: float, repeats: int
         medians([correct], repeats)[0],
         0.5,
         "s",
+    )
+
+
+def _measure_command(
+    model: Model, environ: dict[str, str], megapixels: float, repeats: int
+) -> Target:
+    """Run `vae-balance balance` of a JPEG, with the daemon and in its own process."""
+    with tempfile.TemporaryDirectory() as folder:
+        photo, output = str(Path(folder, "photo.jpg")), str(Path(folder, "balanced.jpg"))
+        Image.fromarray(sample_photo(megapixels)).save(photo, quality=92)
+        network = ["--model", str(model.info.folder), "--device", str(model.device)]
+        command = ["-m", "vae_balance", "balance", photo, "-o", output, "--force", *network]
+        asked, alone = (
+            partial(run_python, [*command, "--daemon", choice], environ)
+            for choice in ("auto", "never")
+        )
+        with_daemon, without = medians([asked, alone], repeats)
+    return Target(
+        f"`vae-balance balance` of a {megapixels:g}-megapixel JPEG with a warm daemon, from start "
+        "to file",
+        with_daemon,
+        0.6,
+        "s",
+        detail=f"{without:.2f} s without",
     )
 
 

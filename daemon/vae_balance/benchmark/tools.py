@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +30,19 @@ def sample_photo(megapixels: float) -> Photo8:
     return np.array(portrait.resize(size, Image.Resampling.BICUBIC))
 
 
-def run_python(arguments: Sequence[str]) -> str:
+def run_python(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
     """Run this Python with the arguments, able to import this package; return what it prints.
+
+    Args:
+        arguments: of Python.
+        environ: the environment, by default `python_environment()`.
 
     Raises:
         BalanceError: it failed.
     """
     done = subprocess.run(
         [sys.executable, *arguments],
-        env=python_environment(),
+        env=python_environment() if environ is None else environ,
         capture_output=True,
         text=True,
         check=False,
