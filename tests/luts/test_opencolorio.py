@@ -82,7 +82,7 @@ def clf() -> str:
     matrix = depths("Matrix", '<Array dim="3 3">\n0.9 0.1 0 0 1 0 0.2 0 0.8\n</Array>\n')
     curves = depths("LUT1D", f'<Array dim="17 3">\n{rows(curve())}</Array>\n')
     cube = depths("LUT3D", f'<Array dim="{SIZE} {SIZE} {SIZE} 3">\n{rows(nodes("blue"))}</Array>\n')
-    return process_list(matrix + curves + cube)
+    return process_list("<Description>by hand</Description>\n" + matrix + curves + cube)
 
 
 def clf_trilinear() -> str:
@@ -267,6 +267,12 @@ def test_a_look_is_the_look_that_was_written() -> None:
         step = 1 / 4095 if name[-3:] in ("3dl", "m3d", "mga") else 2e-6
         grid = np.stack(np.meshgrid(*[np.linspace(0, 1, SIZE)] * 3, indexing="ij"), axis=-1)
         assert lut(grid) == pytest.approx(look(grid), abs=step)
+
+
+def test_a_title_and_comments_are_kept() -> None:
+    assert (read("film.clf").title, read("film.clf").comments) == ("Über", ("by hand",))
+    assert read("film.clf").baked().title == "Über"
+    assert (read("film.spi1d").title, read("film.spi1d").comments) == ("", ())
 
 
 def test_an_interpolation_that_the_file_wants_is_used() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,18 @@ def load(content: bytes, file_format: str, stem: str) -> ColorLut:
         LutError: As in `parse_with_opencolorio`.
     """
     digest = hashlib.sha256(f"{stem}.{file_format}\0".encode() + content).hexdigest()
-    steps = _steps(content, f"{digest}_{stem}.{file_format}")
-    for step in steps:
-        _check(step)
+    processor = _processor(content, f"{digest}_{stem}.{file_format}")
+    steps = _steps(processor)
+    title, comments = _words(processor)
     if len(steps) == 1 and _is_plain_cube(steps[0]):
         size = grid_size(steps[0])
-        return Lut3D(np.asarray(steps[0].getData(), np.float32).reshape(size, size, size, 3))
-    return LutChain(steps, digest)
+        table = np.asarray(steps[0].getData(), np.float32).reshape(size, size, size, 3)
+        return Lut3D(table, title, comments)
+    return LutChain(steps, digest, title, comments)
 
 
-def _steps(content: bytes, path: str) -> tuple[Any, ...]:
-    """Return what a file asks to be done; `path` is one that no other file has."""
+def _processor(content: bytes, path: str) -> Any:
+    """Return OpenColorIO's processor of a file; `path` is one that no other file has."""
     import PyOpenColorIO
 
     class OneFile(PyOpenColorIO.PyConfigIOProxy):  # type: ignore[misc]
@@ -136,11 +138,35 @@ def _steps(content: bytes, path: str) -> tuple[Any, ...]:
         PyOpenColorIO.ClearAllCaches()  # of files, by name
     if files.others:
         raise LutError(_NEEDS_OTHERS)
+    return processor
+
+
+def _steps(processor: Any) -> tuple[Any, ...]:
+    """Return what a file asks to be done.
+
+    Raises:
+        LutError: A step cannot be applied.
+    """
+    import PyOpenColorIO
+
     steps = tuple(processor.createGroupTransform())
     for step in steps:
+        _check(step)
         if grid_size(step) and step.getInterpolation() == PyOpenColorIO.INTERP_DEFAULT:
             step.setInterpolation(PyOpenColorIO.INTERP_TETRAHEDRAL)
     return steps
+
+
+def _words(processor: Any) -> tuple[str, tuple[str, ...]]:
+    """Return the title and the comments of a .clf or .ctf file; others have none."""
+    with suppress(UnicodeDecodeError):
+        metadata = processor.getFormatMetadata()
+        parts = [
+            (part.getElementName(), part.getElementValue()) for part in metadata.getChildElements()
+        ]
+        comments = (text for name, text in parts if name == "Description")
+        return dict(metadata.getAttributes()).get("name", ""), tuple(comments)
+    return "", ()
 
 
 def _reason(error: BaseException, path: str) -> str:
