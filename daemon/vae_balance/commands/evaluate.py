@@ -26,6 +26,11 @@ from vae_balance.files import make_folder
 )
 @options.page
 @options.model
+@click.option(
+    "--models",
+    metavar="NAME,...",
+    help="Compare several models instead, with a column for each.",
+)
 @options.device
 @options.as_json
 @options.quiet
@@ -35,6 +40,7 @@ def evaluate(
     limit: int | None,
     page: Path | None,
     model: str,
+    models: str | None,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -47,8 +53,14 @@ def evaluate(
     \b
     vae-balance evaluate --photos photos
     vae-balance evaluate --photos photos --page docs/quality.md
+    vae-balance evaluate --photos photos --models embedded,stretch,my-model
     """
     require_extra("train")
+    if models is not None:
+        if page is not None:
+            raise click.UsageError("--page is for the table of one model")
+        _compare(photos, models, out, limit, device, as_json, quiet)
+        return
 
     from vae_balance.correctors.latent_balancer.model import load_model
     from vae_balance.evaluation.evaluate import evaluate as evaluate_model
@@ -65,3 +77,23 @@ def evaluate(
         command = "vae-balance evaluate --photos photos"
         write_page(page, "How good it is", command, ABOUT, quality.table_markdown())
     click.echo(quality.dumps() if as_json else quality.table_markdown())
+
+
+def _compare(
+    photos: Path,
+    models: str,
+    out: Path,
+    limit: int | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Print the table of several models."""
+    from vae_balance.correctors.registry import load_corrector
+    from vae_balance.evaluation.compare import compare
+
+    correctors = [load_corrector(name.strip(), device) for name in models.split(",")]
+    make_folder(out)
+    with Console(quiet).bar("evaluating") as move:
+        comparison = compare(photos, correctors, out, move, limit)
+    click.echo(comparison.dumps() if as_json else comparison.table_markdown())

@@ -112,11 +112,7 @@ def evaluate(
 
 def measure(case: Case, model: Model, with_published: bool) -> dict[str, float]:
     """Return the error of every column on one case; the published mapper only when asked for."""
-    truth = _lab(case.truth)
-
-    def error(corrected: Colors) -> float:
-        return float(deltaE_ciede2000(truth, _lab(corrected)).mean())
-
+    error = error_to(case.truth)
     errors = {
         NONE: error(case.damaged),
         GREY_WORLD: error(grey_world(case.damaged)),
@@ -135,6 +131,12 @@ def measure(case: Case, model: Model, with_published: bool) -> dict[str, float]:
         errors[OURS_BESIDE_PUBLISHED] = errors[OURS[1]]
     errors[BEST] = error(fit_color_map(case.damaged, case.truth)(case.damaged))
     return errors
+
+
+def error_to(truth: Colors) -> Callable[[Colors], float]:
+    """Return what gives the mean CIEDE2000 of a picture to the truth; both sRGB-encoded, 0..1."""
+    expected = _lab(truth)
+    return lambda corrected: float(deltaE_ciede2000(expected, _lab(corrected)).mean())
 
 
 def _baked(maps: Sequence[ColorMap]) -> Lut3D:

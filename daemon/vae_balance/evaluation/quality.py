@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +32,11 @@ The rows are kinds of damage, then its strengths, then all of it. The columns ar
 three classical ones, the published algorithm's own color map beside ours behind the same networks,
 ours by iterations, and our color map fitted to the undamaged photo itself, the best it could do.
 """
+MEANING = (
+    "Error of a case: mean CIEDE2000 to the undamaged photo; of undamaged photos: how far they are "
+    f"changed. Strengths: {', '.join(f'{name} {value}' for name, value in STRENGTHS.items())}; "
+    f"extreme {EXTREME_STRENGTH}, beyond what training draws, is not in all damage."
+)
 # Rows below those of kinds and strengths.
 _APART = (ALL_DAMAGE, EXTREME, UNDAMAGED)
 
@@ -92,15 +98,11 @@ class Quality:
 
     def cell(self, row: str, column: str) -> Cell | None:
         """Return mean and percentile over the cases of a row, None where none was measured."""
-        errors = [s.errors[column] for s in self.scores if column in s.errors and _in(row, s)]
-        if not errors:
-            return None
-        return Cell(float(np.mean(errors)), float(np.percentile(errors, 95)), len(errors))
+        return cell_of(self.scores, row, column)
 
     def rows(self) -> list[str]:
         """Return the rows that have cases, in order."""
-        names = [*KIND_NAMES, *STRENGTHS, *_APART]
-        return [row for row in names if any(_in(row, score) for score in self.scores)]
+        return rows_of(self.scores)
 
     def best_classical(self) -> str:
         """Return the classical column with the least mean error on all damage."""
@@ -125,34 +127,19 @@ class Quality:
 
     def table_markdown(self) -> str:
         """Return the table with its legend and the targets, in Markdown."""
-        lines = [
-            f"| mean (95th percentile) of CIEDE2000 | {' | '.join(COLUMNS)} | cases |",
-            "|---|" + "---:|" * (len(COLUMNS) + 1),
-        ]
-        for row in self.rows():
-            cells = [_text(self.cell(row, column)) for column in COLUMNS]
-            name = f"**{row}**" if row in _APART else row
-            count = sum(_in(row, score) for score in self.scores)
-            lines.append(f"| {name} | {' | '.join(cells)} | {count} |")
-        strengths = ", ".join(f"{name} {value}" for name, value in STRENGTHS.items())
         few = sum(PUBLISHED in score.errors for score in self.scores)
         legend = (
-            f"Model {self.model}. Error of a case: mean CIEDE2000 to the undamaged photo; of "
-            f"undamaged photos: how far they are changed. Strengths: {strengths}; extreme "
-            f"{EXTREME_STRENGTH}, beyond what training draws, is not in all damage. * on {few} "
-            "of the cases, the published mapper being slow.\n"
+            f"Model {self.model}. {MEANING} * on {few} of the cases, the published mapper being "
+            "slow.\n"
         )
+        lines = table_lines(self.scores, COLUMNS)
         return "\n".join([*lines, "", legend, targets_markdown(self.targets())])
 
     def to_json(self) -> dict[str, Any]:
         """Return the table, the targets and the scores as values that `json.dumps` takes."""
-        table = {
-            row: {column: _values(self.cell(row, column)) for column in COLUMNS}
-            for row in self.rows()
-        }
         return {
             "model": self.model,
-            "table": table,
+            "table": table_values(self.scores, COLUMNS),
             "targets": [target.to_json() for target in self.targets()],
             "vae": {"undamaged": asdict(self.vae_clean), "damaged": asdict(self.vae_damaged)},
             "cases": [asdict(score) for score in self.scores],
@@ -172,6 +159,44 @@ class Quality:
         if figure is None or not other:
             return Target(name, None, bound)
         return Target(name, figure / other, bound, detail=f"{figure:.2f} / {other:.2f}")
+
+
+def cell_of(scores: Sequence[Score], row: str, column: str) -> Cell | None:
+    """Return mean and percentile over the cases of a row, None where none was measured."""
+    errors = [s.errors[column] for s in scores if column in s.errors and _in(row, s)]
+    if not errors:
+        return None
+    return Cell(float(np.mean(errors)), float(np.percentile(errors, 95)), len(errors))
+
+
+def rows_of(scores: Sequence[Score]) -> list[str]:
+    """Return the rows that have cases, in order."""
+    names = [*KIND_NAMES, *STRENGTHS, *_APART]
+    return [row for row in names if any(_in(row, score) for score in scores)]
+
+
+def table_lines(scores: Sequence[Score], columns: Sequence[str]) -> list[str]:
+    """Return a table of scores in Markdown."""
+    lines = [
+        f"| mean (95th percentile) of CIEDE2000 | {' | '.join(columns)} | cases |",
+        "|---|" + "---:|" * (len(columns) + 1),
+    ]
+    for row in rows_of(scores):
+        cells = [_text(cell_of(scores, row, column)) for column in columns]
+        name = f"**{row}**" if row in _APART else row
+        count = sum(_in(row, score) for score in scores)
+        lines.append(f"| {name} | {' | '.join(cells)} | {count} |")
+    return lines
+
+
+def table_values(
+    scores: Sequence[Score], columns: Sequence[str]
+) -> dict[str, dict[str, dict[str, float] | None]]:
+    """Return a table of scores as values that `json.dumps` takes."""
+    return {
+        row: {column: _values(cell_of(scores, row, column)) for column in columns}
+        for row in rows_of(scores)
+    }
 
 
 def _in(row: str, score: Score) -> bool:
