@@ -103,7 +103,7 @@ def batch(
     request = peer.send("batch", photos=rows, model=str(model), jobs=1, **fields)
     told = {}
     while (answer := peer.receive()) is not None and answer.header["type"] == "progress":
-        if answer.header["stage"] == "photo":
+        if "photo" in answer.header:  # not only told again how far it is
             told[answer.header["photo"]] = answer.header["message"]
     assert answer is not None
     assert answer.request == request
