@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vae_balance.commands import options
-from vae_balance.commands.by_daemon import ByDaemon, Ended
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import check_distinct, plan_tasks
 from vae_balance.errors import OptionError
@@ -20,6 +19,7 @@ from vae_balance.files import as_private_as, check_new
 from vae_balance.photos.task import PhotoTask
 
 if TYPE_CHECKING:
+    from vae_balance.commands.by_daemon import Ended
     from vae_balance.looks.look import Look
     from vae_balance.photos.photo import Photo
     from vae_balance.pipeline import How
@@ -83,6 +83,8 @@ def balance(
     begun: frozenset[int] = frozenset()
     with console.bar("balancing") as move:
         if daemon == "auto" and explain is None:
+            from vae_balance.commands.by_daemon import ByDaemon
+
             by_daemon = ByDaemon(tasks, look, cube, force)
             for number, ended in by_daemon.ended(device, console):
                 _tell(rest.pop(number), ended, results[number], console)
