@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import click
 
 from vae_balance import __version__
@@ -16,6 +18,7 @@ from vae_balance.commands.doctor import doctor
 from vae_balance.commands.evaluate import evaluate
 from vae_balance.commands.identity import identity
 from vae_balance.commands.learn import learn
+from vae_balance.commands.lut import lut
 from vae_balance.commands.models import models
 from vae_balance.commands.serve import serve
 from vae_balance.commands.service import service
@@ -67,8 +70,7 @@ for command in (
     batch,
     learn,
     apply,
-    identity,
-    convert,
+    lut,
     models,
     serve,
     status,
@@ -81,3 +83,8 @@ for command in (
     demo,
 ):
     main.add_command(command)
+
+for command in (identity, convert):  # their names before there was `lut`
+    alias = copy(command)
+    alias.hidden = True
+    main.add_command(alias)

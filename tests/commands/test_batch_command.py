@@ -256,7 +256,7 @@ def test_a_file_that_is_not_ours_is_kept(batches: Batches) -> None:
 def test_a_roll_has_one_look_and_one_cube(batches: Batches) -> None:
     batches.photos("a.png", "b.png", "c.png")
     cubes = batches.folder / "looks"
-    assert batches.run("--roll", "--cube-dir", cubes).exit_code == 0
+    assert batches.run("--roll", "--lut-dir", cubes).exit_code == 0
     assert len({line["look"] for line in batches.report()}) == 1
     assert [path.name for path in cubes.iterdir()] == ["roll.cube"]
     assert "learned from: c.png" in read_cube(cubes / "roll.cube").comments

@@ -1,4 +1,4 @@
-"""`identity` and `convert`: LUT files made by hand."""
+"""`lut identity` and `lut convert`: LUT files made by hand."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Run = Callable[..., Result]
 
 def test_an_identity_edited_like_a_photo_is_the_lut_of_the_edit(run: Run, tmp_path: Path) -> None:
     hald, cube = tmp_path / "hald.png", tmp_path / "edit.cube"
-    assert run("identity", hald).exit_code == 0
+    assert run("lut", "identity", hald).exit_code == 0
     picture = read_photo(hald)
     picture.pixels[:] = 65535 - picture.pixels  # what Colors > Invert does in GIMP
     write_photo(picture, hald, overwrite=True)
-    assert run("convert", hald, cube).exit_code == 0
+    assert run("lut", "convert", hald, cube).exit_code == 0
     colors = np.random.default_rng(0).uniform(0, 1, (50, 3)).astype(np.float32)
     np.testing.assert_allclose(read_cube(cube)(colors), 1.0 - colors, atol=1e-4)
 
 
 def test_an_identity_as_cube_changes_nothing(run: Run, tmp_path: Path) -> None:
-    assert run("identity", tmp_path / "identity.cube").exit_code == 0
+    assert run("lut", "identity", tmp_path / "identity.cube").exit_code == 0
     table = read_cube(tmp_path / "identity.cube").baked().table
     np.testing.assert_allclose(table, Lut3D.identity().table, atol=1e-6)
 
@@ -36,8 +36,8 @@ def test_an_identity_as_cube_changes_nothing(run: Run, tmp_path: Path) -> None:
 def test_a_cube_becomes_a_hald_and_a_cube_again(run: Run, tmp_path: Path) -> None:
     square = Lut3D.from_function(np.square, 64)
     write_cube(tmp_path / "square.cube", square)
-    assert run("convert", tmp_path / "square.cube", tmp_path / "square.png").exit_code == 0
-    assert run("convert", tmp_path / "square.png", tmp_path / "again.cube").exit_code == 0
+    assert run("lut", "convert", tmp_path / "square.cube", tmp_path / "square.png").exit_code == 0
+    assert run("lut", "convert", tmp_path / "square.png", tmp_path / "again.cube").exit_code == 0
     np.testing.assert_allclose(
         read_cube(tmp_path / "again.cube").baked().table, square.table, atol=2e-5
     )
@@ -49,13 +49,13 @@ CURVE_FILE = f"Version 1\nFrom 0 1\nLength 4096\nComponents 3\n{{\n{CURVE}}}\n"
 
 def test_what_is_no_cube_is_baked_and_told(run: Run, tmp_path: Path) -> None:
     (tmp_path / "posters.spi1d").write_text(CURVE_FILE, "ascii")
-    result = run("convert", tmp_path / "posters.spi1d", tmp_path / "posters.cube")
+    result = run("lut", "convert", tmp_path / "posters.spi1d", tmp_path / "posters.cube")
     assert result.exit_code == 0
     assert "posters.spi1d: baked at 65 nodes an edge, up to " in result.stderr
     baked = read_cube(tmp_path / "posters.cube")
     assert baked.size == 65
     assert baked.comments[-1] in result.stderr
-    quiet = run("convert", tmp_path / "posters.cube", tmp_path / "posters.png")
+    quiet = run("lut", "convert", tmp_path / "posters.cube", tmp_path / "posters.png")
     assert (quiet.exit_code, quiet.stderr) == (0, "")
 
 
@@ -102,11 +102,28 @@ def test_a_lut_that_cannot_be_read_is_told_in_one_line(run: Run, tmp_path: Path)
 def test_files_stay_as_they_are(run: Run, tmp_path: Path) -> None:
     hald = tmp_path / "hald.png"
     hald.write_text("mine")
-    assert run("identity", hald).exit_code == 4
-    assert run("identity", tmp_path / "lut.txt").exit_code == 2
-    assert run("convert", hald, hald).exit_code == 2
-    broken = run("convert", hald, tmp_path / "lut.cube")
+    assert run("lut", "identity", hald).exit_code == 4
+    assert run("lut", "identity", tmp_path / "lut.txt").exit_code == 2
+    assert run("lut", "convert", hald, hald).exit_code == 2
+    broken = run("lut", "convert", hald, tmp_path / "lut.cube")
     assert broken.exit_code == 1
     assert "hald.png" in broken.stderr
     assert hald.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hald.png"]
+
+
+def test_the_old_names_still_work_and_helps_show_the_new_ones(
+    run: Run, photo: Callable[..., Path], random_model: Path, tmp_path: Path
+) -> None:
+    hald, cube = tmp_path / "hald.png", tmp_path / "identity.cube"
+    assert run("identity", hald).exit_code == 0
+    assert run("convert", hald, cube).exit_code == 0
+    assert read_cube(cube).size == 64
+    shown = run("--help").stdout
+    assert "  lut " in shown
+    assert "  identity " not in shown
+    for flag in ("--lut", "--cube"):
+        look = tmp_path / f"{flag[2:]}.cube"
+        options = ("-o", tmp_path / f"{flag[2:]}.png", flag, look, "--model", random_model)
+        assert run("balance", photo("a.png"), *options, "--daemon", "never").exit_code == 0
+        assert look.is_file()

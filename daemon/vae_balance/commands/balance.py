@@ -42,7 +42,9 @@ _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining 
     help="Let the daemon do the work if it runs, or do it in this process.",
 )
 @click.option(
+    "--lut",
     "--cube",
+    "cube",
     type=options.PATH,
     metavar="FILE",
     help="Write the look of the one photo too: .cube, or .png for a Hald.",
@@ -72,7 +74,7 @@ def balance(
     """Balance each PHOTO by a look of its own.
 
     \b
-    vae-balance balance scan.tif -o balanced.tif --cube scan.cube
+    vae-balance balance scan.tif -o balanced.tif --lut scan.cube
     vae-balance balance *.jpg --out-dir balanced --iterations 2
     """
     tasks = plan_tasks(photos, output, out_dir, force)
@@ -179,7 +181,7 @@ def _check_extra_outputs(
     """
     if len(tasks) > 1 and cube is not None:
         raise click.UsageError(
-            "--cube is for one photo: `vae-balance learn PHOTO... -o LOOK.cube` learns one look "
+            "--lut is for one photo: `vae-balance learn PHOTO... -o LOOK.cube` learns one look "
             "from several"
         )
     if len(tasks) > 1 and explain is not None:

@@ -41,7 +41,9 @@ _SHEET_NAME = "contact-sheet.jpg"
 )
 @options.look
 @click.option(
+    "--lut-dir",
     "--cube-dir",
+    "cube_dir",
     type=options.PATH,
     metavar="DIR",
     help="Folder for looks: scan.tif.cube of scan.tif, or roll.cube with --roll.",
@@ -86,7 +88,7 @@ def batch(
 
     \b
     vae-balance batch scans balanced --recursive
-    vae-balance batch roll-12 balanced --roll --cube-dir looks
+    vae-balance batch roll-12 balanced --roll --lut-dir looks
     """
     from vae_balance.batch.plan import (
         Folders,

@@ -1,4 +1,4 @@
-"""`vae-balance convert`: a LUT file in another form."""
+"""`vae-balance lut convert`: a LUT file in another form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def convert(lut: Path, output: Path, force: bool) -> None:
     What is not a 3D LUT is baked into one, and a line tells how much was lost.
 
     \b
-    vae-balance convert edited-hald.png faded.cube
+    vae-balance lut convert edited-hald.png faded.cube
     """
     check_distinct([lut, output])
     from vae_balance.errors import printable

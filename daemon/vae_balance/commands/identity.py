@@ -1,4 +1,4 @@
-"""`vae-balance identity`: the LUT that changes nothing, to be edited in GIMP like a photo."""
+"""`vae-balance lut identity`: the LUT that changes nothing, to be edited in GIMP like a photo."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def identity(output: Path, force: bool) -> None:
     export it as a PNG of 16 bits, and it is the LUT of what you did.
 
     \b
-    vae-balance identity hald.png
-    vae-balance convert edited-hald.png faded.cube
+    vae-balance lut identity hald.png
+    vae-balance lut convert edited-hald.png faded.cube
     """
     from vae_balance.color.lut import Lut3D
     from vae_balance.luts.files import write_lut
