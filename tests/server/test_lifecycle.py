@@ -24,6 +24,7 @@ from vae_balance import __version__
 from vae_balance.models.store import write_info
 from vae_balance.server import lifecycle
 from vae_balance.server.settings import Settings
+from vae_balance_protocol.client import Client
 from vae_balance_protocol.errors import ConnectionLost, NotStarted
 
 NO_MODEL = ("--keep-alive", "0")  # torch is not imported then, and the daemon is there at once
@@ -426,6 +427,13 @@ def test_a_damaged_connection_file_is_written_again(start_daemon: START, damage:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert f"{file} was removed or changed: written again" in daemon.log()
     assert run(daemon, "status").returncode == 0
+
+
+def test_a_client_finds_a_daemon_whose_connection_file_was_removed(start_daemon: START) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    (daemon.state / "daemon.json").unlink()
+    with Client.connect("looking", environ=daemon.environ) as client:
+        assert client.daemon["pid"] == daemon.process.pid
 
 
 @posix
