@@ -166,7 +166,7 @@ def test_planar_tiff(
     tmp_path: Path, compression: str | None, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "vae_balance.photos.photo._STRIP_BYTES", 10 * 60 * 6
+        "vae_balance.photos.pixels.STRIP_BYTES", 10 * 60 * 6
     )  # several strips to read
     pixels = picture(np.uint16)
     tifffile.imwrite(
@@ -184,7 +184,7 @@ def test_planar_tiff(
 def test_a_picture_is_read_in_strips(
     tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vae_balance.photos.photo._STRIP_BYTES", 10 * 60 * 6)
+    monkeypatch.setattr("vae_balance.photos.pixels.STRIP_BYTES", 10 * 60 * 6)
     pixels = picture(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", compression="zlib", **options)
     assert np.array_equal(read_photo(tmp_path / "a.tif").pixels, pixels)
@@ -339,12 +339,19 @@ def _twelve_bit_jpeg(path: Path) -> None:
     path.write_bytes(data.replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"))
 
 
+NO_PICTURE = r"is not a picture that is read here \(JPEG, PNG,"
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda path: None, "does not exist"),
     "folder": (Path.mkdir, "is a folder"),
     "empty": (Path.touch, r"is empty \(0 bytes\)"),
-    "text": (lambda path: path.write_text("not a picture"), "is not a JPEG, PNG, TIFF or WebP"),
-    "one byte": (lambda path: path.write_bytes(b"\xff"), "is not a JPEG, PNG, TIFF or WebP"),
+    "text": (
+        lambda path: path.write_text("not a picture"),
+        NO_PICTURE,
+    ),
+    "one byte": (
+        lambda path: path.write_bytes(b"\xff"),
+        NO_PICTURE,
+    ),
     "device": (lambda path: path.symlink_to("/dev/null"), "is not an ordinary file"),
     "gif": (_animated("GIF"), "is a GIF"),
     "animated webp": (_animated("WEBP"), "is animated"),
@@ -364,7 +371,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "cmyk jpeg": (_jpeg("CMYK"), "is a CMYK picture: convert it to RGB first"),
     "cmyk tiff": (_tiff("CMYK"), "is a CMYK picture: convert it to RGB first"),
     "lab tiff": (_tiff("LAB"), "is a Lab picture: convert it to RGB first"),
-    "raw": (_raw_file, "is a raw file: develop it"),
+    "raw": (_raw_file, "is a raw file that cannot be developed"),
     "12-bit jpeg": (_twelve_bit_jpeg, r"is a JPEG of a rare kind \(lossless or 12 bits\)"),
     "double": (_array_tiff(picture(np.float64), photometric="rgb"), "has 64-bit float channels"),
     "long": (
@@ -678,7 +685,7 @@ def test_tags_of_a_tiff_file_are_kept(tmp_path: Path, bigtiff: bool, byteorder: 
 
 
 def test_huge_tiff_files_get_their_tags_too(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("vae_balance.photos.photo._BIGTIFF_BYTES", 0)
+    monkeypatch.setattr("vae_balance.photos.writers._BIGTIFF_BYTES", 0)
     photo = _photo_with_everything(file_format="tiff", compression="none")
     write_photo(photo, tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
@@ -809,7 +816,7 @@ def test_a_failure_leaves_nothing_behind(
         raise KeyboardInterrupt
 
     for module in ("jpeg", "png", "tiff"):
-        monkeypatch.setattr(f"vae_balance.photos.photo.{module}.embed", fail)
+        monkeypatch.setattr(f"vae_balance.photos.writers.{module}.embed", fail)
     with pytest.raises(KeyboardInterrupt):
         write_photo(Photo(picture()), tmp_path / f"a{suffix}")
     assert not leftovers(tmp_path)
@@ -844,11 +851,11 @@ def test_a_photo_that_does_not_fit_on_the_disk_is_an_error_of_one_line(
             "a.gif",
             picture(),
             95,
-            r"a.gif: cannot be written as .gif: use .jpg, .png, .tif or .webp",
+            r"a.gif: cannot be written as .gif: use .jpg, .png, .tif, .webp, .heic, .* or .dpx",
         ),
         ("a", picture(), 95, "cannot be written as a file without suffix"),
         ("a.jpg", picture(channels=4), 95, "a.jpg: JPEG cannot hold transparency"),
-        ("a.webp", np.zeros((2, 20000, 3), np.uint8), 95, "WEBP holds at most 16383 a side"),
+        ("a.webp", np.zeros((2, 20000, 3), np.uint8), 95, "WebP holds at most 16383 a side"),
         ("a.jpg", np.zeros((70000, 1, 3), np.uint8), 95, "JPEG holds at most 65500 a side"),
         ("a.jpg", picture(), 0, "quality 0: it must be in 1..100"),
     ],

@@ -17,7 +17,7 @@ from vae_balance.batch.report import Report, Stamp
 from vae_balance.errors import BalanceError, OptionError, OutputExistsError
 from vae_balance.files import same_files
 from vae_balance.models.store import ModelInfo
-from vae_balance.photos.photo import SUFFIXES
+from vae_balance.photos.formats import SUFFIXES, target_name
 from vae_balance_protocol import messages
 
 ROLL_CUBE_NAME = "roll.cube"
@@ -116,7 +116,8 @@ def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
     if not photos:
         instead = f" but {found.told()}" if passed_over else ""
         deeper = "" if recursive else "; --recursive looks into its folders, too"
-        raise BalanceError(f"{folder}: no photos here (.jpg, .png, .tif, .webp){instead}{deeper}")
+        kinds = ".jpg, .png, .tif, .heic, raw files..."
+        raise BalanceError(f"{folder}: no photos here ({kinds}){instead}{deeper}")
     return found
 
 
@@ -126,7 +127,7 @@ def check_targets(photos: Sequence[Path], targets: Path) -> None:
     Raises:
         OptionError: two would, as where names that differ in case only are one file.
     """
-    for first, second in same_files([targets / photo for photo in photos]):
+    for first, second in same_files([targets / target_name(str(photo)) for photo in photos]):
         both = f"{photos[first]} and {photos[second]}"
         raise OptionError(f"{both} would be written to one file: rename one")
 
@@ -151,7 +152,7 @@ def plan_photos(
     everyone = {str(source) for source in sources}
     planned = []
     for name, source in zip(names, sources, strict=True):
-        target = folders.targets / name
+        target = folders.targets / target_name(str(name))
         owners = {target: {str(source)}}
         cube = None
         if folders.cubes is not None:

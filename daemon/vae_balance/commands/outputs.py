@@ -10,6 +10,7 @@ import click
 
 from vae_balance.errors import OutputExistsError, printable
 from vae_balance.files import make_folder, same_files
+from vae_balance.photos.formats import target_name
 from vae_balance.photos.task import PhotoTask
 
 
@@ -31,7 +32,7 @@ def plan_tasks(
         tasks = [PhotoTask(photos[0], output)]
     else:
         assert out_dir is not None
-        tasks = [PhotoTask(photo, out_dir / photo.name) for photo in photos]
+        tasks = [PhotoTask(photo, out_dir / target_name(photo.name)) for photo in photos]
     _check_names(tasks)
     for task in tasks:
         if not force and os.path.realpath(task.output) == os.path.realpath(task.photo):

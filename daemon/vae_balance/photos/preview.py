@@ -6,7 +6,8 @@ import numpy as np
 
 from vae_balance.color.profile import to_srgb
 from vae_balance.photos.photo import Photo
-from vae_balance.photos.proxy import Floats, upright
+from vae_balance.photos.pixels import upright
+from vae_balance.photos.proxy import Floats
 
 
 def preview(photo: Photo, side: int) -> Floats:

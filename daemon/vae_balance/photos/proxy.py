@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vae_balance.color.profile import curved_to_srgb, srgb_curves, to_srgb
 from vae_balance.errors import OptionError
 from vae_balance.photos.photo import Photo
+from vae_balance.photos.pixels import upright
 from vae_balance_protocol.options import PROXY, PROXY_KINDS
 
 Floats = npt.NDArray[np.float32]
@@ -221,14 +222,3 @@ def _filled(sums: Floats, full_weights: Floats) -> Floats:
         shares /= shares.max()  # a picture that is faint all over is not flatter for it
         averages[known] += (1.0 - shares)[:, None] * (mean - averages[known])
     return averages
-
-
-def upright(picture: Floats, orientation: int) -> Floats:
-    """Turn and mirror a picture (H, W, 3) as its EXIF orientation says (CIPA DC-008, tag 274)."""
-    if orientation >= 5:
-        picture = picture.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        picture = picture[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        picture = picture[::-1]
-    return picture

@@ -103,9 +103,53 @@ def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
     """Return EXIF that states `orientation`: `exif` itself if it does so already."""
     if orientation_of(exif) == orientation:
         return exif
+    if exif is not None and (patched := _with_number(exif, ORIENTATION, orientation)):
+        return patched
     directory = parse_exif(exif, "<") or Directory()
     directory.tags[ORIENTATION] = (SHORT, 1, struct.pack("<H", orientation))
     return serialize_alone(directory, "<")
+
+
+def without_orientation(exif: bytes | None) -> bytes | None:
+    """Return EXIF that states no orientation, all else in its place."""
+    if exif is None or ORIENTATION not in (parse_exif(exif) or Directory()).tags:
+        return exif
+    layout, place = read_header(io.BytesIO(exif))
+    (count,) = struct.unpack_from(layout.count, exif, place)
+    size = struct.calcsize(layout.entry)
+    start = place + struct.calcsize(layout.count)
+    stop = start + count * size
+    number = struct.pack(layout.order + "H", ORIENTATION)
+    entries = [exif[at : at + size] for at in range(start, stop, size)]
+    kept = [entry for entry in entries if not entry.startswith(number)]
+    link_stop = stop + struct.calcsize(layout.offset)
+    fresh = struct.pack(layout.count, len(kept)) + b"".join(kept) + exif[stop:link_stop]
+    return exif[:place] + fresh.ljust(link_stop - place, b"\0") + exif[link_stop:]
+
+
+def _with_number(exif: bytes, tag: int, number: int) -> bytes | None:
+    """Return EXIF with another number in a tag of its first directory, all else in its place.
+
+    None if there is no such tag of one short number.
+    """
+    file = io.BytesIO(exif)
+    try:
+        layout, place = read_header(file)
+    except ImageError:
+        return None
+    if read_directory(file, layout, place)[0] is None:
+        return None
+    patched = bytearray(exif)
+    (count,) = struct.unpack_from(layout.count, exif, place)
+    entry_size = struct.calcsize(layout.entry)
+    place += struct.calcsize(layout.count)
+    for at in range(place, place + count * entry_size, entry_size):
+        known, kind, amount, value = struct.unpack_from(layout.entry, exif, at)
+        if (known, kind, amount) == (tag, SHORT, 1):
+            value = struct.pack(layout.order + "H", number) + value[2:]
+            struct.pack_into(layout.entry, patched, at, tag, SHORT, 1, value)
+            return bytes(patched)
+    return None
 
 
 def with_thumbnail(exif: bytes | None, make: MakeThumbnail) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from vae_balance.errors import ImageError
 
@@ -28,12 +29,14 @@ class Metadata:
         xmp: An XMP packet.
         resolution: Pixels per inch, across and down, where the file states it outside of EXIF.
         own: Segments or chunks that only the same file format can hold.
+        attributes: Named values that only the same file format can hold (OpenEXR, DPX).
     """
 
     exif: bytes | None = None
     xmp: bytes | None = None
     resolution: tuple[float, float] | None = None
     own: tuple[bytes, ...] = ()
+    attributes: tuple[tuple[str, Any], ...] = ()
 
 
 def fitting(name: str, data: bytes | None, limit: int) -> bytes | None:
