@@ -183,6 +183,16 @@ _TIME = Field("seconds", Number(0.0, 1e12))
 _PID = Field("pid", _COUNT)
 _MODELS = Field("models", _NAMES)
 
+_REPORT = Map(
+    Field("text", Text(500)),
+    Field("found", Boolean()),
+    Field("cast", Items(Number(-1e3, 1e3), 2, 2)),
+    Field("exposure", Number(-1e3, 1e3)),
+    Field("saturation", Number(0.0, 1e6)),
+    Field("confidence", OrNil(Number(0.0, 1.0))),
+    Field("changes", Items(Number(0.0, 1e6), 0, options.MOST_ITERATIONS)),
+)
+
 RESULTS_BY_VERB = {
     "hello": (
         _VERSION,
@@ -210,6 +220,7 @@ RESULTS_BY_VERB = {
         _DEVICE,
         _SECONDS,
         Field("unchanged", Boolean(), False),
+        Field("report", OrNil(_REPORT), None),
     ),
     "import": (_LOOK, Field("size", OrNil(_SIZE.rule))),
     "export": (_LOOK,),

@@ -6,12 +6,15 @@ The other half is `correctors/corrector.py`: who learns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
 from vae_balance.color.lut import MOST_THREADS, Lut3D
 from vae_balance.looks.origin import Origin
+
+if TYPE_CHECKING:
+    from vae_balance.looks.report import LookReport
 
 Pixels = npt.NDArray[Any]
 
@@ -48,6 +51,11 @@ class Look(Protocol):
     @property
     def origin(self) -> Origin:
         """What it was learned with."""
+        ...
+
+    @property
+    def report(self) -> LookReport | None:
+        """What was found wrong with the photos; None where that was not looked for."""
         ...
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import numpy as np
@@ -15,6 +15,9 @@ from vae_balance.errors import LutError
 from vae_balance.looks.look import Pixels, Place
 from vae_balance.looks.origin import Origin
 
+if TYPE_CHECKING:
+    from vae_balance.looks.report import LookReport
+
 KIND = "lut"
 
 
@@ -24,6 +27,7 @@ class LutLook:
 
     lut: Lut3D
     origin: Origin
+    report: LookReport | None = field(default=None, kw_only=True)
 
     def apply(
         self,

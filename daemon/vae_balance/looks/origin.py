@@ -21,12 +21,14 @@ class Origin:
         model: what `--model` calls it.
         version: of the model.
         options: by name, those that had an influence.
+        found: what was wrong with the photos, in one line; "" where that was not looked for.
     """
 
     corrector: str
     model: str
     version: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    found: str = ""
 
 
 UNKNOWN = Origin("", "", "")  # of a LUT file
@@ -71,6 +73,7 @@ def titled_lut(lut: Lut3D | None, origin: Origin, title: str, sources: Sequence[
         f"VAE Balance {vae_balance.__version__}",
         f"model: {origin.model} {origin.version}",
         *(f"{name}: {_text(name, value)}" for name, value in origin.options.items()),
+        *([f"found: {origin.found}"] if origin.found else []),
         *sources,
         f"sha256 of the LUT: {lut.digest()}",
         "sRGB-encoded colors in and out",

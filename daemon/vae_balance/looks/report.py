@@ -72,7 +72,8 @@ class LookReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the values that `json.dumps` and msgpack take."""
-        return {**asdict(self), "cast": list(self.cast), "changes": list(self.changes)}
+        lists = {"cast": list(self.cast), "changes": list(self.changes)}
+        return {"text": self.text(), **asdict(self), **lists}
 
     def text(self) -> str:
         """Return one line for people."""

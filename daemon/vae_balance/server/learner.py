@@ -154,6 +154,7 @@ class Learner:
             "device": corrector.device,
             "seconds": dict(job.stages.seconds),
             "unchanged": kept.lut.is_identity(),
+            "report": look.report.to_json() if look.report else None,
         }, []
 
     def _work(self) -> None:

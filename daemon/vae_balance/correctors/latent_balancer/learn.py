@@ -80,7 +80,7 @@ class BalancedLook(LutLook):
 
     options: LookOptions
     rounds: tuple[Round, ...]
-    report: LookReport = field(default_factory=LookReport)
+    report: LookReport = field(default_factory=LookReport, kw_only=True)
 
 
 def learn_look(
@@ -124,10 +124,11 @@ def learn_look(
     heeds = heeded(options, table.LEARNING)
     if options.iterations == table.AUTO:
         heeds["iterations"] = f"{table.AUTO}, {len(rounds)} learned"
-    origin = Origin(CORRECTOR, model.info.name, model.info.version, heeds)
+    found = report_on(first, rounds)
+    origin = Origin(CORRECTOR, model.info.name, model.info.version, heeds, found.text())
     # White and black of a photo in floats stay in the range in which those of 8 bits do.
     lut = lut.blended(options.strength).clipped()
-    return BalancedLook(lut, origin, options, tuple(rounds), report_on(first, rounds))
+    return BalancedLook(lut, origin, options, tuple(rounds), report=found)
 
 
 def rounds_of(iterations: int | str, model: Model) -> int:
