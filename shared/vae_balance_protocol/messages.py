@@ -304,6 +304,7 @@ _PHOTO_FIELDS = (
     Field("height", _COUNT),
     _SECONDS,
     Field("warnings", Items(Text(100000), 0, 1000), ()),
+    Field("report", OrNil(_REPORT), None),
 )
 _ERROR_FIELDS = (Field("code", Text(100)), Field("message", Text(100000)))
 

@@ -25,6 +25,7 @@ from vae_balance.color.lut import MOST_THREADS
 from vae_balance.correctors.corrector import Proxy
 from vae_balance.errors import CancelledError, ImageError, ModelError, describe
 from vae_balance.files import as_private_as, check_new, remove_leftovers
+from vae_balance.looks.look import report_of
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import (
     Changed,
@@ -216,6 +217,7 @@ def _report(index: int, changed: Changed) -> PhotoReport:
         width=changed.width,
         height=changed.height,
         seconds=changed.seconds,
+        report=report_of(learned.look),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import How
@@ -27,6 +27,7 @@ class PhotoReport:
         height: as width.
         seconds: by stage.
         warnings: one line for people each.
+        report: what the look found, as `LookReport.to_json` tells it; None if that is not known.
     """
 
     index: int
@@ -39,6 +40,7 @@ class PhotoReport:
     height: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    report: dict[str, Any] | None = None
 
 
 class Runner(Protocol):

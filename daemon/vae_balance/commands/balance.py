@@ -105,6 +105,7 @@ def _tell(task: PhotoTask, ended: Ended, result: dict[str, Any], console: Consol
         if ended.error is not None:
             raise ended.error
         result["lut_sha256"] = ended.lut_sha256
+        result["report"] = ended.report
         result["seconds"] = ended.seconds
         console.note(f"{task.photo} -> {task.output}")
 
@@ -137,6 +138,7 @@ def _balance_here(
     """
     from vae_balance.correctors.corrector import LookOptions, Proxy
     from vae_balance.correctors.registry import load_corrector
+    from vae_balance.looks.look import report_of
     from vae_balance.models.store import FIRST_CORRECTOR
     from vae_balance.pipeline import How, LearnedLook, balance_photo, learn
 
@@ -164,6 +166,7 @@ def _balance_here(
             began = time.perf_counter()
             changed = balance_photo(replace(task, lut=cube), how, learn_one, seen=show)
             result["lut_sha256"] = changed.learned.look.digest()
+            result["report"] = report_of(changed.learned.look)
             result["seconds"] = round(time.perf_counter() - began, 3)
             console.note(f"{task.photo} -> {task.output}")
         move(number + 1, len(results))

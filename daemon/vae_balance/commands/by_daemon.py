@@ -48,11 +48,13 @@ class Ended:
     Attributes:
         error: why it failed; None if it is done.
         lut_sha256: of its look.
+        report: what the look found; None if that is not known.
         seconds: that it took.
     """
 
     error: BalanceError | None
     lut_sha256: str
+    report: dict[str, Any] | None
     seconds: float
 
 
@@ -139,7 +141,7 @@ class ByDaemon:
         if news["outcome"] != "done":
             error = error_of(news["code"], self._as_given(news["message"]))
         seconds = round(sum(news["seconds"].values()), 3)
-        yield news["photo"], Ended(error, news["look"], seconds)
+        yield news["photo"], Ended(error, news["look"], news["report"], seconds)
 
     def _fields(self, model: Path) -> dict[str, Any]:
         """Return the fields of the request."""

@@ -94,3 +94,8 @@ class Look(Protocol):
     def to_bytes(self) -> bytes:
         """Return the look for another process."""
         ...
+
+
+def report_of(look: Look) -> dict[str, Any] | None:
+    """Return what was found wrong with the photos, as JSON and msgpack take it."""
+    return look.report.to_json() if look.report else None

@@ -132,6 +132,7 @@ class Learner:
 
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
+        from vae_balance.looks.look import report_of
         from vae_balance.looks.origin import titled_lut
 
         dtype = job.fields["dtype"]
@@ -154,7 +155,7 @@ class Learner:
             "device": corrector.device,
             "seconds": dict(job.stages.seconds),
             "unchanged": kept.lut.is_identity(),
-            "report": look.report.to_json() if look.report else None,
+            "report": report_of(look),
         }, []
 
     def _work(self) -> None:
