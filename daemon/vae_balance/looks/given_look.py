@@ -17,6 +17,7 @@ class GivenLook:
 
     given: ColorLut
     origin: Origin = UNKNOWN
+    report: None = None  # nobody looked at a photo
 
     @property
     def lut(self) -> Lut3D:
