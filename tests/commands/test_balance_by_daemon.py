@@ -348,26 +348,24 @@ def test_what_a_daemon_has_done_before_it_dies_stays_and_the_rest_is_done_here(
     alone: Command, fake: FakeDaemon
 ) -> None:
     names = [png(alone.folder, name, seed) for seed, name in enumerate(["a.png", "b.png", "c.png"])]
-    written = b"what the daemon has made"
+    here = alone(*names, "--out-dir", "out", "--daemon", "never").files
+    # The first is told of; of the second the daemon can tell no more; the third is of another.
+    contents = [b"what the daemon has made", here["out/b.png"], b"of another program"]
 
     def batch(running: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> None:
-        for _, target, _ in header["photos"][:2]:  # of the second it can tell no more
-            Path(target).write_bytes(written)
+        for (_, target, _), content in zip(header["photos"], contents, strict=True):
+            Path(target).write_bytes(content)
         running.finish(running.seen[-1]["request"], [done_photo(0, 3)])
         running.after(0.2, lambda: setattr(running, "stopping", True))
 
     fake.handlers["batch"] = batch
     done = alone(*names, "--out-dir", "out", "--json")
-    assert (done.code, sorted(done.files)) == (0, ["out/a.png", "out/b.png", "out/c.png"])
-    assert done.files["out/a.png"] == written
-    assert len(done.err.splitlines()) == 1 and "going on without the daemon" in done.err
-    first, *rest = json.loads(done.out)
-    assert first["lut_sha256"] == "5" * 64
-    alone_done = alone("b.png", "c.png", "--out-dir", "out", "--json", "--daemon", "never")
-    assert {**done.files, **alone_done.files} == done.files
-    assert [one["lut_sha256"] for one in rest] == [
-        one["lut_sha256"] for one in json.loads(alone_done.out)
-    ]
+    assert (done.code, [done.files[f"out/{name}"] for name in names]) == (4, contents)
+    reason, refusal = done.err.splitlines()
+    assert "going on without the daemon" in reason and "out/c.png: exists already" in refusal
+    first, second, third = json.loads(done.out)
+    assert first["lut_sha256"] == "5" * 64 != second["lut_sha256"]
+    assert "error" not in second and "out/c.png" in third["error"]
 
 
 @pytest.mark.slow

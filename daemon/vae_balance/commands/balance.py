@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
+import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from vae_balance.commands.by_daemon import Ended
     from vae_balance.looks.look import Look
     from vae_balance.photos.photo import Photo
-    from vae_balance.pipeline import How
+    from vae_balance.pipeline import How, Learn
 
 _COMMON_LUTS = (".cube", ".png")  # whose names need no numpy to be found good
 _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining sheet
@@ -126,7 +129,7 @@ def _balance_here(
 
     Args:
         tasks: by number; what became of each is put into `results` at that number.
-        begun: numbers of photos whose outputs may be there in part by now, and are ours.
+        begun: numbers of photos whose outputs the daemon may have written without telling.
         look: options of the look, the proxy and the model, by name.
         device: "auto", "cpu", "cuda" or "cuda:N".
         cube: where the look of the one photo goes.
@@ -147,7 +150,7 @@ def _balance_here(
     if explain is not None and corrector.info.corrector != FIRST_CORRECTOR:
         raise OptionError(f"--explain: the model {corrector.info.name} has no steps to draw")
     for number, task in tasks.items():
-        how = How(look["proxy"], force or number in begun)
+        how = How(look["proxy"], force)
 
         def learn_one(proxies: list[Proxy], number: int = number) -> LearnedLook:
             def follow(done: int, rounds: int, stage: str) -> None:
@@ -164,12 +167,39 @@ def _balance_here(
         result = results[number]
         with console.going_on(task.photo, result):
             began = time.perf_counter()
-            changed = balance_photo(replace(task, lut=cube), how, learn_one, seen=show)
+            whole = replace(task, lut=cube)
+            if number in begun and not force:
+                how = replace(how, overwrite=_is_made_of(whole, how, learn_one))
+            changed = balance_photo(whole, how, learn_one, seen=show)
             result["lut_sha256"] = changed.learned.look.digest()
             result["report"] = report_of(changed.learned.look)
             result["seconds"] = round(time.perf_counter() - began, 3)
             console.note(f"{task.photo} -> {task.output}")
         move(number + 1, len(results))
+
+
+def _is_made_of(task: PhotoTask, how: How, learn: Learn) -> bool:
+    """Tell whether what is in the place of outputs is what this photo becomes, bit for bit."""
+    from vae_balance.pipeline import balance_photo
+
+    with TemporaryDirectory(prefix="vae-balance-") as folder:
+        again = {path: Path(folder, str(place), path.name) for place, path in _places(task)}
+        if not again:
+            return False
+        trial = PhotoTask(
+            task.photo,
+            again.get(task.output, Path(folder, task.output.name)),
+            None if task.lut is None else again.get(task.lut),
+        )
+        balance_photo(trial, replace(how, make_folders=True), learn)
+        return all(filecmp.cmp(there, made, shallow=False) for there, made in again.items())
+
+
+def _places(task: PhotoTask) -> Iterator[tuple[int, Path]]:
+    """Yield the outputs of a photo that are there, numbered."""
+    for place, path in enumerate((task.output, task.lut)):
+        if path is not None and os.path.lexists(path):
+            yield place, path
 
 
 def _check_extra_outputs(
