@@ -7,7 +7,6 @@ memory depends on the values, and nothing has to be fetched.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from vae_balance.evaluation.targets import Target
 from vae_balance.models.catalog import SD_VAE_FT_MSE
 from vae_balance.models.store import ModelInfo
 from vae_balance.photos.proxy import make_proxy
+from vae_balance.server.memory import peak_bytes
 
 # The config.json of stabilityai/sd-vae-ft-mse.
 CONFIG = {
@@ -114,9 +114,4 @@ def _peak_bytes(device: torch.device) -> int | None:
     """Return the most memory that was in use: the GPU's, or this process's where it can be told."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return peak_bytes() or None

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from vae_balance.color import srgb
+
 # Linear sRGB to XYZ relative to the D65 white (IEC 61966-2-1), each row divided by its white.
 _XYZ_OF_RGB = torch.tensor(
     [
@@ -21,9 +23,9 @@ _EPSILON = (6.0 / 29.0) ** 3
 
 def srgb_to_lab(pixels: Tensor) -> Tensor:
     """Convert sRGB-encoded (B, 3, ...) in 0..1 to L* 0..100, a*, b* (B, 3, ...), D65 white."""
-    low = pixels <= 0.04045
-    high = ((pixels.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
-    linear = torch.where(low, pixels / 12.92, high)
+    low = pixels <= srgb.ENCODED_KNEE
+    high = ((pixels.clamp_min(srgb.ENCODED_KNEE) + srgb.SHIFT) / srgb.SCALE) ** srgb.GAMMA
+    linear = torch.where(low, pixels / srgb.SLOPE, high)
     xyz = torch.einsum("ij,bj...->bi...", _XYZ_OF_RGB.to(pixels), linear)
     line = xyz * (841.0 / 108.0) + 4.0 / 29.0
     f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1.0 / 3.0), line)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vae_balance.color import srgb
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut
 from vae_balance.errors import OptionError
 
@@ -100,7 +101,7 @@ class _Sampled:
         return max(float(slope), 0.1)  # where the curve ends flat
 
 
-_SRGB_CURVE = _Parametric(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+_SRGB_CURVE = _Parametric(*srgb.CURVE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from vae_balance.color import srgb
+
 # Chromaticities (x, y) of red, green, blue and white.
 Chromaticities = tuple[tuple[float, float], ...]
 
@@ -34,7 +36,6 @@ _PRIMARIES: dict[int, Chromaticities] = {
 }
 
 # Numbers of parametric curves: of one (a power), and of five (a power above a line).
-SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _BT_709_CURVE = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
 LINEAR = (1.0,)
 _CURVES: dict[int, tuple[float, ...]] = {
@@ -43,7 +44,7 @@ _CURVES: dict[int, tuple[float, ...]] = {
     5: (2.8,),
     6: _BT_709_CURVE,
     8: LINEAR,
-    13: SRGB_CURVE,
+    13: srgb.CURVE,
     14: _BT_709_CURVE,
     15: _BT_709_CURVE,
     17: (2.6,),
@@ -115,10 +116,10 @@ def coded_space(primaries: int, transfer: int) -> bytes | None:
     if transfer in _HDR:
         raise UnknownSpaceError(f"is that of an HDR picture ({_HDR[transfer]})")
     chromaticities = BT_709 if primaries == _UNSPECIFIED else _PRIMARIES.get(primaries)
-    curve = SRGB_CURVE if transfer == _UNSPECIFIED else _CURVES.get(transfer)
+    curve = srgb.CURVE if transfer == _UNSPECIFIED else _CURVES.get(transfer)
     if chromaticities is None or curve is None:
         raise UnknownSpaceError(f"has the unknown codes {primaries} and {transfer}")
-    if (chromaticities, curve) == (BT_709, SRGB_CURVE):
+    if (chromaticities, curve) == (BT_709, srgb.CURVE):
         return None
     return matrix_profile(f"H.273 {primaries}-{transfer}", chromaticities, curve)
 

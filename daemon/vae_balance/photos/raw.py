@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from vae_balance.color import srgb
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers.exif import (
     Directory,
@@ -21,7 +22,7 @@ from vae_balance.photos.pixels import Pixels
 # What is as true of the developed picture: description, maker, model, time, artist, copyright.
 _KEPT = frozenset({270, 271, 272, 306, 315, 33432})
 _EXIF, _GPS, _MAKER_NOTE, _ORIENTATION = 34665, 34853, 37500, 274
-_SRGB_GAMMA = (2.4, 12.92)
+_SRGB_GAMMA = (srgb.GAMMA, srgb.SLOPE)
 _JPEG_HEAD = b"\xff\xd8"
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vae_balance.color import spaces
+from vae_balance.color import spaces, srgb
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers.metadata import Metadata, Warn, check_size
 
@@ -153,7 +153,7 @@ def _named_profile(chunks: dict[bytes, bytes]) -> bytes | None:
             raise spaces.UnknownSpaceError("is one of video, not of a picture")
         return spaces.coded_space(primaries, transfer)
     chromaticities: spaces.Chromaticities = spaces.BT_709
-    curve: tuple[float, ...] = spaces.SRGB_CURVE
+    curve: tuple[float, ...] = srgb.CURVE
     if len(stated := chunks.get(b"cHRM", b"")) == 32:
         numbers = [number / 100_000 for number in struct.unpack(">8I", stated)]
         white, *colors = zip(numbers[::2], numbers[1::2], strict=True)
