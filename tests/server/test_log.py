@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from daemon_process import Daemon
 
-from vae_balance.server.log import JOBS, RateLimit, escaped, named_value
+from vae_balance.server.log import JOBS, RateLimit, named_value
 from vae_balance_protocol import DaemonError
 
 START = Callable[..., Daemon]
@@ -97,6 +97,5 @@ def test_the_level_is_changed_while_it_runs(start_daemon: START) -> None:
 
 
 def test_values_are_words() -> None:
-    assert escaped("a\nb\x1b\u202e é") == "a\\nb\\x1b\\u202e é"
     assert named_value("model", "a b=c") == 'model="a b=c"'
     assert named_value("peak mb", 5) == "peak-mb=5"

@@ -52,6 +52,9 @@ def test_status_tells_who_waits_for_what(idle: Daemon) -> None:
         assert [job["request"] for job in told["running"] + told["waiting"]] == requests
         assert {job["client"] for job in told["running"] + told["waiting"]} == {"GIMP 3"}
         assert told["queued"] == len(told["waiting"]) == 2
+        lines = run(idle, "status").stdout
+        assert "running: learn for GIMP 3, " in lines
+        assert "waiting: 2 learn for GIMP 3\n" in lines
         text = run(idle, "status", "--metrics").stdout
         assert 'vae_balance_requests_waiting{client="GIMP 3"} 2\n' in text
         assert 'vae_balance_requests_running{client="GIMP 3"} 1\n' in text

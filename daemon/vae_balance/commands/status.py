@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import FAILED
+from vae_balance.errors import printable
 
 _ADVICE = "end it with 'vae-balance stop'"
-_RUNNING_COLUMNS = "{verb}, {stage}: {done} of {total}, {seconds:.1f} s"
+_RUNNING_COLUMNS = "{verb} for {who}, {stage}: {done} of {total}, {seconds:.1f} s"
 
 
 @click.command()
@@ -58,6 +60,10 @@ def status(as_json: bool, log_level: str | None, metrics: bool) -> None:
     click.echo(json.dumps(values, indent=2) if as_json else _lines(values))
 
 
+def _who(client: str) -> str:
+    return printable(client) or "a client without a name"
+
+
 def _lines(values: dict[str, Any]) -> str:
     minutes, seconds = divmod(round(values["uptime"]), 60)
     lines = [
@@ -72,5 +78,14 @@ def _lines(values: dict[str, Any]) -> str:
     ]
     if values["ending"]:
         lines.append(f"ends:    {values['ending']}")
-    lines += [f"running: {_RUNNING_COLUMNS.format(**job)}" for job in values["running"]]
+    lately = values["last_minute"]
+    lines.append(
+        f"last minute: {lately['jobs']} requests, {lately['photos']} photos, "
+        f"{lately['pixels'] / 1e6:.0f} megapixels"
+    )
+    for job in values["running"]:
+        lines.append(f"running: {_RUNNING_COLUMNS.format(who=_who(job['client']), **job)}")
+    waiting = Counter((job["verb"], job["client"]) for job in values["waiting"])
+    for (verb, client), count in waiting.items():
+        lines.append(f"waiting: {count} {verb} for {_who(client)}")
     return "\n".join(lines)

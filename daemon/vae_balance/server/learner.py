@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 # A batch gives way for so long at each of its steps, and looks so often whether it may go on.
 _WAY_SECONDS, _WAY_POLL_SECONDS = 2.0, 0.02
-_STEP_SECONDS = 0.2  # of a long task, between others that go first
+_STEP_SECONDS = 0.1  # of a long task, between others that go first
 
 # What requests need: nobody is to wait for it, nor to get it from a version installed later.
 _IMPORTED_EARLY = (

@@ -17,6 +17,7 @@ from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from queue import SimpleQueue
 from typing import Any, cast
 
+from vae_balance.errors import printable
 from vae_balance.server.lock import naming
 from vae_balance_protocol import places
 
@@ -81,16 +82,9 @@ def set_level(level: str) -> None:
     logging.getLogger(_PACKAGE).setLevel("DEBUG" if level == "debug" else "INFO")
 
 
-def escaped(text: str) -> str:
-    """Return a text that ends no line, moves no cursor and is read in its own direction."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def named_value(name: str, value: Any) -> str:
     """Return `name=value` as one word, in quotes where it would not be one."""
-    text = escaped(str(value))
+    text = printable(str(value))
     if not text or " " in text or '"' in text or "=" in text:
         text = json.dumps(text, ensure_ascii=False)
     return f"{name.replace(' ', '-')}={text}"
@@ -132,7 +126,7 @@ class _Source(QueueHandler):
         suppressed = getattr(record, "suppressed", 0)
         if suppressed:
             message += f" ({suppressed} more like this were left out)"
-        prepared.msg, prepared.args = escaped(message), None
+        prepared.msg, prepared.args = printable(message), None
         if record.exc_info:
             prepared.exc_text = logging.Formatter().formatException(record.exc_info)
             prepared.exc_info = None
@@ -146,7 +140,7 @@ class _TextLines(logging.Formatter):
         line = f"{self.formatTime(record)} {record.levelname} {record.msg}"
         if not record.exc_text:
             return line
-        traceback = [f"    {escaped(line)}" for line in record.exc_text.split("\n")]
+        traceback = [f"    {printable(line)}" for line in record.exc_text.split("\n")]
         return "\n".join([line, *traceback])
 
 
