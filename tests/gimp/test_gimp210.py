@@ -188,7 +188,9 @@ _KILLED = """
 
 
 def write_photos(folder: Path) -> None:
-    """Write photos with a cast, in several kinds of files."""
+    """Write photos with a cast, in several kinds of files, and a LUT."""
+    nodes = [f"{r} {g} {b}" for b in (1, 0) for g in (1, 0) for r in (1, 0)]
+    (folder / "inverse.cube").write_text("\n".join(["LUT_3D_SIZE 2", *nodes, ""]))
     small = in_yellow_light(80, 100)
     write(folder / "photo.png", np.uint8(small * 255))
     write(folder / "wide.png", np.uint8(in_yellow_light(700, 300) * 255))

@@ -118,12 +118,14 @@ def results(gimp: Gimp) -> dict[str, str]:
 
 
 def write_photos(folder: Path) -> None:
-    """Write photos with a cast, in several kinds of files, and a LUT that changes nothing."""
+    """Write photos with a cast, in several kinds of files, and two LUTs."""
     from vae_balance.photos.sample import SAMPLE, cast
     from vae_balance.training.damage import random_damage
 
     nodes = "".join(f"{r} {g} {b}\n" for b in (0, 1) for g in (0, 1) for r in (0, 1))
     (folder / "identity.cube").write_text(f"LUT_3D_SIZE 2\n{nodes}")
+    inverse = "\n".join(reversed(nodes.splitlines()))
+    (folder / "inverse.cube").write_text(f"LUT_3D_SIZE 2\n{inverse}\n")
     small = in_yellow_light(picture(80, 100) / 255)
     bytes8, bytes16 = np.uint8(small * 255), np.uint16(small * 65535)
     Image.fromarray(bytes8).save(folder / "photo.png")
