@@ -37,6 +37,7 @@ from vae_balance_protocol.options import MOST_ITERATIONS
 # A change of these asks for no other look.
 _NOT_LEARNED = ("output", "lut-file", "lut-size", "run-mode")
 _TOGGLE_KEYS = (Gdk.KEY_b, Gdk.KEY_B)
+_RETURN_KEYS = (Gdk.KEY_Return, Gdk.KEY_KP_Enter, Gdk.KEY_ISO_Enter)
 
 
 def ask_balance(
@@ -176,6 +177,12 @@ def _hide_buttons(content: Gtk.Box) -> None:
             child.hide()
 
 
+def _is_pressed_by_return(widget: Gtk.Widget | None) -> bool:
+    """Tell whether the return key is for a control itself: for buttons, not for what has values."""
+    is_button = isinstance(widget, Gtk.Button) and not isinstance(widget, Gtk.RadioButton)
+    return is_button and widget.get_ancestor(Gtk.ComboBox) is None
+
+
 class _Dialog:
     """GIMP's dialog of a procedure, whose button can be pressed when it can succeed."""
 
@@ -191,6 +198,7 @@ class _Dialog:
         self._config, self._check, self._useless = config, check, useless
         self._look: work.Look | None = None
         self._more: Gtk.Expander | None = None
+        self._preview: Preview | None = None
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, title)
         self._dialog.set_ok_label(button)
         self._dialog.set_default_response(Gtk.ResponseType.OK)
@@ -228,14 +236,14 @@ class _Dialog:
     def show_look(self, look: work.Look | None) -> None:
         """Take the look that is shown."""
         self._look = look
-        self._renew()
+        if self._preview is not None:
+            self._renew()
 
     def ask(self) -> bool:
         """Show the dialog until it is closed; return whether its button was pressed."""
 
         def changed(_config: Gimp.ProcedureConfig, spec: Any) -> None:
             if spec.name not in _NOT_LEARNED:
-                self._look = None
                 self._preview.renew()
             elif spec.name == "output":
                 self._preview.renew_place()
@@ -259,11 +267,16 @@ class _Dialog:
         except UserError as error:
             reason = error.message
         self._reason.set_text(reason)
-        self._reason.set_visible(bool(reason))
+        self._reason.set_visible(reason not in ("", self._preview.error))
         self._dialog.set_response_sensitive(Gtk.ResponseType.OK, not reason)
 
     def _on_key(self, dialog: Any, event: Any) -> bool:
         focus = dialog.get_focus()
+        if event.keyval in _RETURN_KEYS and not _is_pressed_by_return(focus):
+            button = dialog.get_widget_for_response(Gtk.ResponseType.OK)
+            if button.get_sensitive():
+                button.clicked()
+            return True
         types_text = isinstance(focus, Gtk.Entry) and not isinstance(focus, Gtk.SpinButton)
         modifiers = Gdk.ModifierType.CONTROL_MASK | Gdk.ModifierType.MOD1_MASK
         if event.keyval in _TOGGLE_KEYS and not types_text and not event.state & modifiers:

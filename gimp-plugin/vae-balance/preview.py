@@ -52,7 +52,11 @@ class _SupersededError(Exception):
 
 
 class Preview(Gtk.Box):
-    """A picture to look at closely, before and after, and a line that says what happens."""
+    """A picture to look at closely, before and after, and a line that says what happens.
+
+    Attributes:
+        error: what the line says if something is wrong, else "".
+    """
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class Preview(Gtk.Box):
         super().__init__(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         self._layer, self._wanted, self._output = layer, wanted, output
         self._picture_of, self._on_models, self._on_look = picture_of, on_models, on_look
+        self.error = ""
         self._timer = 0
         image = layer.drawable.get_image()
         self._view = View(image.get_width(), image.get_height(), WIDTH, HEIGHT)
@@ -145,6 +150,8 @@ class Preview(Gtk.Box):
 
     def renew(self) -> None:
         """Ask for a new look soon, when no further change follows."""
+        self.error = ""
+        self._on_look(None)
         if self._timer:
             GLib.source_remove(self._timer)
         self._timer = GLib.timeout_add(_PAUSE, self._ask)
@@ -223,6 +230,7 @@ class Preview(Gtk.Box):
             return self.show_error(error.message)
         self._after = self._pixbuf(pixels)
         self._draw()
+        self.error = ""
         self._on_look(look)
         self._status.show_text(describe(scene.before, pixels), look.description())
         return GLib.SOURCE_REMOVE
@@ -231,6 +239,7 @@ class Preview(Gtk.Box):
         """Show what went wrong, in place of a result."""
         self._after = None
         self._draw()
+        self.error = message
         self._on_look(None)
         self._status.show_error(message)
         return GLib.SOURCE_REMOVE
