@@ -214,7 +214,7 @@ def test_a_bad_photo_is_one_line_and_the_others_go_on(batches: Batches) -> None:
     bad.write_text("no picture")
     result = batches.run()
     assert result.exit_code == console.FAILED
-    assert result.stderr.startswith(f"vae-balance: {bad}: is not a JPEG")
+    assert result.stderr.startswith(f"vae-balance: {bad}: is not a picture that is read here")
     assert result.stderr.count("\n") == 1
     told = [(Path(line["source"]).name, line["outcome"], line["code"]) for line in batches.report()]
     assert sorted(told) == [

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_photo(path: str | os.PathLike[str]) -> Photo:
-    """Read a JPEG, PNG, TIFF or WebP file, whatever its name ends in.
+    """Read a file of any of `FORMATS`, whatever its name ends in; docs/photos.md compares them.
 
     JPEG and WebP have 8 bits, PNG 8 or 16, TIFF 8 or 16 or float16 or float32, with strips or
     tiles, any common compression, interleaved or planar. Palettes become RGB or RGBA. Pixels are
@@ -96,9 +96,9 @@ def write_photo(
 
     Args:
         photo: What to write.
-        path: Ends in .jpg, .jpeg, .jpe, .png, .tif, .tiff or .webp.
+        path: Ends in a suffix of `FORMATS`, but for those of raw files.
         overwrite: Replace an existing file.
-        quality: 1..100, for JPEG and lossy WebP.
+        quality: 1..100, for JPEG, HEIF, AVIF and what is lossy of WebP and JPEG XL.
 
     Raises:
         ImageError: The format is none of these or cannot hold the picture.
