@@ -15,7 +15,7 @@ from vae_balance.color.lut import ColorLut, Lut3D, apply_lut
 from vae_balance.color.lut_chain import LutChain, curves_step, range_steps
 from vae_balance.color.profile import apply_in_profile, from_srgb, to_srgb
 from vae_balance.errors import OptionError
-from vae_balance.server.looks import KeptLook
+from vae_balance.server.look_store import KeptLook
 
 DEPTHS = [np.uint8, np.uint16, np.float16, np.float32]
 ONE_STEP = {np.uint8: 1 / 255, np.uint16: 1 / 65535, np.float16: 1 / 1024, np.float32: 1e-6}

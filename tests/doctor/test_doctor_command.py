@@ -11,7 +11,7 @@ from click.testing import Result
 
 from vae_balance.doctor import examination, report
 from vae_balance.doctor.line import Line
-from vae_balance.doctor.report import Hider
+from vae_balance.doctor.report import Redactor
 from vae_balance.installation.places import Places
 
 GREEN = Line("Python", "3.11.7, /usr/bin/python3")
@@ -107,7 +107,7 @@ def test_a_report_has_nothing_private() -> None:
     ],
 )
 def test_windows_paths_are_hidden_too(text: str, hidden: str) -> None:
-    assert Hider(r"C:\Users\Anna", ["Anna"]).in_text(text) == hidden
+    assert Redactor(r"C:\Users\Anna", ["Anna"]).in_text(text) == hidden
 
 
 def test_an_examination_has_a_line_for_everything(

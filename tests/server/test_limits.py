@@ -270,7 +270,7 @@ def test_who_leaves_before_being_heard_is_not_remembered(
     def wait() -> None:
         gone.wait(TIMEOUT)
 
-    service.service._router.mailbox.post(wait)
+    service.service._router.calls.post(wait)
     passing.socket.send_multipart([b"", header("status")])  # nobody can answer that
     passing.socket.close(linger=1000)
     passing.close()

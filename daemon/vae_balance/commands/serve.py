@@ -48,10 +48,10 @@ def serve(by_client: bool, **flags: str | None) -> None:
     # looks, read and write. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-    from vae_balance.server.activation import heed_knocks
+    from vae_balance.server.activation import listen_for_activation
     from vae_balance.server.lifecycle import serve as be_the_daemon
 
-    heed_knocks()
+    listen_for_activation()
     ended = be_the_daemon(settings, by_client)
     if ended.other is not None:
         pid = f", pid {ended.other}" if ended.other else ""

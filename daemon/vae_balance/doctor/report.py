@@ -72,11 +72,11 @@ def as_report(
         "lines": _rows(lines),
     }
     names = [environ.get(variable, "") for variable in ("USER", "USERNAME", "LOGNAME")]
-    hide = Hider(str(places.home), [*names, platform.node()])
+    hide = Redactor(str(places.home), [*names, platform.node()])
     return json.dumps(hide.in_all(document), indent=2) + "\n"
 
 
-class Hider:
+class Redactor:
     """Hides what is private in texts."""
 
     def __init__(self, home: str, names: Sequence[str]) -> None:

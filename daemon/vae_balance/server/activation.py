@@ -15,7 +15,7 @@ import threading
 _FIRST_DESCRIPTOR = 3
 
 
-def heed_knocks() -> None:
+def listen_for_activation() -> None:
     """Take the socket over, if systemd has handed one over, and what knocks at it from now on.
 
     A knock that nobody took would have systemd start the daemon again as soon as it has ended.

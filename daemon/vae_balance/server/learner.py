@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vae_balance.errors import BalanceError, CancelledError
 from vae_balance.server.jobs import BATCH, URGENT, FairQueue, Job, Stages, Task
-from vae_balance.server.lanes import Result
-from vae_balance.server.looks import Looks
-from vae_balance.server.model_shelf import ModelShelf
+from vae_balance.server.look_store import LookStore
+from vae_balance.server.model_cache import ModelCache
+from vae_balance.server.workers import Result
 from vae_balance_protocol import Malformed
 from vae_balance_protocol.messages import MALFORMED, PROXY_SIZE
 
@@ -53,13 +53,13 @@ class Learner:
         queue: what waits to be learned.
 
     Args:
-        shelf: the models; nobody else may use it.
+        cache: the models; nobody else may use it.
         looks: where the looks that clients ask for are kept.
     """
 
-    def __init__(self, shelf: ModelShelf, looks: Looks) -> None:
+    def __init__(self, cache: ModelCache, looks: LookStore) -> None:
         self.queue = FairQueue()
-        self._shelf = shelf
+        self._cache = cache
         self._looks = looks
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._first_model: str | None = None
@@ -162,10 +162,10 @@ class Learner:
         if self._first_model is not None:
             self._prepare(self._first_model)
         while not self.queue.closed:
-            task = self.queue.take(self._shelf.idle_seconds())
+            task = self.queue.take(self._cache.idle_seconds())
             if task is not None:
                 self._do(task)
-            self._shelf.tidy()
+            self._cache.tidy()
 
     def _do(self, task: Task) -> None:
         """Do a task; between its stages, those that are more urgent."""
@@ -192,7 +192,7 @@ class Learner:
     def _prepare(self, name: str) -> None:
         """Load a model, and what else the first client would have to wait for."""
         try:
-            self._shelf.use(name, lambda corrector: None)
+            self._cache.use(name, lambda corrector: None)
             for module in _IMPORTED_EARLY:
                 importlib.import_module(module)
         except BalanceError as error:
@@ -235,7 +235,7 @@ class Learner:
         self, job: Job, follow: Progress, work: Callable[[Corrector], T]
     ) -> tuple[T, Corrector]:
         """Return what `work` makes of the model that a request asks for, and the model."""
-        done, corrector = self._shelf.use(
+        done, corrector = self._cache.use(
             job.fields["model"], work, lambda: follow(0, job.total, "load")
         )
         job.facts |= {"model": corrector.info.name, "device": corrector.device}

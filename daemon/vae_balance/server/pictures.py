@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vae_balance.server.jobs import Job
-from vae_balance.server.lanes import Result
 from vae_balance.server.pixels import as_pixels
+from vae_balance.server.workers import Result
 from vae_balance_protocol import DaemonError, Malformed
 from vae_balance_protocol.messages import BUSY, MALFORMED, PICTURES
 

@@ -19,9 +19,9 @@ from functools import partial
 from typing import Any
 
 from vae_balance.server.authentication import NotZmtpError, RefusedError
+from vae_balance.server.call_queue import CallQueue
 from vae_balance.server.clients import Client
 from vae_balance.server.connection import Connection, Message
-from vae_balance.server.mailbox import Mailbox
 from vae_balance_protocol.messages import CLIENTS, HEADER_BYTES, WINDOW_BYTES
 from vae_balance_protocol.zmtp import TOO_MANY
 
@@ -50,7 +50,7 @@ class Router:
     Attributes:
         endpoint: where clients connect.
         clients: those that have been let in, by identity.
-        mailbox: for calls that other threads want made.
+        calls: for calls that other threads want made.
 
     Args:
         token: the password of clients.
@@ -67,7 +67,7 @@ class Router:
         hold: Callable[[int, bool], None],
     ) -> None:
         self.clients: dict[int, Client] = {}
-        self.mailbox = Mailbox()
+        self.calls = CallQueue()
         self._token = token
         self._receive = receive
         self._lose = lose
@@ -79,14 +79,14 @@ class Router:
         self._listener.setblocking(False)
         self.endpoint = f"tcp://{_HOST}:{self._listener.getsockname()[1]}"
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self.mailbox.socket, selectors.EVENT_READ)
+        self._selector.register(self.calls.socket, selectors.EVENT_READ)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._interests: dict[Connection, int] = {}  # those that are registered
 
     def turn(self, seconds: float) -> None:
         """Wait for at most so long until there is something to do, and do it."""
         ready = self._selector.select(self._seconds_to_wait(seconds))
-        self.mailbox.make_calls()
+        self.calls.make_calls()
         to_read = {c for c in self._connections if c.has_more}
         for key, events in ready:
             if key.fileobj is self._listener:
@@ -130,7 +130,7 @@ class Router:
         for connection in list(self._connections):
             self._forget(connection)
         self._selector.close()
-        self.mailbox.close()
+        self.calls.close()
 
     def _seconds_to_wait(self, seconds: float) -> float:
         if any(connection.has_more or connection.ended for connection in self._connections):

@@ -18,15 +18,15 @@ from vae_balance.server.clients import Client
 from vae_balance.server.connection import Message
 from vae_balance.server.headers import pack_header, unpack_header
 from vae_balance.server.jobs import LONG, URGENT, FairQueue, Job, Task
-from vae_balance.server.lanes import Lane, Result, describe_error, task_of
 from vae_balance.server.learner import Learner
-from vae_balance.server.looks import KeptLook, Looks
+from vae_balance.server.look_store import KeptLook, LookStore
 from vae_balance.server.memory import give_back, peak_bytes, resident_bytes
-from vae_balance.server.model_shelf import ModelShelf
+from vae_balance.server.model_cache import ModelCache
 from vae_balance.server.router import Router
 from vae_balance.server.settings import FOREVER, Settings
 from vae_balance.server.slots import Slots
 from vae_balance.server.tally import Tally
+from vae_balance.server.workers import Result, Workers, describe_error, task_of
 from vae_balance_protocol import DaemonError, Malformed, messages
 from vae_balance_protocol.options import AUTO
 
@@ -72,12 +72,12 @@ class Service:
         self._log_path = log_file
         self._idle_exit = settings.idle_exit if by_client else FOREVER
         self.on_stopping: Callable[[], None] = lambda: None
-        self._looks = Looks(settings.looks)
-        self._shelf = ModelShelf(settings.device, settings.keep_alive)
-        self._learner = Learner(self._shelf, self._looks)
-        self._pool = Lane("pool", settings.jobs or min(max(os.cpu_count() or 1, 2), 4))
+        self._looks = LookStore(settings.looks)
+        self._cache = ModelCache(settings.device, settings.keep_alive)
+        self._learner = Learner(self._cache, self._looks)
+        self._pool = Workers("pool", settings.jobs or min(max(os.cpu_count() or 1, 2), 4))
         self._slots = Slots()
-        self._batches = Lane("batch", _BATCHES)
+        self._batches = Workers("batch", _BATCHES)
         self._queues = (self._pool.queue, self._learner.queue, self._batches.queue)
         self._router = Router(token, self._receive, self._lose, self._pool.queue.hold)
         self.endpoint = self._router.endpoint
@@ -105,7 +105,7 @@ class Service:
     @property
     def wakeup_fd(self) -> int:
         """What `signal.set_wakeup_fd` wants, so that a signal ends waiting."""
-        return self._router.mailbox.wakeup_fd
+        return self._router.calls.wakeup_fd
 
     def run(self) -> bool:
         """Serve until the end; return whether everything has ended that was begun."""
@@ -128,11 +128,11 @@ class Service:
 
     def stop(self, reason: str) -> None:
         """Begin to end; for any thread, and for signal handlers."""
-        self._router.mailbox.post(partial(self._begin_end, reason))
+        self._router.calls.post(partial(self._begin_end, reason))
 
     def stop_when_idle(self, reason: str) -> None:
         """End as soon as nobody has asked for anything for a moment; for any thread."""
-        self._router.mailbox.post(partial(self._plan_end, reason))
+        self._router.calls.post(partial(self._plan_end, reason))
 
     def _plan_end(self, reason: str) -> None:
         if not self._end_when_idle:
@@ -230,7 +230,7 @@ class Service:
         except Exception as error:
             self._answer_error(job, error)
         else:
-            self._router.mailbox.post(partial(self._begin_read, job))
+            self._router.calls.post(partial(self._begin_read, job))
 
     def _begin_read(self, job: Job) -> None:
         client = self._client_of(job)
@@ -282,7 +282,7 @@ class Service:
 
     def _hello(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
         client.name = job.facts["client"] = job.fields["client"]
-        return self._pool.queue, self._task(job, lambda job: verbs.greet(self._shelf.device))
+        return self._pool.queue, self._task(job, lambda job: verbs.greet(self._cache.device))
 
     def _shrink(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
         picture = client.pictures.expect(job.fields)
@@ -342,8 +342,8 @@ class Service:
             "version": vae_balance.__version__,
             "pid": os.getpid(),
             "uptime": now - self._began,
-            "device": self._shelf.device,
-            "models": list(self._shelf.names),
+            "device": self._cache.device,
+            "models": list(self._cache.names),
             "looks": len(self._looks),
             "clients": len(self._router.clients),
             "queued": len(waiting),
@@ -398,7 +398,7 @@ class Service:
 
     def _answer(self, job: Job, kind: str, fields: dict[str, Any], frames: list[Any]) -> None:
         """Answer a job; for any thread."""
-        self._router.mailbox.post(partial(self._answered, job, kind, fields, frames))
+        self._router.calls.post(partial(self._answered, job, kind, fields, frames))
 
     def _answer_error(self, job: Job, error: Exception) -> None:
         self._answer(job, messages.ERROR, describe_error(error), [])
@@ -422,7 +422,7 @@ class Service:
 
     def _tell(self, job: Job, fields: dict[str, Any]) -> None:
         """Pass on how far a job is; for any thread."""
-        self._router.mailbox.post(partial(self._told, job, fields))
+        self._router.calls.post(partial(self._told, job, fields))
 
     def _told(self, job: Job, fields: dict[str, Any]) -> None:
         client = self._client_of(job)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import vae_balance
 from vae_balance.errors import BalanceError
 from vae_balance.server.jobs import Job
-from vae_balance.server.lanes import Result
-from vae_balance.server.looks import KeptLook, Looks
+from vae_balance.server.look_store import KeptLook, LookStore
 from vae_balance.server.pixels import as_pixels
+from vae_balance.server.workers import Result
 from vae_balance_protocol import messages
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def apply_look(look: KeptLook, job: Job) -> Result:
     return {"look": look.name}, [pixels]
 
 
-def import_look(looks: Looks, job: Job) -> Result:
+def import_look(looks: LookStore, job: Job) -> Result:
     """Keep the look of a LUT file."""
     from vae_balance.color.lut import Lut3D
     from vae_balance.luts.files import parse_lut

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _jobs_log = logging.getLogger(JOBS)
 
 
-class Lane:
+class Workers:
     """A queue and the threads that work it off.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 
-class Mailbox:
+class CallQueue:
     """Calls for one thread, from any.
 
     Attributes:

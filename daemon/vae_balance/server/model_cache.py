@@ -35,7 +35,7 @@ class _Loaded:
     instead_of_cuda: bool
 
 
-class ModelShelf:
+class ModelCache:
     """Models for one thread, which alone calls `use`, `idle_seconds` and `tidy`.
 
     Attributes:

@@ -12,7 +12,7 @@ from vae_balance.color import lut
 from vae_balance.color import profile as color_profile
 from vae_balance.color.lut import Lut3D
 from vae_balance.color.profile import apply_in_profile
-from vae_balance.server.looks import KeptLook, Looks
+from vae_balance.server.look_store import KeptLook, LookStore
 
 
 def darker(gain: float) -> Lut3D:
@@ -20,7 +20,7 @@ def darker(gain: float) -> Lut3D:
 
 
 def test_a_look_is_found_by_the_hash_of_its_numbers() -> None:
-    looks = Looks(3)
+    looks = LookStore(3)
     kept = looks.keep(darker(0.5))
     assert kept.name == darker(0.5).digest()
     assert looks.find(kept.name) is kept
@@ -28,7 +28,7 @@ def test_a_look_is_found_by_the_hash_of_its_numbers() -> None:
 
 
 def test_the_one_not_used_for_longest_is_forgotten() -> None:
-    looks = Looks(2)
+    looks = LookStore(2)
     first, second = looks.keep(darker(0.1)), looks.keep(darker(0.2))
     assert looks.find(first.name)
     looks.keep(darker(0.3))
@@ -38,7 +38,7 @@ def test_the_one_not_used_for_longest_is_forgotten() -> None:
 
 
 def test_the_same_look_is_kept_once_with_its_last_title() -> None:
-    looks = Looks(2)
+    looks = LookStore(2)
     looks.keep(Lut3D(darker(0.1).table, "first"))
     name = looks.keep(Lut3D(darker(0.1).table, "second")).name
     kept = looks.find(name)

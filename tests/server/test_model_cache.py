@@ -16,7 +16,7 @@ import torch
 from vae_balance.correctors import registry
 from vae_balance.correctors.corrector import Corrector
 from vae_balance.errors import ModelError, OptionError
-from vae_balance.server.model_shelf import ModelShelf
+from vae_balance.server.model_cache import ModelCache
 
 
 class Clock:
@@ -56,53 +56,53 @@ def device_of(model: Corrector) -> str:
 
 
 def test_a_model_is_loaded_once(random_model: Path, loaded: list[str], clock: Clock) -> None:
-    shelf = ModelShelf("cpu", 300.0, clock)
-    models = [shelf.use(str(random_model), lambda model: model)[0] for _ in range(3)]
+    cache = ModelCache("cpu", 300.0, clock)
+    models = [cache.use(str(random_model), lambda model: model)[0] for _ in range(3)]
     assert models[0] is models[1] is models[2]
-    assert (loaded, shelf.names, shelf.device) == (["cpu"], ("random",), "cpu")
+    assert (loaded, cache.names, cache.device) == (["cpu"], ("random",), "cpu")
 
 
 def test_an_unused_model_is_unloaded_and_comes_back(
     random_model: Path, loaded: list[str], clock: Clock
 ) -> None:
-    shelf = ModelShelf("cpu", 300.0, clock)
-    assert shelf.idle_seconds() is None
-    shelf.use(str(random_model), device_of)
+    cache = ModelCache("cpu", 300.0, clock)
+    assert cache.idle_seconds() is None
+    cache.use(str(random_model), device_of)
     clock.now += 100.0
-    shelf.tidy()
-    assert shelf.idle_seconds() == pytest.approx(200.0)
-    assert shelf.names == ("random",)
+    cache.tidy()
+    assert cache.idle_seconds() == pytest.approx(200.0)
+    assert cache.names == ("random",)
     clock.now += 200.0
-    shelf.tidy()
-    assert not shelf.names
-    assert shelf.idle_seconds() is None
-    shelf.use(str(random_model), device_of)
+    cache.tidy()
+    assert not cache.names
+    assert cache.idle_seconds() is None
+    cache.use(str(random_model), device_of)
     assert loaded == ["cpu", "cpu"]
 
 
 def test_using_a_model_keeps_it(random_model: Path, loaded: list[str], clock: Clock) -> None:
-    shelf = ModelShelf("cpu", 300.0, clock)
+    cache = ModelCache("cpu", 300.0, clock)
     for _ in range(5):
-        shelf.use(str(random_model), device_of)
+        cache.use(str(random_model), device_of)
         clock.now += 200.0
-        shelf.tidy()
+        cache.tidy()
     assert loaded == ["cpu"]
 
 
 def test_forever_has_no_end(random_model: Path, loaded: list[str], clock: Clock) -> None:
-    shelf = ModelShelf("cpu", math.inf, clock)
-    shelf.use(str(random_model), device_of)
+    cache = ModelCache("cpu", math.inf, clock)
+    cache.use(str(random_model), device_of)
     clock.now += 1e9
-    shelf.tidy()
-    assert (shelf.names, shelf.idle_seconds()) == (("random",), None)
+    cache.tidy()
+    assert (cache.names, cache.idle_seconds()) == (("random",), None)
 
 
 def test_zero_unloads_after_each_use(random_model: Path, loaded: list[str], clock: Clock) -> None:
-    shelf = ModelShelf("cpu", 0.0, clock)
-    shelf.use(str(random_model), device_of)
-    assert shelf.idle_seconds() == 0.0
-    shelf.tidy()
-    assert not shelf.names
+    cache = ModelCache("cpu", 0.0, clock)
+    cache.use(str(random_model), device_of)
+    assert cache.idle_seconds() == 0.0
+    cache.tidy()
+    assert not cache.names
 
 
 def test_unloading_gives_cuda_its_memory_back(
@@ -111,25 +111,25 @@ def test_unloading_gives_cuda_its_memory_back(
     emptied: list[bool] = []
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
-    shelf = ModelShelf("cuda", 300.0, clock)
-    shelf.use(str(random_model), device_of)
+    cache = ModelCache("cuda", 300.0, clock)
+    cache.use(str(random_model), device_of)
     emptied.clear()
-    shelf.tidy()
+    cache.tidy()
     assert not emptied
     clock.now += 300.0
-    shelf.tidy()
+    cache.tidy()
     assert emptied
 
 
 def test_only_a_few_models_are_kept(
     random_model: Path, loaded: list[str], clock: Clock, tmp_path: Path
 ) -> None:
-    shelf = ModelShelf("cpu", 300.0, clock)
+    cache = ModelCache("cpu", 300.0, clock)
     for number in range(4):
         folder = tmp_path / str(number)
         shutil.copytree(random_model, folder)
-        shelf.use(str(folder), device_of)
-    assert shelf.names == ("random", "random")
+        cache.use(str(folder), device_of)
+    assert cache.names == ("random", "random")
 
 
 def test_a_model_that_was_trained_anew_is_loaded_anew(
@@ -137,11 +137,11 @@ def test_a_model_that_was_trained_anew_is_loaded_anew(
 ) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(random_model, folder)
-    shelf = ModelShelf("cpu", 300.0, clock)
-    shelf.use(str(folder), device_of)
+    cache = ModelCache("cpu", 300.0, clock)
+    cache.use(str(folder), device_of)
     description = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**description, "version": "2"}))
-    _, model = shelf.use(str(folder), device_of)
+    _, model = cache.use(str(folder), device_of)
     assert model.info.version == "2"
     assert len(loaded) == 2
 
@@ -153,23 +153,23 @@ def test_a_damaged_model_is_an_error_and_no_harm_to_others(
     shutil.copytree(random_model, folder)
     weights = next(folder.glob("vae/*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    shelf = ModelShelf("cpu", 300.0, clock)
+    cache = ModelCache("cpu", 300.0, clock)
     with pytest.raises(ModelError, match="damaged"):
-        shelf.use(str(folder), device_of)
-    assert shelf.use(str(random_model), device_of)[0] == "cpu"
+        cache.use(str(folder), device_of)
+    assert cache.use(str(random_model), device_of)[0] == "cpu"
 
 
 def test_without_cuda_it_is_the_cpu(
     random_model: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelf = ModelShelf("cuda", 300.0, clock)
-    assert shelf.use(str(random_model), device_of)[0] == "cpu"
-    assert shelf.device == "cpu"
+    cache = ModelCache("cuda", 300.0, clock)
+    assert cache.use(str(random_model), device_of)[0] == "cpu"
+    assert cache.device == "cpu"
     assert "device=cuda does not do: device 'cuda': torch finds no usable CUDA" in caplog.text
     assert "using the CPU" in caplog.text
     clock.now += 1e6
     caplog.clear()
-    shelf.use(str(random_model), device_of)
+    cache.use(str(random_model), device_of)
     assert not caplog.text
 
 
@@ -200,14 +200,14 @@ def test_work_that_fails_on_cuda_is_done_on_the_cpu(
     caplog: pytest.LogCaptureFixture,
     error: Exception,
 ) -> None:
-    shelf = ModelShelf("cuda", 300.0, clock)
+    cache = ModelCache("cuda", 300.0, clock)
     work = failing(1, error)
-    result, model = shelf.use(str(random_model), work)
-    assert (result, model.device, shelf.device) == ("cpu", "cpu", "cpu")
+    result, model = cache.use(str(random_model), work)
+    assert (result, model.device, cache.device) == ("cpu", "cpu", "cpu")
     assert f"device=cuda does not do: {str(error).splitlines()[0]}; using the CPU" in caplog.text
-    assert shelf.use(str(random_model), work)[0] == "cpu"
+    assert cache.use(str(random_model), work)[0] == "cpu"
     clock.now += 61.0
-    assert shelf.use(str(random_model), work)[0] == "cuda"
+    assert cache.use(str(random_model), work)[0] == "cuda"
     assert loaded == ["cuda", "cpu", "cuda"]
 
 
@@ -222,17 +222,17 @@ def test_a_model_that_does_not_fit_on_cuda_goes_to_the_cpu(
     to = torch.nn.Module.to
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.nn.Module, "to", full)
-    shelf = ModelShelf("auto", 300.0, clock)
-    assert shelf.use(str(random_model), device_of)[0] == "cpu"
+    cache = ModelCache("auto", 300.0, clock)
+    assert cache.use(str(random_model), device_of)[0] == "cpu"
 
 
 def test_an_error_of_the_cpu_is_an_error(random_model: Path, clock: Clock) -> None:
     def broken(model: Corrector) -> None:
         raise RuntimeError("broken")
 
-    shelf = ModelShelf("cpu", 300.0, clock)
+    cache = ModelCache("cpu", 300.0, clock)
     with pytest.raises(RuntimeError, match="broken"):
-        shelf.use(str(random_model), broken)
+        cache.use(str(random_model), broken)
 
 
 def test_an_error_of_the_options_is_no_fault_of_cuda(
@@ -241,9 +241,9 @@ def test_an_error_of_the_options_is_no_fault_of_cuda(
     def refuse(model: Corrector) -> None:
         raise OptionError("strength")
 
-    shelf = ModelShelf("cuda", 300.0, clock)
+    cache = ModelCache("cuda", 300.0, clock)
     with pytest.raises(OptionError):
-        shelf.use(str(random_model), refuse)
+        cache.use(str(random_model), refuse)
     assert loaded == ["cuda"]
 
 
@@ -256,10 +256,10 @@ def test_cuda_that_is_beyond_repair_is_left_all_the_same(
         raise error
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    shelf = ModelShelf("cuda", 300.0, clock)
-    shelf.use(str(random_model), device_of)
+    cache = ModelCache("cuda", 300.0, clock)
+    cache.use(str(random_model), device_of)
     monkeypatch.setattr(torch.cuda, "empty_cache", fail)
-    assert shelf.use(str(random_model), failing(1, error))[0] == "cpu"
+    assert cache.use(str(random_model), failing(1, error))[0] == "cpu"
     clock.now += 300.0
-    shelf.tidy()
-    assert not shelf.names
+    cache.tidy()
+    assert not cache.names

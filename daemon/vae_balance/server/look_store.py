@@ -52,7 +52,7 @@ class KeptLook:
         return self._blended[strength]
 
 
-class Looks:
+class LookStore:
     """Looks by name; the one that was not used for the longest time goes first.
 
     Args:
