@@ -187,7 +187,7 @@ def test_quiet_shows_nothing_in_a_terminal(photo: WritePhoto, tmp_path: Path) ->
         (["a.jpg", "-o", "same.png", "--explain", "same.png"], "named twice"),
         (["a.png", "-o", "out.png", "--explain", "a.png", "--force"], "named twice"),
         (["a.png", "-o", "out.png", "--cube", "a.png", "--force"], "named twice"),
-        (["a.jpg", "roll/A.jpg", "--out-dir", "out"], "would both be written"),
+        (["a.jpg", "roll/a.jpg", "--out-dir", "out"], "would both be written"),
         (["a.jpg", "-o", "out.jpg", "--iterations", "11"], "1<=x<=10"),
         (["a.jpg", "-o", "out.jpg", "--strength", "1.6"], "0.0<=x<=1.5"),
         (["a.jpg", "-o", "out.jpg", "--size", "130"], "2<=x<=129"),
@@ -205,7 +205,7 @@ def test_wrong_usage_is_told_before_any_work(
     hint: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = {photo("a.jpg"), photo("b.jpg"), photo("roll/A.jpg")}
+    before = {photo("a.jpg"), photo("b.jpg"), photo("roll/a.jpg")}
     result = balance(*arguments)
     assert result.exit_code == console.WRONG_USAGE
     assert hint in result.stderr

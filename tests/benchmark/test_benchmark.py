@@ -121,6 +121,7 @@ def test_the_table_has_every_line_of_the_readme(
         "daemon: slowest answer to `status`",
         "daemon: learning a look",
         "daemon: a 0.00166667-megapixel layer",
+        "daemon: `vae-balance balance` of a 0.00166667-megapixel JPEG",
         "daemon: 2 photos",
         "sd-vae-ft-mse",
         "0.02 megapixels, 5 iterations: published algorithm / ours",

@@ -217,8 +217,7 @@ def _measure_command(
         )
         with_daemon, without = medians([asked, alone], repeats)
     return Target(
-        f"`vae-balance balance` of a {megapixels:g}-megapixel JPEG with a warm daemon, from start "
-        "to file",
+        f"daemon: `vae-balance balance` of a {megapixels:g}-megapixel JPEG, from start to file",
         with_daemon,
         0.6,
         "s",

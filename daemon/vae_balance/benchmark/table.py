@@ -223,6 +223,7 @@ def measure_cold_start(model: Model, megapixels: float, repeats: int) -> list[Be
         photo, result = Path(name, "photo.jpg"), Path(name, "balanced.jpg")
         Image.fromarray(sample_photo(megapixels)).save(photo, quality=92)
         balance = ["balance", str(photo), "-o", str(result), "--force", *_model_options(model)]
+        balance += ["--daemon", "never"]
         commands = [
             ["-c", "pass"],
             ["-m", "vae_balance", "--help"],
