@@ -12,10 +12,11 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
-from daemon_process import TIMEOUT, Daemon, wait_for
+from daemon_process import TIMEOUT, Daemon, ServiceThread, wait_for
 
 import vae_balance
 from vae_balance.server import upgrade
+from vae_balance.server.jobs import Job
 from vae_balance.server.metrics import metrics_text
 from vae_balance.server.tally import Tally
 from vae_balance_protocol import DaemonError
@@ -60,6 +61,22 @@ def test_status_tells_who_waits_for_what(idle: Daemon) -> None:
         assert 'vae_balance_requests_running{client="GIMP 3"} 1\n' in text
         greedy.close()
         wait_for(lambda: witness.status()["queued"] == 0)
+
+
+def test_what_begins_while_status_is_asked_for_runs_for_no_time(service: ServiceThread) -> None:
+    peer = service.peer()
+    peer.ask("hello", client="x")
+
+    def begin_soon() -> None:
+        (client,) = service.service._router.clients.values()
+        job = Job(client.identity, b"soon", [], 0, lambda job, fields: None, verb="learn")
+        job.began = time.monotonic() + 0.5  # as it is when another thread is faster
+        client.admit(job)
+
+    service.service._router.mailbox.post(begin_soon)
+    told = peer.ask("status").header
+    assert [job["seconds"] for job in told["running"]] == [0.0]
+    peer.close()
 
 
 def test_status_tells_what_was_done(idle: Daemon) -> None:

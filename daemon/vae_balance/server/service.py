@@ -328,16 +328,15 @@ class Service:
         return {"cancelled": job is not None}
 
     def _status(self, client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+        running, waiting = [], []
+        for job in self._jobs():
+            began = job.began  # which another thread may set now
+            if began is None:
+                waiting.append({**self._named(job), "seconds": _seconds_since(job.came)})
+            else:
+                state = {**job.state(), "seconds": _seconds_since(began)}
+                running.append({**self._named(job), **state})
         now = time.monotonic()
-        jobs = self._jobs()
-        running = [
-            {**self._named(job), **job.state(), "seconds": now - job.began}
-            for job in jobs
-            if job.began is not None
-        ]
-        waiting = [
-            {**self._named(job), "seconds": now - job.came} for job in jobs if job.began is None
-        ]
         return {
             "version": vae_balance.__version__,
             "pid": os.getpid(),
@@ -451,6 +450,10 @@ class Service:
         self, client: Client, job: Job, kind: str, fields: dict[str, Any], frames: list[Any]
     ) -> None:
         self._router.send(client, [job.request, pack_header(kind, fields), *frames])
+
+
+def _seconds_since(when: float) -> float:
+    return max(0.0, time.monotonic() - when)
 
 
 def _why_dropped(client: Client, message: Message) -> str:
