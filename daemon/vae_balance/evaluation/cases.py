@@ -1,10 +1,10 @@
 """The fixed cases of the quality table: held-out photos, undamaged and damaged.
 
-Every photo of the thin held-out sources is taken, and 40 of the many food photos of
-`basedcooking`, evenly spaced: otherwise food alone would decide (214 of 319 photos). Each photo
-comes once undamaged and with four damages, drawn with fixed seeds; kinds and strengths rotate (19
-and 3, so all pairs come round), and every pair gets about the same number of photos of all sources.
-Beside these, each photo comes once with damage that is stronger than what training draws.
+Every held-out source gives at most `SOURCE_PHOTOS` photos, evenly spaced: otherwise food alone
+would decide (214 of 505 photos). Each photo comes once undamaged and with four damages, drawn with
+fixed seeds; kinds and strengths rotate (19 and 3, so all pairs come round), and every pair gets
+about the same number of photos of all sources. Beside these, each photo comes once with extreme
+damage.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from vae_balance.training.photos import centre_square, load_photo, read_split, t
 Colors = NDArray[np.float32]
 
 STRENGTHS = {"mild": 0.4, "medium": 0.8, "strong": 1.2}
-# Training draws strengths up to 1.5.
+# Training draws strengths up to 2.4, a quarter of them above 1.2.
 EXTREME, EXTREME_STRENGTH = "extreme", 2.0
 UNDAMAGED = undamaged().kind
 DAMAGES_PER_PHOTO = 4
-FOOD_SOURCE = "basedcooking"
-FOOD_PHOTOS = 40
+SOURCE_PHOTOS = 12
 SEED = 2004
 
 
@@ -65,9 +64,10 @@ def held_out_photos(folder: Path, limit: int | None = None) -> list[Path]:
     if limit is not None and limit < 1:
         raise OptionError(f"limit {limit}: must be at least 1")
     final = read_split(folder).final
-    food = [path for path in final if path.relative_to(folder).parts[0] == FOOD_SOURCE]
-    others = [path for path in final if path.relative_to(folder).parts[0] != FOOD_SOURCE]
-    photos = others + _evenly(food, FOOD_PHOTOS)
+    sources: dict[str, list[Path]] = {}
+    for path in final:
+        sources.setdefault(path.relative_to(folder).parts[0], []).append(path)
+    photos = [path for source in sources.values() for path in _evenly(source, SOURCE_PHOTOS)]
     if not photos:
         raise OptionError(
             f"{folder}: none of the held-out sources is here (`final` in training/split.json)"
@@ -93,7 +93,7 @@ def draw_cases(photos: Sequence[Path]) -> Iterator[Case]:
 
 
 def draw_extreme_cases(photos: Sequence[Path]) -> Iterator[Case]:
-    """Make a case of every photo with damage beyond what training draws; kinds rotate.
+    """Make a case of every photo with extreme damage; kinds rotate.
 
     The same photos give the same cases, bit for bit.
     """

@@ -13,7 +13,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.classical import grey_world, per_channel_stretch, shades_of_grey
 from vae_balance.correctors.corrector import LookOptions
-from vae_balance.correctors.latent_balancer.learn import compose, learn_look
+from vae_balance.correctors.latent_balancer.learn import BalancedLook, compose, learn_look
 from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.train_vae import score_vae, to_tensor
 from vae_balance.evaluation.cases import (
@@ -27,6 +27,7 @@ from vae_balance.evaluation.cases import (
 )
 from vae_balance.evaluation.published_color_map import fit_published_color_map
 from vae_balance.evaluation.quality import (
+    AUTO,
     BEST,
     GREY_WORLD,
     ITERATIONS,
@@ -90,8 +91,9 @@ def evaluate(
         name = case.photo.relative_to(photos).as_posix()
         report(number, total, name)
         with_published = number % PUBLISHED_EVERY == 0 and case.strength != EXTREME
-        errors = measure(case, model, with_published)
-        scores.append(Score(name, case.kind, case.strength, errors))
+        errors, look = measure(case, model, with_published)
+        sure, rounds = look.report.confidence, len(look.rounds)
+        scores.append(Score(name, case.kind, case.strength, errors, sure, rounds))
         if case.kind == UNDAMAGED:
             clean.append(case.damaged)
         elif len(damaged) < len(clean):
@@ -110,8 +112,16 @@ def evaluate(
     return quality
 
 
-def measure(case: Case, model: Model, with_published: bool) -> dict[str, float]:
-    """Return the error of every column on one case; the published mapper only when asked for."""
+def measure(
+    case: Case, model: Model, with_published: bool
+) -> tuple[dict[str, float], BalancedLook]:
+    """Return the error of every column on one case, and the look at auto.
+
+    Args:
+        case: what is corrected.
+        model: what corrects.
+        with_published: measure the published mapper, too.
+    """
     error = error_to(case.truth)
     errors = {
         NONE: error(case.damaged),
@@ -129,8 +139,10 @@ def measure(case: Case, model: Model, with_published: bool) -> dict[str, float]:
         published = fit_published_color_map(first.distorted, first.fixed)
         errors[PUBLISHED] = error(published(case.damaged))
         errors[OURS_BESIDE_PUBLISHED] = errors[OURS[1]]
+    auto = learn_look([case.damaged], model)
+    errors[AUTO] = error(auto.lut(case.damaged))
     errors[BEST] = error(fit_color_map(case.damaged, case.truth)(case.damaged))
-    return errors
+    return errors, auto
 
 
 def error_to(truth: Colors) -> Callable[[Colors], float]:

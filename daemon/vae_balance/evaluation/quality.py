@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from vae_balance.evaluation.cases import EXTREME, EXTREME_STRENGTH, STRENGTHS, UNDAMAGED
 from vae_balance.evaluation.targets import Target, targets_markdown
+from vae_balance.looks.report import RIGHT
 from vae_balance.training.damage import KIND_NAMES
 
 NONE = "no correction"
@@ -22,21 +24,25 @@ PUBLISHED = "published mapper*"
 OURS_BESIDE_PUBLISHED = "our mapper*"
 ITERATIONS = (1, 2, 3, 5)
 OURS = {count: f"ours, {count} iteration{'s' if count > 1 else ''}" for count in ITERATIONS}
+AUTO = "ours, auto"
 BEST = "best color map"
-COLUMNS = (NONE, *CLASSICAL, PUBLISHED, OURS_BESIDE_PUBLISHED, *OURS.values(), BEST)
+COLUMNS = (NONE, *CLASSICAL, PUBLISHED, OURS_BESIDE_PUBLISHED, *OURS.values(), AUTO, BEST)
 ALL_DAMAGE = "all damage"
 # For readers of the table.
 ABOUT = """
 Photos that no training has seen are damaged by chance, balanced, and compared with what they were.
 The rows are kinds of damage, then its strengths, then all of it. The columns are no correction,
 three classical ones, the published algorithm's own color map beside ours behind the same networks,
-ours by iterations, and our color map fitted to the undamaged photo itself, the best it could do.
+ours by iterations (auto: as many as the model finds worth while), and our color map fitted
+to the undamaged photo itself, the best it could do.
 """
 MEANING = (
     "Error of a case: mean CIEDE2000 to the undamaged photo; of undamaged photos: how far they are "
     f"changed. Strengths: {', '.join(f'{name} {value}' for name, value in STRENGTHS.items())}; "
-    f"extreme {EXTREME_STRENGTH}, beyond what training draws, is not in all damage."
+    f"extreme {EXTREME_STRENGTH} is not in all damage."
 )
+# Bounds of confidence between which looks are counted.
+CONFIDENCES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.01)
 # Rows below those of kinds and strengths.
 _APART = (ALL_DAMAGE, EXTREME, UNDAMAGED)
 
@@ -50,12 +56,16 @@ class Score:
         kind: of the damage.
         strength: of the damage, as in `Case`.
         errors: column -> error; columns that were not measured on this case are missing.
+        confidence: that the model has in its look at auto, 0..1; None where it does not judge.
+        rounds: of the look at auto.
     """
 
     photo: str
     kind: str
     strength: str
     errors: dict[str, float]
+    confidence: float | None = None
+    rounds: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,13 +122,15 @@ class Quality:
     def targets(self) -> list[Target]:
         """Return every figure that has a target."""
         best = self.best_classical()
-        one, two, five = OURS[1], OURS[2], OURS[5]
+        fixed = min(OURS.values(), key=lambda column: self._mean(ALL_DAMAGE, column) or 0.0)
         return [
-            self._ratio(one, best, 0.75),
-            Target("change of undamaged photos by 1 iteration", self._mean(UNDAMAGED, one), 2.5),
-            self._ratio(two, one, 1.0),
-            self._ratio(five, one, 1.05),
-            self._ratio(OURS_BESIDE_PUBLISHED, PUBLISHED, 1.0),
+            self._ratio(ALL_DAMAGE, OURS[1], best, 0.55),
+            self._worst_kind(OURS[1], 0.8),
+            Target("extreme damage, at auto", self._mean(EXTREME, AUTO), 8.0),
+            Target("change of undamaged photos, at auto", self._mean(UNDAMAGED, AUTO), 1.2),
+            self._ratio(ALL_DAMAGE, AUTO, fixed, 1.03),
+            self._ratio(EXTREME, OURS[3], OURS[1], 0.93),
+            self._ratio(ALL_DAMAGE, OURS_BESIDE_PUBLISHED, PUBLISHED, 1.0),
             Target("VAE on undamaged photos, PSNR", self.vae_clean.psnr, 26.0, "dB", False),
             Target("VAE on damaged photos, PSNR", self.vae_damaged.psnr, 26.0, "dB", False),
             Target("VAE on undamaged photos, CIE76 at 1/8", self.vae_clean.color, 1.6),
@@ -133,7 +145,8 @@ class Quality:
             "slow.\n"
         )
         lines = table_lines(self.scores, COLUMNS)
-        return "\n".join([*lines, "", legend, targets_markdown(self.targets())])
+        figures = targets_markdown(self.targets())
+        return "\n".join([*lines, "", legend, figures, self.confidence_markdown()]).rstrip("\n")
 
     def to_json(self) -> dict[str, Any]:
         """Return the table, the targets and the scores as values that `json.dumps` takes."""
@@ -153,9 +166,42 @@ class Quality:
         cell = self.cell(row, column)
         return None if cell is None else cell.mean
 
-    def _ratio(self, column: str, reference: str, bound: float) -> Target:
-        name = f"damage: {column} / {reference}".replace("*", "")
-        figure, other = self._mean(ALL_DAMAGE, column), self._mean(ALL_DAMAGE, reference)
+    def _worst_kind(self, column: str, bound: float) -> Target:
+        """Return the greatest ratio to the best classical column of the same kind of damage."""
+        ratios: dict[str, float] = {}
+        for kind in KIND_NAMES:
+            ours = self._mean(kind, column)
+            classical = [self._mean(kind, other) for other in CLASSICAL]
+            known = [error for error in classical if error]
+            if ours is not None and known:
+                ratios[kind] = ours / min(known)
+        name = f"worst kind of damage: {column} / best classical for it"
+        if not ratios:
+            return Target(name, None, bound)
+        worst = max(ratios, key=lambda kind: ratios[kind])
+        return Target(name, ratios[worst], bound, detail=worst)
+
+    def confidence_markdown(self) -> str:
+        """Return how often looks are right by how sure the model is of them, in Markdown."""
+        judged = [score for score in self.scores if score.confidence is not None]
+        if not judged:
+            return ""
+        lines = ["", "| sure by | looks | right |", "|---|---:|---:|"]
+        for low, high in pairwise(CONFIDENCES):
+            found = [s.errors[AUTO] <= RIGHT for s in judged if low <= (s.confidence or 0.0) < high]
+            if found:
+                share = sum(found) / len(found)
+                lines.append(f"| {low:.0%} to {min(high, 1.0):.0%} | {len(found)} | {share:.0%} |")
+        rounds = float(np.mean([score.rounds for score in judged]))
+        text = (
+            f"A look counts as right up to an error of {RIGHT:g}. Extreme damage is included. "
+            f"Rounds at auto: {rounds:.2f} on average.\n"
+        )
+        return "\n".join([*lines, "", text])
+
+    def _ratio(self, row: str, column: str, reference: str, bound: float) -> Target:
+        name = f"{row}: {column} / {reference}".replace("*", "")
+        figure, other = self._mean(row, column), self._mean(row, reference)
         if figure is None or not other:
             return Target(name, None, bound)
         return Target(name, figure / other, bound, detail=f"{figure:.2f} / {other:.2f}")

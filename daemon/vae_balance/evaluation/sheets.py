@@ -81,7 +81,7 @@ def before_after_sheet(triples: Sequence[Triple], path: Path) -> None:
 
 
 def damage_sheet(path: Path) -> None:
-    """Write a PNG of 40 damaged pictures: every kind at every strength, and one more mixed.
+    """Write a PNG of 60 damaged pictures: every kind at every strength, and three more mixed.
 
     The photos are free of copyright and come with scikit-image.
     """
@@ -92,8 +92,8 @@ def damage_sheet(path: Path) -> None:
         for photo in (data.astronaut(), data.coffee(), data.chelsea())
     ]
     examples = [(kind, name) for kind in KIND_NAMES for name in STRENGTHS]
-    examples.append(("mixed", "strong"))
-    columns, height = 8, _PICTURE + _LABEL + _GAP
+    examples += [("mixed", name) for name in STRENGTHS]
+    columns, height = 10, _PICTURE + _LABEL + _GAP
     size = (columns * (_PICTURE + _GAP) + _GAP, len(examples) // columns * height + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)

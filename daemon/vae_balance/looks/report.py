@@ -21,7 +21,7 @@ Colors = NDArray[np.float32]
 RIGHT = 6.0
 # Spread of the logarithm of a look's error about the error that the balancer expected, on watched
 # photos; `vae-balance evaluate` shows how well the confidence that follows from it is kept.
-DOUBT_SPREAD = 0.45
+DOUBT_SPREAD = 0.5
 # Every so many pixels of a proxy are looked at, both ways.
 _EVERY = 4
 # Names of hues, each from its angle in CIELAB on, in degrees.

@@ -79,7 +79,7 @@ def test_a_photo_that_is_better_left_alone_is_left_alone(model: Model) -> None:
 
 def test_a_gain_in_between_is_taken_in_part(model: Model) -> None:
     whole, half = (
-        learn_look([proxy()], expecting(model, gain), ONE).rounds[0] for gain in (5.0, 0.0)
+        learn_look([proxy()], expecting(model, gain), ONE).rounds[0] for gain in (5.0, 1.25)
     )
     assert whole.shares.item() == 1.0
     assert 0.0 < half.shares.item() < 1.0

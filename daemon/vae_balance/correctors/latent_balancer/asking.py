@@ -49,8 +49,11 @@ class Fade:
         return shares.astype(np.float32)
 
 
-# Gain in CIEDE2000 that a fused balancer expects of its answer.
-GAIN = Fade(-0.5, 0.5)
+# Gain in CIEDE2000 that a fused balancer expects of its answer. It trades damage that is corrected
+# less for undamaged photos that are changed less.
+GAIN = Fade(0.5, 2.0)
+# The same in a further round, where it is settled that something is wrong.
+FURTHER_GAIN = Fade(0.0, 0.5)
 # Mean absolute change of color, of 0..1, by an unfused balancer's answer about the proxy itself. It
 # trades damage that is corrected less for undamaged photos that are changed less.
 FAULT = Fade(0.005, 0.017)
@@ -87,7 +90,8 @@ def ask(
     """Ask the balancer about proxies (N, 224, 224, 3) in round `number`, 1 for the first."""
     balancer = model.latent_balancer
     if isinstance(balancer, FusedLatentBalancer):
-        return _ask_fused(proxies, model, balancer, seed, progress)
+        gain = GAIN if number == 1 else FURTHER_GAIN
+        return _ask_fused(proxies, model, balancer, gain, seed, progress)
     if not (isinstance(balancer, LatentBalancer) and balancer.config.second_opinions):
         return _ask_once(proxies, model, seed, progress)
     if number == 1:
@@ -106,6 +110,7 @@ def _ask_fused(
     proxies: Colors,
     model: Model,
     balancer: FusedLatentBalancer,
+    gain: Fade,
     seed: int | None,
     progress: Callable[[str], None],
 ) -> Seen:
@@ -125,7 +130,7 @@ def _ask_fused(
     progress("decode")
     distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
     faults, doubts = _judgement(answer, len(proxies))
-    shares = GAIN.shares(faults - doubts)
+    shares = gain.shares(faults - doubts)
     return _go_part_way(Seen(moments, balanced, distorted, fixed, shares, doubts), shares)
 
 

@@ -109,13 +109,17 @@ def learn_look(
     rounds: list[Round] = []
     for done in range(most):
         if rounds:
+            if not rounds[-1].shares.any():  # and so it would be in every further round
+                rounds.append(rounds[-1])
+                continue
             current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
 
         def report(stage: str, done: int = done) -> None:
             progress(done, most, stage)
 
         learned = _learn_round(current, model, options, done + 1, report)
-        if rounds and options.iterations == table.AUTO and not learned.shares.any():
+        if options.iterations == table.AUTO and not learned.shares.any():
+            rounds = rounds or [learned]
             break
         rounds.append(learned)
     progress(most, most, "bake")
