@@ -150,7 +150,7 @@ def apply_last(window: Window) -> None:
     dialog = open_entry(window, 1, "Apply LUT")
     none = preview(window, dialog)
     window.focus(dialog)
-    window.key("alt+k", "Down")
+    window.key("alt+k", "Right")
     preview(window, dialog, none)
     window.shot(f"{SHOTS}/apply.png", dialog)
     press(window, dialog, "alt+a", "Apply LUT")
