@@ -149,7 +149,13 @@ class Runs:
                     path.write_text("made of it")
             stamps = {str(path): Stamp.of(path) for path in [photo.source, *outputs]}
             cube = str(photo.cube) if photo.cube else None
-            line = Line(str(photo.source), str(photo.target), cube, "done", settings=self.settings)
+            line = Line(
+                source=str(photo.source),
+                target=str(photo.target),
+                cube=cube,
+                outcome="done",
+                settings=self.settings,
+            )
             report.append(replace(line, stamps=stamps))
 
     def states(self, *names: str) -> list[State]:

@@ -20,7 +20,14 @@ def line_of(folder: Path, name: str = "a.jpg", outcome: str = "done", **more: ob
     target.write_text("balanced")
     stamps = {str(path): Stamp.of(path) for path in (source, target)}
     values: dict[str, object] = {"seconds": {"read": 0.5}, "settings": {"seed": None}, **more}
-    return Line(str(source), str(target), None, outcome, stamps=stamps, **values)  # type: ignore[arg-type]
+    return Line(
+        source=str(source),
+        target=str(target),
+        cube=None,
+        outcome=outcome,
+        stamps=stamps,
+        **values,  # type: ignore[arg-type]
+    )
 
 
 def report_of(folder: Path, *lines: Line) -> Path:

@@ -44,7 +44,7 @@ def done(number: int, **more: object) -> dict[str, Any]:
     return {
         **{"type": "progress", "stage": "photo", "done": 1, "total": 2, "photo": number},
         **{"outcome": "done", "code": "", "message": "", "look": "12ab", "device": "cpu"},
-        **{"width": 3, "height": 2, "seconds": {"read": 0.12345678}},
+        **{"width": 3, "height": 2, "seconds": {"read": 0.12345678}, "warnings": ()},
         **more,
     }
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_balance.batch.runner import DONE, FAILED, PhotoReport
+from vae_balance.batch.outcome import DONE, FAILED
+from vae_balance.batch.runner import PhotoReport
 from vae_balance.batch.warning_list import listed_warnings
 from vae_balance.color.lut import MOST_THREADS
 from vae_balance.correctors.corrector import Proxy
@@ -210,8 +211,8 @@ class _Batch:
 def _report(index: int, changed: Changed) -> PhotoReport:
     learned = changed.learned
     return PhotoReport(
-        index,
-        DONE,
+        index=index,
+        outcome=DONE,
         look=learned.look.digest(),
         device=learned.device,
         width=changed.width,
@@ -225,7 +226,7 @@ def _failure(index: int, task: PhotoTask, error: Exception) -> PhotoReport:
     code, message = describe(error)
     if code == messages.INTERNAL:
         _log.error("%s: a defect", task.photo, exc_info=error)
-    return PhotoReport(index, FAILED, code, message)
+    return PhotoReport(index=index, outcome=FAILED, code=code, message=message)
 
 
 def _evenly(count: int, limit: int) -> list[int]:

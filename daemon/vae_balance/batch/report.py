@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vae_balance.batch.outcome import DONE, PhotoOutcome
 from vae_balance.errors import BalanceError
 from vae_balance.files import atomic_write
 
 REPORT_NAME = "vae-balance-report.jsonl"
-DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,14 @@ class Stamp:
         return None if values is None else cls(**values)
 
 
-@dataclass(frozen=True)
-class Line:
+@dataclass(frozen=True, kw_only=True)
+class Line(PhotoOutcome):
     """A line of the report.
 
     Attributes:
         source: absolute path of the photo.
         target: absolute path of its result.
         cube: absolute path of the file of its look, None if none was wanted.
-        outcome: "done" or "failed".
-        code: how it failed, as in PROTOCOL.md; "" if done.
-        message: why, in one line; "" if done.
-        look: the digest of the LUT, "" if none was learned.
-        device: what it was learned on, "" if none was.
-        width: pixels as they are stored, 0 if unknown.
-        height: as width.
-        seconds: by stage.
         settings: all else that the result depends on.
         stamps: path -> stamp of the three files: of the source when the run began, of the others
             when the photo was done.
@@ -67,14 +59,6 @@ class Line:
     source: str
     target: str
     cube: str | None
-    outcome: str
-    code: str = ""
-    message: str = ""
-    look: str = ""
-    device: str = ""
-    width: int = 0
-    height: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     stamps: dict[str, Stamp | None] = field(default_factory=dict)
 
@@ -82,12 +66,13 @@ class Line:
     def from_json(cls, text: bytes) -> Line:
         """Return the line that `to_json` made a text of; any exception if it was not so."""
         values = json.loads(text)
+        values["warnings"] = tuple(values.get("warnings", ()))
         values["stamps"] = {path: Stamp.from_json(s) for path, s in values["stamps"].items()}
         return cls(**values)
 
     def to_json(self) -> str:
-        """Return the line as JSON."""
-        return json.dumps(asdict(self))
+        """Return the line as JSON, which begins with the source."""
+        return json.dumps({"source": self.source, **asdict(self)})
 
     def is_unchanged(self, *paths: Path) -> bool:
         """Tell whether these files are there, as they were then."""

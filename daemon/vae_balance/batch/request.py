@@ -69,9 +69,9 @@ def _line(
     """Return the report's line of a photo from what the daemon tells of it."""
     outputs = [path for path in (photo.target, photo.cube) if path is not None]
     return Line(
-        str(photo.source),
-        str(photo.target),
-        None if photo.cube is None else str(photo.cube),
+        source=str(photo.source),
+        target=str(photo.target),
+        cube=None if photo.cube is None else str(photo.cube),
         **{name: told[name] for name in _TOLD},
         seconds={stage: round(seconds, 4) for stage, seconds in told["seconds"].items()},
         settings=settings,
@@ -79,4 +79,4 @@ def _line(
     )
 
 
-_TOLD = ("outcome", "code", "message", "look", "device", "width", "height")
+_TOLD = ("outcome", "code", "message", "look", "device", "width", "height", "warnings")

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from vae_balance.batch.outcome import PhotoOutcome
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import How
 
-DONE, FAILED = "done", "failed"
 
-
-@dataclass(frozen=True)
-class PhotoReport:
+@dataclass(frozen=True, kw_only=True)
+class PhotoReport(PhotoOutcome):
     """What became of a photo.
 
     Attributes:
         index: its place among the photos, from 0.
-        outcome: "done" or "failed".
-        code: of PROTOCOL.md, "" if done.
-        message: one line for people, "" if done.
-        look: the digest of the look, "" if none was learned.
-        device: what it was learned on, "" if none was.
-        width: pixels as they are stored, 0 if the photo could not be read.
-        height: as width.
-        seconds: by stage.
-        warnings: one line for people each.
         report: what the look found, as `LookReport.to_json` tells it; None if that is not known.
     """
 
     index: int
-    outcome: str
-    code: str = ""
-    message: str = ""
-    look: str = ""
-    device: str = ""
-    width: int = 0
-    height: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
     report: dict[str, Any] | None = None
 
 

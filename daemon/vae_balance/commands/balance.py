@@ -22,7 +22,7 @@ from vae_balance.files import as_private_as, check_new
 from vae_balance.photos.task import PhotoTask
 
 if TYPE_CHECKING:
-    from vae_balance.commands.by_daemon import Ended
+    from vae_balance.commands.by_daemon import Outcome
     from vae_balance.looks.look import Look
     from vae_balance.photos.photo import Photo
     from vae_balance.pipeline import How, Learn
@@ -102,7 +102,7 @@ def balance(
     console.end()
 
 
-def _tell(task: PhotoTask, ended: Ended, result: dict[str, Any], console: Console) -> None:
+def _tell(task: PhotoTask, ended: Outcome, result: dict[str, Any], console: Console) -> None:
     """Tell what became of a photo."""
     with console.going_on(task.photo, result):
         if ended.error is not None:

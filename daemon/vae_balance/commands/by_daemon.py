@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """What became of a photo.
 
     Attributes:
@@ -80,7 +80,7 @@ class ByDaemon:
         self._cube = cube
         self._force = force
 
-    def ended(self, device: str, console: Console) -> Iterator[tuple[int, Ended]]:
+    def ended(self, device: str, console: Console) -> Iterator[tuple[int, Outcome]]:
         """Yield the number of each photo that is done or failed; all others are left to do.
 
         Args:
@@ -109,7 +109,7 @@ class ByDaemon:
                 for folder in {task.output.parent for task in self._tasks}:
                     remove_leftovers(folder)
 
-    def _ask(self, client: Client, model: Path) -> Iterator[tuple[int, Ended]]:
+    def _ask(self, client: Client, model: Path) -> Iterator[tuple[int, Outcome]]:
         """Yield what becomes of the photos, in their order as long as the daemon is there."""
         fields = self._fields(model)
         self.begun = frozenset(
@@ -131,7 +131,7 @@ class ByDaemon:
             if interrupted.is_set():
                 raise KeyboardInterrupt
 
-    def _ended(self, news: dict[str, Any]) -> Iterator[tuple[int, Ended]]:
+    def _ended(self, news: dict[str, Any]) -> Iterator[tuple[int, Outcome]]:
         """Yield what became of a photo, unless it is left to do."""
         if news["outcome"] != "done" and news["code"] not in _OF_THE_PHOTO:
             return
@@ -141,7 +141,7 @@ class ByDaemon:
         if news["outcome"] != "done":
             error = error_of(news["code"], self._as_given(news["message"]))
         seconds = round(sum(news["seconds"].values()), 3)
-        yield news["photo"], Ended(error, news["look"], news["report"], seconds)
+        yield news["photo"], Outcome(error, news["look"], news["report"], seconds)
 
     def _fields(self, model: Path) -> dict[str, Any]:
         """Return the fields of the request."""
