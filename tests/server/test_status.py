@@ -73,7 +73,7 @@ def test_what_begins_while_status_is_asked_for_runs_for_no_time(service: Service
         job.began = time.monotonic() + 0.5  # as it is when another thread is faster
         client.admit(job)
 
-    service.service._router.mailbox.post(begin_soon)
+    service.service._router.calls.post(begin_soon)
     told = peer.ask("status").header
     assert [job["seconds"] for job in told["running"]] == [0.0]
     peer.close()
