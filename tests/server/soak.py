@@ -216,6 +216,13 @@ def soak(
 ) -> Outcome:
     """Let hostile peers be hostile until there were so many messages and seconds."""
     daemon = Daemon(folder, arguments)
+    try:
+        return _soak(daemon, messages, seconds, quiet)
+    finally:
+        daemon.end()
+
+
+def _soak(daemon: Daemon, messages: int, seconds: float, quiet: float) -> Outcome:
     context = multiprocessing.get_context("spawn")
     counter, over = context.Value("q", 0), context.Event()
     token, port = daemon.connection()["token"].encode(), daemon.connection()["endpoint"]
