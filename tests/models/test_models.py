@@ -238,5 +238,5 @@ def test_the_embedded_model_is_whole_and_small() -> None:
         for name in ("config.json", "diffusion_pytorch_model.safetensors")
     }
     size = sum((info.folder / name).stat().st_size for name in info.sha256)
-    assert size <= 12e6
+    assert size <= 16e6
     assert (info.folder / "README.md").stat().st_size > 1000

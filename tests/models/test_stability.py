@@ -164,7 +164,7 @@ def test_the_daemon_balances_with_it_by_name(
     daemon = Daemon(tmp_path / "daemon", ["--model", "sd-vae-ft-mse"])
     try:
         with daemon.client() as client:
-            assert client.hello()["models"] == ["embedded", "sd-vae-ft-mse"]
+            assert {"embedded", "sd-vae-ft-mse"} <= set(client.hello()["models"])
             proxy = np.random.default_rng(0).random((224, 224, 3), dtype=np.float32)
             learned = client.learn([proxy.tobytes()], model="sd-vae-ft-mse", iterations=2, seed=1)
             assert (learned["model"], learned["device"]) == ("sd-vae-ft-mse", "cpu")

@@ -88,7 +88,7 @@ def test_a_gain_in_between_is_taken_in_part(model: Model) -> None:
 
 
 def test_auto_goes_on_while_it_expects_to_gain_and_not_longer(model: Model) -> None:
-    unlimited = judging(model, lambda b: torch.full_like(b, 5.0), step=0.02)
+    unlimited = judging(model, lambda b: torch.full_like(b, 5.0), step=1.0)
     rounds = learn_look([proxy()], unlimited, LookOptions(iterations=AUTO)).rounds
     assert len(rounds) == 10
     # It is content once two rounds have changed the photo.
@@ -101,12 +101,12 @@ def test_auto_goes_on_while_it_expects_to_gain_and_not_longer(model: Model) -> N
         done = mean >= bound if change > 0 else mean <= bound
         return torch.where(done, -5.0, 5.0)
 
-    content = judging(model, gain, step=0.02)
+    content = judging(model, gain, step=1.0)
     assert len(learn_look([proxy()], content, LookOptions(iterations=AUTO)).rounds) == 2
 
 
 def test_a_fixed_number_of_iterations_is_kept(model: Model) -> None:
-    eager = judging(model, lambda b: torch.full_like(b, 5.0), step=0.02)
+    eager = judging(model, lambda b: torch.full_like(b, 5.0), step=1.0)
     assert len(learn_look([proxy()], eager, LookOptions(iterations=3)).rounds) == 3
 
 
@@ -154,3 +154,8 @@ def test_a_cast_is_told_by_its_name(tint: tuple[float, float, float], name: str)
     text = report_on(tinted[None], [learned]).text()
     assert text.startswith(f"{name} cast of ")
     assert "stops too dark" in text
+
+
+def test_auto_leaves_it_at_a_round_that_changes_hardly_anything(model: Model) -> None:
+    eager = judging(model, lambda b: torch.full_like(b, 5.0), step=0.001)
+    assert len(learn_look([proxy()], eager, LookOptions(iterations=AUTO)).rounds) == 1

@@ -41,6 +41,9 @@ Colors = NDArray[np.float32]
 CORRECTOR = "latent-balancer"  # in model.json
 # A photo is of a single color where each channel varies by no more: two codes of 8 bits.
 PLAIN = 2.5 / 255
+# A further round that changes values by less than this on average, one code of 8 bits, is not worth
+# its time.
+LEAST_CHANGE = 1 / 255
 # Proxies that go through the networks together: memory stays flat for a roll.
 TOGETHER = 8
 
@@ -118,10 +121,11 @@ def learn_look(
             progress(done, most, stage)
 
         learned = _learn_round(current, model, options, done + 1, report)
-        if options.iterations == table.AUTO and not learned.shares.any():
-            rounds = rounds or [learned]
+        if options.iterations == table.AUTO and rounds and not _improves(learned):
             break
         rounds.append(learned)
+        if options.iterations == table.AUTO and not learned.shares.any():
+            break
     progress(most, most, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
@@ -140,6 +144,12 @@ def rounds_of(iterations: int | str, model: Model) -> int:
     if not isinstance(iterations, str):
         return iterations
     return table.MOST_ITERATIONS if goes_on(model) else 1
+
+
+def _improves(learned: Round) -> bool:
+    """Tell whether a further round is worth while."""
+    change = np.abs(learned.fixed - learned.distorted).mean()
+    return bool(learned.shares.any() and change >= LEAST_CHANGE)
 
 
 def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
