@@ -98,6 +98,7 @@ def checks(python: Path, everything: bool, further: list[str]) -> list[list[str]
     chosen = [] if everything else ["-m", "not slow"]
     return [
         [*module, "ruff", "check", "."],
+        [*module, "ruff", "format", "--check", "."],
         [*module, "mypy"],
         [*module, "pytest", *together, *chosen, *further],
     ]

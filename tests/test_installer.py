@@ -110,7 +110,7 @@ def test_the_tests_end_badly_if_any_check_fails_and_all_are_run(
 ) -> None:
     monkeypatch.setattr(run, "make_environment", lambda folder, wanted: Path("python"))
     assert run.main(["test", "-k", "cli"]) == 1
-    assert [command[2] for command in ran[1:]] == ["ruff", "mypy", "pytest"]
+    assert [command[2] for command in ran[1:]] == ["ruff", "ruff", "mypy", "pytest"]
     assert ran[-1][-2:] == ["-k", "cli"]
     assert "python -m mypy" in capsys.readouterr().err
 

@@ -99,9 +99,7 @@ class Rows:
         self._bind(name, spin, "value-changed", Gtk.SpinButton.get_value_as_int, spin.set_value)
         self.add(name, spin)
 
-    def add_list(
-        self, name: str, choices: list[tuple[str, str]], title: str | None = None
-    ) -> None:
+    def add_list(self, name: str, choices: list[tuple[str, str]], title: str | None = None) -> None:
         """Add a list to choose from: pairs of a value and its text.
 
         Args:

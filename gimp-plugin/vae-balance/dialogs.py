@@ -131,9 +131,7 @@ def ask_apply(
         path_of(config)
         check_layers(image, layers, config.get_property("output"))
 
-    dialog = _Dialog(
-        procedure, config, _("Apply LUT"), _("_Apply"), check, lambda look: ""
-    )
+    dialog = _Dialog(procedure, config, _("Apply LUT"), _("_Apply"), check, lambda look: "")
     preview = Preview(
         layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
         on_look=dialog.show_look,

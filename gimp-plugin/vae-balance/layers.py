@@ -102,9 +102,7 @@ class Layer:
         """Return x, y, width, height, in the layer, of what is selected of it; None if nothing."""
         return _selected_area(self.drawable)
 
-    def pixels(
-        self, area: tuple[int, int, int, int] | None, selected_only: bool
-    ) -> LayerPixels:
+    def pixels(self, area: tuple[int, int, int, int] | None, selected_only: bool) -> LayerPixels:
         """Return the pixels of an area or, if it is None, of all of the layer."""
         return LayerPixels(self.shown(), area, selected_only)
 

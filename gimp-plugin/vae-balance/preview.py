@@ -283,9 +283,7 @@ class Preview(Gtk.Box):
         else:
             self._picture.set_from_pixbuf(before if self._shown == _BEFORE else after)
 
-    def _both(
-        self, before: GdkPixbuf.Pixbuf, after: GdkPixbuf.Pixbuf
-    ) -> GdkPixbuf.Pixbuf:
+    def _both(self, before: GdkPixbuf.Pixbuf, after: GdkPixbuf.Pixbuf) -> GdkPixbuf.Pixbuf:
         width, height = before.get_width(), before.get_height()
         line = min(max(round(self._line * width), 0), width)
         both = after.copy()

@@ -163,9 +163,7 @@ def lut_format(path, writing=False):
         raise UserError(
             _(
                 "\u201c{name}\u201d is not the name of a LUT file: it must end in {suffixes}."
-            ).format(
-                name=as_text(os.path.basename(path)), suffixes=", ".join(sorted(LUT_FORMATS))
-            )
+            ).format(name=as_text(os.path.basename(path)), suffixes=", ".join(sorted(LUT_FORMATS)))
         )
     if writing and suffix not in (".cube", ".png"):
         raise UserError(
