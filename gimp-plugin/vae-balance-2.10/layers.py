@@ -374,7 +374,7 @@ def _merge(layer):
 def _copy(drawable, shown):
     """Return a layer of its own with the pixels shown of another one, not yet in the image."""
     pdb = gimp.pdb
-    name = as_native(_("{name}, balanced").format(name=as_unicode(drawable.name)))
+    name = as_native(_(u"{name}, balanced").format(name=as_unicode(drawable.name)))
     if pdb.gimp_item_is_group(drawable) or pdb.gimp_item_is_text_layer(drawable):
         copy = _copy_of_pixels(name, drawable, shown)
     else:

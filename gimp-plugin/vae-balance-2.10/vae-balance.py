@@ -25,7 +25,7 @@ from vae_balance_gimp.texts import N_, UserError, _
 BALANCE = "plug-in-vae-balance"
 APPLY = "plug-in-vae-balance-apply-lut"
 _FILE, _LAST = "file", "last"
-_OUTPUTS = ((N_("Replace the layer\u2019s pixels"), REPLACE), (N_("New layer above"), NEW_LAYER))
+_OUTPUTS = ((N_(u"Replace the layer\u2019s pixels"), REPLACE), (N_("New layer above"), NEW_LAYER))
 _BALANCE_OUTPUTS = _OUTPUTS + ((N_("LUT file only"), LUT_ONLY),)
 _SOURCES = ((N_("Whole layer"), LAYER), (N_("Selection"), SELECTION))
 _LOOKS = ((N_("LUT file"), _FILE), (N_("Look learned last"), _LAST))
@@ -80,7 +80,7 @@ def balance(image, drawable, *values):
         learn_from=_chosen("learn-from", learn_from, _SOURCES),
         output=_chosen("output", output, _BALANCE_OUTPUTS),
         lut_file=as_path(lut_file) or None,
-        **look_of(lambda name: as_unicode(look[name])),
+        **look_of(lambda name: as_unicode(look[name]))
     )
     progress = _Progress(_("VAE Balance..."))
     notes = balancing.balance(Image(image), [Layer(drawable)], settings, _last_look(), progress)
@@ -168,7 +168,7 @@ def _chosen(name, value, choices):
     """Return one of a few values; scripts may give any."""
     known = [known for _text, known in choices]
     if as_unicode(value) not in known:
-        message = "{} is \u201c{}\u201d: it must be one of {}"
+        message = u"{} is \u201c{}\u201d: it must be one of {}"
         raise UserError(message.format(name, as_unicode(value), ", ".join(known)))
     return as_unicode(value)
 
@@ -185,7 +185,7 @@ def _guarded(function):
         except Exception as error:
             traceback.print_exc()
             text = _("VAE Balance has a defect: {message}. The image is as it was.")
-            message = text.format(message="{}: {!r}".format(type(error).__name__, error))
+            message = text.format(message=u"{}: {!r}".format(type(error).__name__, error))
         gimp.message(as_native(message))
         # Which ends gimpfu's dialog; to a script it is a failure as any other exception.
         raise gimpfu.CancelError
@@ -197,7 +197,7 @@ def _tell(notes):
     """Show the result, and say what there is to say about it."""
     gimp.displays_flush()
     if notes:
-        gimp.message(as_native("\n".join(notes)))
+        gimp.message(as_native(u"\n".join(notes)))
 
 
 def _last_look():
