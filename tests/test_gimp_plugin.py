@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gettext
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vae_balance.looks.report import LookReport
 from vae_balance.photos.proxy import make_proxy
 from vae_balance_protocol import DaemonError, NotStarted, messages
+from vae_balance_protocol.faults import HUES
 
 PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"
 sys.path += [str(PLUGINS), str(PLUGINS / "common")]
@@ -22,6 +25,7 @@ sys.path += [str(PLUGINS), str(PLUGINS / "common")]
 import catalogs  # noqa: E402
 from vae_balance_gimp import balancing, strips, texts, work  # noqa: E402
 from vae_balance_gimp.balancing import learn_picture  # noqa: E402
+from vae_balance_gimp.findings import describe_report  # noqa: E402
 from vae_balance_gimp.settings import (  # noqa: E402
     LAYER,
     LUT_ONLY,
@@ -44,6 +48,7 @@ class Daemon:
     def __init__(self) -> None:
         self.daemon = {"version": "0.1.0", "models": ["embedded"]}
         self.asked: list[dict[str, object]] = []
+        self.learned: dict[str, object] = {}  # what it answers besides
 
     def make_proxy(self, strips, width, height, channels, dtype, profile, kind):
         rows = [rows for _first, rows, _pixels in strips]
@@ -56,7 +61,8 @@ class Daemon:
             on_progress({"stage": stage, "done": done, "total": 2})
         answer = {"look": "5" * 64, "size": fields["size"], "model": fields["model"]}
         answer["unchanged"] = fields["strength"] == 0
-        return {**answer, "model_version": "1", "device": "cpu", "seconds": {}}
+        about = {"model_version": "1", "device": "cpu", "seconds": {}}
+        return {**answer, **about, **self.learned}
 
     def import_lut(self, content, format, name):
         self.asked.append({"content": content, "format": format, "name": name})
@@ -201,6 +207,55 @@ def test_a_look_is_learned_from_the_whole_picture_and_tells_its_origin(english):
         "Learning, round 2 of 2...",
     ]
     assert all(0 <= fraction <= 1 for _text, fraction in told)
+
+
+# What a learned look reports, and what GIMP says of it.
+REPORTS = [
+    (LookReport(), "Nothing was found to correct."),
+    (LookReport(found=True, changes=(0.5,)), "Found: small differences."),
+    (
+        LookReport(True, (0.5, -9.25), 0.25, 1.125, 0.8125, (8.5,)),
+        "Found: blue cast of 9, 0.2 stops too dark, faded; 81 % sure.",
+    ),
+    (
+        LookReport(True, (14.0, 0.5), -1.96, 0.5, 1.0, (8.5, 2.0, 0.5)),
+        "Found: pink cast of 14, 2.0 stops too light, too colorful; 3 rounds; 100 % sure.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("report", "text"), REPORTS)
+def test_what_a_look_found_is_told(english, report, text):
+    client = Daemon()
+    client.learned = {"report": report.to_json()}
+    look = work.learn(client, b"proxy", Settings(), "scan", lambda *_what: None)
+    assert describe_report(look.report) == text
+
+
+@pytest.mark.parametrize("learned", [{}, {"report": None}])
+def test_nothing_is_said_of_what_the_daemon_does_not_tell(learned):
+    client = Daemon()
+    client.learned = learned
+    look = work.learn(client, b"proxy", Settings(), "scan", lambda *_what: None)
+    assert describe_report(look.report) == ""
+
+
+def test_every_hue_of_a_cast_has_its_name_in_every_language():
+    for start, name in HUES:
+        angle = math.radians(start + 1)
+        cast = (20 * math.cos(angle), 20 * math.sin(angle))
+        report = LookReport(found=True, cast=cast)
+        assert report.text() == f"{name} cast of 20"
+        texts.use_languages(["en"])
+        english = describe_report(report.to_json())
+        assert english == f"Found: {name} cast of 20."
+        for language in LANGUAGES:
+            texts.use_languages([language])
+            assert "20" in describe_report(report.to_json()) != english
+    texts.use_languages(["de"])
+    report = LookReport(True, (0.5, -9.25), 0.5, confidence=0.8125)
+    text = "Gefunden: Blaustich von 9, 0,5 Blenden zu dunkel; zu 81 % sicher."
+    assert describe_report(report.to_json()) == text
 
 
 @pytest.mark.parametrize("size", [(300, 227), (227, 300), (224, 224), (1, 9)])

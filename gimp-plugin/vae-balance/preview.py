@@ -24,6 +24,7 @@ from layers import Layer, LayerPixels
 from scene import Scene, View
 from vae_balance_gimp import work
 from vae_balance_gimp.changes import describe
+from vae_balance_gimp.findings import describe_report
 from vae_balance_gimp.texts import UserError, _
 
 WIDTH, HEIGHT = 580, 300  # of the picture, in pixels of a screen of 96 dots an inch
@@ -220,7 +221,7 @@ class Preview(Gtk.Box):
     # What the worker tells
 
     def show_after(self, result: tuple[Scene, list[Any], work.Look]) -> bool:
-        """Show a scene with new pixels of its layer, and what the look does."""
+        """Show a scene with new pixels of its layer, and what the look found, or what it does."""
         scene, strips, look = result
         if scene is not self._scene:
             return GLib.SOURCE_REMOVE
@@ -232,7 +233,8 @@ class Preview(Gtk.Box):
         self._draw()
         self.error = ""
         self._on_look(look)
-        self._status.show_text(describe(scene.before, pixels), look.description())
+        text = describe_report(look.report) or describe(scene.before, pixels)
+        self._status.show_text(text, look.description())
         return GLib.SOURCE_REMOVE
 
     def show_error(self, message: str) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.color.srgb import LUMINANCE, to_linear
 from vae_balance.looks.color_map import ColorMap
+from vae_balance_protocol.faults import COLORFUL, DARK, FADED, LIGHT, faults
 
 Colors = NDArray[np.float32]
 
@@ -24,13 +25,12 @@ RIGHT = 6.0
 DOUBT_SPREAD = 0.5
 # Every so many pixels of a proxy are looked at, both ways.
 _EVERY = 4
-# Names of hues, each from its angle in CIELAB on, in degrees.
-_HUES = (
-    (0, "pink"), (20, "red"), (50, "orange"), (75, "yellow"), (105, "yellow-green"),
-    (130, "green"), (175, "cyan"), (230, "blue"), (290, "violet"), (320, "magenta"), (350, "pink"),
-)  # fmt: skip
-# What is too little to be told: CIELAB units, stops, and parts of the saturation.
-_LEAST_CAST, _LEAST_STOPS, _LEAST_SATURATION = 2.0, 0.15, 0.08
+_WORDS = {
+    DARK: "{:.1f} stops too dark",
+    LIGHT: "{:.1f} stops too light",
+    FADED: "faded",
+    COLORFUL: "too colorful",
+}
 
 
 class LearnedRound(Protocol):
@@ -79,31 +79,16 @@ class LookReport:
         """Return one line for people."""
         if not self.found:
             return "no cast found"
-        faults = [*self._cast(), *self._exposure(), *self._saturation()]
-        parts = [", ".join(faults) or "small differences"]
+        told = [
+            _WORDS.get(fault, f"{fault} cast of {{:.0f}}").format(size)
+            for fault, size in faults(self.cast, self.exposure, self.saturation)
+        ]
+        parts = [", ".join(told) or "small differences"]
         if len(self.changes) > 1:
             parts.append(f"{len(self.changes)} rounds")
         if self.confidence is not None:
             parts.append(f"{self.confidence:.0%} sure")
         return "; ".join(parts)
-
-    def _cast(self) -> list[str]:
-        size = math.hypot(*self.cast)
-        if size < _LEAST_CAST:
-            return []
-        angle = math.degrees(math.atan2(self.cast[1], self.cast[0])) % 360.0
-        name = next(name for start, name in reversed(_HUES) if angle >= start)
-        return [f"{name} cast of {size:.0f}"]
-
-    def _exposure(self) -> list[str]:
-        if abs(self.exposure) < _LEAST_STOPS:
-            return []
-        return [f"{abs(self.exposure):.1f} stops too {'dark' if self.exposure > 0 else 'light'}"]
-
-    def _saturation(self) -> list[str]:
-        if abs(self.saturation - 1.0) < _LEAST_SATURATION:
-            return []
-        return ["faded" if self.saturation > 1.0 else "too colorful"]
 
 
 def report_on(proxies: Colors, rounds: Sequence[LearnedRound]) -> LookReport:

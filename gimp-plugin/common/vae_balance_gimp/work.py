@@ -21,7 +21,7 @@ from .texts import N_, UserError, _, sentence
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Iterator
+    from typing import Any, Dict, Iterator, Optional
 
     from .interfaces import Picture, Progress, Strip
     from .settings import Settings
@@ -44,13 +44,16 @@ class Look(object):
         name: the sha256 of its LUT, 64 hex digits.
         origin: what tells where it comes from, for the parasite.
         changes_nothing: whether it leaves every color as it is.
+        report: what was found wrong with the picture, as PROTOCOL.md has it; None if that is not
+            known.
     """
 
-    def __init__(self, name, origin, changes_nothing=False):
-        # type: (str, Dict[str, Any], bool) -> None
+    def __init__(self, name, origin, changes_nothing=False, report=None):
+        # type: (str, Dict[str, Any], bool, Optional[Dict[str, Any]]) -> None
         self.name = name
         self.origin = origin
         self.changes_nothing = changes_nothing
+        self.report = report
 
     def description(self):
         # type: () -> str
@@ -163,7 +166,8 @@ def learn(client, proxy, settings, title, progress):
     }
     answered = ("model", "size")
     origin.update((name, settings.look[name]) for name in settings.look if name not in answered)
-    return Look(answer["look"], origin, answer["unchanged"])
+    # A daemon that was started before an update does not report.
+    return Look(answer["look"], origin, answer["unchanged"], answer.get("report"))
 
 
 def load(client, path, strength):
