@@ -30,10 +30,12 @@ def test_every_kind_of_error_is_known_here() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_comes_back_from_the_daemon_as_it_was(kind: type[BalanceError]) -> None:
-    code, message = describe(kind("a.jpg: broken;\n try another"))
+    error = kind("a\nb.jpg: broken; try another")
+    code, message = describe(error)
     assert code in messages.CODES
     back = error_of(code, message)
-    assert (type(back), str(back)) == (kind, "a.jpg: broken; try another")
+    assert (type(back), str(back)) == (kind, str(error))
+    assert str(back) == r"a\nb.jpg: broken; try another"
     assert pickle.loads(pickle.dumps(back)).args == back.args
 
 
