@@ -74,9 +74,11 @@ def _apply(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> l
 
 def _batch(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> list[Reply]:
     total = len(header["photos"])
+    size = {"width": 6000, "height": 4000}
+    about = {"outcome": "done", "code": "", "message": "", "look": LOOK, "device": "cpu", **size}
+    photo = {"stage": "photo", "total": total, "seconds": {"decode": 0.5}, **about}
     photos: list[Reply] = [
-        ("progress", {"stage": "photo", "done": i + 1, "total": total, "photo": i}, [])
-        for i in range(total)
+        ("progress", {"done": i + 1, "photo": i, **photo}, []) for i in range(total)
     ]
     return photos + result(done=total, failed=0)
 

@@ -305,7 +305,7 @@ GOOD = b"\x85\xa1v\x01\xa4type\xa6result\xa4look\xd9\x40" + b"a" * 64 + b"\xa4si
         ([b"ID", b"\xc1"], "type 0xc1 cannot be in a header"),
         ([b"ID", b"\x01"], "the header is not a map"),
         ([b"ID", GOOD.replace(b"result", b"revolt")], "type must be progress, result or error"),
-        ([b"ID", GOOD.replace(b"\x21", b"\xc3")], "size must be an integer"),
+        ([b"ID", GOOD.replace(b"\x21", b"\xc3")], "size must be nil or an integer"),
         ([b"ID", GOOD.replace(b"\xa4size", b"\xa4Size")], "size is missing"),
         ([b"ID", b"\x81" * 20 + b"\xa1x"], "nested too deep|not a string"),
     ],

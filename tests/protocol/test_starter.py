@@ -160,6 +160,8 @@ def test_a_daemon_that_is_stopped_is_told_soon(
     Path(places.lock_file(environ)).write_text(f"{pid}\n")
     os.kill(pid, signal.SIGSTOP)
     try:
+        while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+            time.sleep(0.01)  # on a busy machine it answers once more
         with pytest.raises(NotStarted, match=rf"does not answer: end it \(pid {pid}\)"):
             Client.connect("tests", ["true"], environ=environ)
     finally:
