@@ -667,12 +667,12 @@ def case_a_look_that_changes_nothing_leaves_no_step_to_undo():
 
 def case_a_last_look_that_cannot_be_kept_does_not_stop_the_work():
     """/io/small is a file system with no room left."""
-    image, layer = photo(alpha=False)
     for folder in ("/io/small", "/proc/nothing"):
+        image, layer = photo(alpha=False)
         notes = interrupted(image, layer, last_look=f"{folder}/last-look.cube", notes=True)
         assert len(notes) == 1 and "not kept" in notes[0], notes
-    assert origin(layer)
-    image.delete()
+        assert origin(layer)
+        image.delete()
 
 
 def case_groups_text_and_locked_layers():
