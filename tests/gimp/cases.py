@@ -925,7 +925,8 @@ def case_a_selection_that_is_changed_during_the_work():
 def case_a_layer_that_is_changed_during_the_work():
     for when in (FIRST_ROUND, APPLYING):
         image, layer = photo()
-        error, _told = interrupted(image, layer, image.remove_layer, layer, when=when)
+        change = (image.remove_layer, layer)
+        error, _told = interrupted(image, layer, *change, when=when, iterations=1)
         assert "was changed" in error, error
         image.delete()
     image, layer = photo()
