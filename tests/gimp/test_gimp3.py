@@ -131,7 +131,7 @@ def write_photos(folder: Path) -> None:
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
         colors = np.asarray(photo, np.float32) / np.float32(255)
-    # Automatic iterations make three rounds of it: two and ten are others, which the tour waits for.
+    # Auto makes three rounds of it: two and ten give other pictures, which the tour waits for.
     ruined = random_damage(np.random.default_rng(1), "expired film", 2.0)(colors)
     Image.fromarray(np.uint8(ruined * 255 + 0.5)).save(folder / "tour.png")
     expired = Image.fromarray(np.uint8(cast(colors) * 255 + 0.5))
