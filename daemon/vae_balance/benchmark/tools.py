@@ -20,12 +20,16 @@ Photo8 = NDArray[np.uint8]
 
 
 def sample_photo(megapixels: float) -> Photo8:
-    """Return the bundled portrait with a cast, enlarged: (H, W, 3), 3:2, sRGB-encoded."""
+    """Return the bundled portrait like an expired slide, enlarged: (H, W, 3), 3:2, sRGB-encoded.
+
+    The damage is strong enough for five rounds to be learned where five are asked for.
+    """
     width = max(3, round((megapixels * 1e6 * 1.5) ** 0.5))
     with Image.open(SAMPLE) as image:
         portrait = image.convert("RGB").crop((0, 0, 512, 341))
-    cast = [0.9 * np.arange(256) + 20, 0.85 * np.arange(256), 0.6 * np.arange(256) + 30]
-    portrait = portrait.point([round(value) for table in cast for value in table])
+    values = np.arange(256)
+    curves = [np.sqrt(255.0 * values), 0.5 * values + 10, 0.42 * values + 70]
+    portrait = portrait.point([round(value) for curve in curves for value in curve])
     size = (width, max(2, round(width / 1.5)))
     return np.array(portrait.resize(size, Image.Resampling.BICUBIC))
 
