@@ -19,8 +19,8 @@ from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.registry import corrector_type, load_corrector
 from vae_balance.errors import ModelError, OptionError
 from vae_balance.looks.look import Place
-from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin, labeled_lut
+from vae_balance.looks.packed import unpack_look
 from vae_balance.luts.cube import read_cube
 from vae_balance.models.store import find_model, list_models, read_info, write_info
 
@@ -147,7 +147,7 @@ def test_a_model_for_a_later_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_look_goes_to_another_process_and_comes_back(random_model: Path) -> None:
     look = load_corrector("grey-world").learn([proxy()], LookOptions(size=5))
-    back = LutLook.from_bytes(look.to_bytes())
+    back = unpack_look(look.to_bytes())
     assert back.digest() == look.digest()
     assert back.origin == look.origin
     pixels = picture()

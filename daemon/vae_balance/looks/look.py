@@ -92,7 +92,7 @@ class Look(Protocol):
         ...
 
     def to_bytes(self) -> bytes:
-        """Return the look for another process."""
+        """Return the look for another process; `packed.unpack_look` makes it a look again."""
         ...
 
 

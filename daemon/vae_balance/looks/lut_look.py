@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import numpy as np
 
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D
 from vae_balance.color.profile import apply_in_profile
-from vae_balance.errors import LutError
 from vae_balance.looks.look import Pixels, Place
 from vae_balance.looks.origin import Origin
+from vae_balance.looks.packed import pack_look
 
 if TYPE_CHECKING:
     from vae_balance.looks.report import LookReport
@@ -50,31 +50,25 @@ class LutLook:
         """Return the look for another process."""
         lut = self.lut
         values = {
-            "kind": KIND,
             "size": lut.size,
             "table": lut.table.astype("<f4").tobytes(),
             "title": lut.title,
             "comments": lut.comments,
-            "origin": asdict(self.origin),
         }
-        packed: bytes = msgpack.packb(values)
-        return packed
+        return pack_look(KIND, self.origin, self.report, values)
 
-    @classmethod
-    def from_bytes(cls, content: bytes) -> LutLook:
-        """Return the look that `to_bytes` made bytes of.
+    @staticmethod
+    def from_values(
+        origin: Origin, report: LookReport | None, values: Mapping[str, Any]
+    ) -> LutLook:
+        """Return the look that `to_bytes` made bytes of; any exception if it did not.
 
-        Raises:
-            LutError: they are none.
+        It is a plain one: what a subclass knows beside stays where it was learned.
         """
-        try:
-            values: dict[str, Any] = msgpack.unpackb(content)
-            size = values["size"]
-            table = np.frombuffer(values["table"], "<f4").reshape(size, size, size, 3)
-            lut = Lut3D(table, values["title"], tuple(values["comments"]))
-            return cls(lut, Origin(**values["origin"]))
-        except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            raise LutError(f"not a look: {error!r}") from error
+        size = values["size"]
+        table = np.frombuffer(values["table"], "<f4").reshape(size, size, size, 3)
+        lut = Lut3D(table, values["title"], tuple(values["comments"]))
+        return LutLook(lut, origin, report=report)
 
 
 def blended(lut: ColorLut, strength: float) -> ColorLut:
