@@ -63,8 +63,8 @@ class FusedBalancerConfig:
     gazes: int = 8
     fine: int = 96
     fine_blocks: int = 3
-    dropout: float = 0.3
-    feature_dropout: float = 0.3
+    dropout: float = 0.35
+    feature_dropout: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class BalancerTraining:
     batch: int = 64
     learning_rate: float = 1.2e-3
     second_learning_rate: float = 6e-4
-    weight_decay: float = 0.05
+    weight_decay: float = 0.1
     weights: LossWeights = field(default_factory=LossWeights)
     network: FusedBalancerConfig = field(default_factory=FusedBalancerConfig)
     feature_noise: float = 0.7
