@@ -21,6 +21,7 @@ from vae_balance.errors import ModelError, OptionError
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import Origin, labeled_lut
 from vae_balance.looks.packed import unpack_look
+from vae_balance.looks.steps import ColorMapStep, Explained, PictureStep
 from vae_balance.luts.cube import read_cube
 from vae_balance.models.store import find_model, list_models, read_info, write_info
 
@@ -101,16 +102,30 @@ def test_the_python_api_takes_classical_models() -> None:
     assert np.ptp(balanced[10:-10, 20:-20, 2]) >= np.ptp(pixels[10:-10, 20:-20, 2])
 
 
-def test_explaining_is_for_models_that_have_steps(
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_classical_correction_shows_what_it_saw_and_made(name: str) -> None:
+    look = load_corrector(name).learn([proxy()], LookOptions(size=5))
+    assert isinstance(look, Explained)
+    pictures, mapping = look.steps
+    assert isinstance(pictures, PictureStep) and isinstance(mapping, ColorMapStep)
+    seen, made = pictures.rows[0]
+    np.testing.assert_array_equal(seen.pixels, proxy())
+    np.testing.assert_array_equal(made.pixels, CLASSICAL[name](proxy()))
+    assert seen.note.count(",") == 2  # a number, or two, for each channel
+    np.testing.assert_array_equal(mapping.function(mapping.before), mapping.after)
+
+
+def test_the_sheet_of_any_model_shows_photo_and_result(
     run: Callable[..., Result], photo: Callable[..., Path], tmp_path: Path
 ) -> None:
-    sheet = tmp_path / "sheet.png"
-    options = ("-o", tmp_path / "out.jpg", "--explain", sheet, "--model", "stretch")
-    result = run("balance", photo(), *options)
-    assert result.exit_code == 2
-    assert "stretch" in result.stderr
-    assert not sheet.exists()
-    assert not (tmp_path / "out.jpg").exists()
+    sheet, out = tmp_path / "sheet.png", tmp_path / "out.png"
+    result = run("balance", photo(), "-o", out, "--explain", sheet, "--model", "stretch")
+    assert (result.exit_code, result.output) == (0, "")
+    with Image.open(out) as balanced, Image.open(sheet) as image:
+        assert image.width > 1500 and image.height > 1000
+        mean = np.asarray(balanced.convert("RGB")).mean(axis=(0, 1))
+        assert image.convert("RGB").getextrema()[0][1] == 255
+    assert mean.shape == (3,)
 
 
 def test_no_proxy_is_refused() -> None:

@@ -17,7 +17,6 @@ import click
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.commands.outputs import check_distinct, plan_tasks
-from vae_balance.errors import OptionError
 from vae_balance.files import as_private_as, check_new
 from vae_balance.photos.task import PhotoTask
 
@@ -142,13 +141,10 @@ def _balance_here(
     from vae_balance.correctors.corrector import LookOptions, Proxy
     from vae_balance.correctors.registry import load_corrector
     from vae_balance.looks.look import report_of
-    from vae_balance.models.store import FIRST_CORRECTOR
     from vae_balance.pipeline import How, LearnedLook, balance_photo, learn
 
     options = LookOptions.of(look)
     corrector = load_corrector(look["model"], device)
-    if explain is not None and corrector.info.corrector != FIRST_CORRECTOR:
-        raise OptionError(f"--explain: the model {corrector.info.name} has no steps to draw")
     for number, task in tasks.items():
         how = How(look["proxy"], force)
 
@@ -233,10 +229,10 @@ def _check_extra_outputs(
 
 def _explain(look: Look, photo: Photo, how: How, sheet: Path) -> None:
     """Draw how the look of a photo was learned, with the photo in small, as a screen shows it."""
-    from vae_balance.correctors.latent_balancer.explain import explain_sheet
-    from vae_balance.correctors.latent_balancer.learn import BalancedLook
+    from vae_balance.correctors.explain import explain_sheet
+    from vae_balance.looks.look import Place
     from vae_balance.photos.preview import preview
 
-    assert isinstance(look, BalancedLook)
     before = preview(photo, _PREVIEW_SIDE)
-    explain_sheet(look, before, look.lut(before), sheet, how.overwrite, how.proxy)
+    after = look.apply(before, Place.whole(before))
+    explain_sheet(look, before, after, sheet, how.overwrite, how.proxy)

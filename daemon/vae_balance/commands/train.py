@@ -1,4 +1,4 @@
-"""`vae-balance train`: train a VAE or a latent balancer on a folder of photos."""
+"""`vae-balance train`: train a network on a folder of photos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,11 +15,14 @@ from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.training.allocator import keep_freed_memory
 
+if TYPE_CHECKING:
+    from vae_balance.training.pairs import Making, PairTraining
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _common(command: F) -> F:
-    """Add the options of both networks, in the order of the help."""
+    """Add the options of all networks, in the order of the help."""
     for option in reversed(_COMMON):
         command = option(command)
     return command
@@ -141,7 +144,7 @@ def balancer_command(
 
     vae_folder = find_vae(vae)
     given = _given(batch=batch, **settings)
-    cases = cache or out.resolve().with_name(f"{out.resolve().name}-cases")
+    cases = cache or _beside(out, "cases")
     place = str(choose_device(device))
     config = BalancerTraining(photos, vae_folder, out, cases, device=place, **given)
     console = Console(quiet)
@@ -161,6 +164,133 @@ def balancer_command(
     finally:
         if (out / "latent_balancer").is_dir():
             _make_model(out, vae_folder, photos)
+
+
+_pair_cache = click.option(
+    "--cache",
+    type=options.PATH,
+    metavar="DIR",
+    help="Folder for the pairs, 3 GB for 10,000.  [default: beside --out, named OUT-pairs]",
+)
+_pairs = click.option(
+    "--pairs", type=click.IntRange(1), metavar="N", help="Damaged views to train on (8,192)."
+)
+_weight_decay = click.option(
+    "--weight-decay", type=click.FloatRange(0.0), metavar="X", help="How weights are held back."
+)
+
+
+@train.command("vae-white-balance")
+@_common
+@_pair_cache
+@_pairs
+def white_balance_command(
+    photos: Path, out: Path, cache: Path | None, device: str, quiet: bool, **settings: Any
+) -> None:
+    """Train a VAE for white balance; DIR becomes a model for --model DIR.
+
+    Views of the photos are rendered with a wrong white balance once and kept.
+
+    \b
+    vae-balance train vae-white-balance --photos photos --out my-model
+    """
+    _prepare()
+    from vae_balance.correctors.vae_white_balance.corrector import NETWORK
+    from vae_balance.correctors.vae_white_balance.train import (
+        WhiteBalanceTraining,
+        train_white_balance,
+    )
+    from vae_balance.models.device import choose_device
+
+    pairs = cache or _beside(out, "pairs")
+    place = str(choose_device(device))
+    config = WhiteBalanceTraining(photos, out, pairs, device=place, **_given(**settings))
+    try:
+        _watch_making(
+            lambda report, making: train_white_balance(config, report, making), config, quiet
+        )
+    finally:
+        _describe(config, NETWORK, "vae-white-balance")
+
+
+@train.command("unet")
+@_common
+@_pair_cache
+@_pairs
+@_weight_decay
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0.0, 1.0, max_open=True),
+    metavar="X",
+    help="Share of the bottom's channels that are dropped.",
+)
+def unet_command(
+    photos: Path,
+    out: Path,
+    cache: Path | None,
+    dropout: float | None,
+    device: str,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a U-Net on pixels; DIR becomes a model for --model DIR.
+
+    Views of the photos are damaged at random once, as for a latent balancer, and kept.
+
+    \b
+    vae-balance train unet --photos photos --out my-model
+    """
+    _prepare()
+    from vae_balance.correctors.unet.corrector import NETWORK
+    from vae_balance.correctors.unet.network import UNetConfig
+    from vae_balance.correctors.unet.train import UNetTraining, train_unet
+    from vae_balance.models.device import choose_device
+
+    pairs = cache or _beside(out, "pairs")
+    network = UNetConfig(**_given(dropout=dropout))
+    place = str(choose_device(device))
+    config = UNetTraining(photos, out, pairs, device=place, network=network, **_given(**settings))
+    try:
+        _watch_making(lambda report, making: train_unet(config, report, making), config, quiet)
+    finally:
+        _describe(config, NETWORK, "unet")
+
+
+def _beside(out: Path, what: str) -> Path:
+    """Return the folder beside a run's in which what it is trained on is kept."""
+    whole = out.resolve()
+    return whole.with_name(f"{whole.name}-{what}")
+
+
+def _watch_making(
+    run: Callable[[Callable[[dict[str, float]], None], Making], object],
+    config: PairTraining,
+    quiet: bool,
+) -> None:
+    """Run a training on pairs, which are made first, with a live line for both."""
+    console = Console(quiet)
+    making = MakingLine()
+
+    def told(what: str, made: int, total: int) -> None:
+        console.line(making.describe(what, made, total, time.monotonic()))
+
+    _watch(
+        lambda report: run(report, told),
+        config.out,
+        config.steps,
+        console,
+        "goes on with the pairs that are made",
+    )
+
+
+def _describe(config: PairTraining, result: str, corrector: str) -> None:
+    """Describe what a training on pairs has left, so that it makes a model."""
+    from vae_balance.models.store import write_info
+
+    if (config.out / result).is_dir():
+        name = config.out.resolve().name
+        source = f"trained on {config.photos.name}"
+        write_info(config.out, name, "1", "not stated", source, corrector)
 
 
 def _prepare() -> None:

@@ -17,11 +17,14 @@ from typing_extensions import Self
 from vae_balance.errors import OptionError
 from vae_balance.looks.look import Look
 from vae_balance.models.store import ModelInfo
+from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance_protocol import options as table
 from vae_balance_protocol.options import Option
 
 # (H, W, 3) float32, sRGB-encoded, 0..1, upright.
 Proxy = NDArray[np.float32]
+# A photo is of a single color where each channel varies by no more: two codes of 8 bits.
+PLAIN = 2.5 / 255
 # Called with the number of steps done and of all steps, and with the stage that begins.
 Progress = Callable[[int, int, str], None]
 
@@ -131,3 +134,22 @@ def heeded(options: LookOptions, rows: Sequence[Option]) -> dict[str, Any]:
     The size is left out: the LUT has it.
     """
     return {row.name: getattr(options, row.name) for row in rows if row is not table.SIZE}
+
+
+def stack_proxies(proxies: Sequence[Proxy], size: int = PROXY_SIZE) -> Proxy:
+    """Return proxies (size, size, 3) as one array (N, size, size, 3).
+
+    Raises:
+        OptionError: there is none, or one is of another shape.
+    """
+    if not len(proxies):
+        raise OptionError("no photo to learn a look from: give at least one")
+    for proxy in proxies:
+        if proxy.shape != (size, size, 3):
+            raise OptionError(f"proxy of shape {proxy.shape}: must be ({size}, {size}, 3)")
+    return np.stack(proxies).astype(np.float32)
+
+
+def is_plain(proxies: Proxy) -> NDArray[np.bool_]:
+    """Return which proxies (N, S, S, 3) are of a single color, which says nothing of a fault."""
+    return np.ptp(proxies, axis=(1, 2)).max(axis=-1) <= PLAIN

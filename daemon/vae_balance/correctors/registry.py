@@ -15,6 +15,8 @@ _CORRECTORS = {
     "grey-world": ("classical", "GreyWorld"),
     "shades-of-grey": ("classical", "ShadesOfGrey"),
     "stretch": ("classical", "Stretch"),
+    "vae-white-balance": ("vae_white_balance.corrector", "VaeWhiteBalance"),
+    "unet": ("unet.corrector", "UNetCorrector"),
 }
 NAMES = tuple(_CORRECTORS)
 

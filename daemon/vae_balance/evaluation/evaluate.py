@@ -13,7 +13,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.classical import grey_world, per_channel_stretch, shades_of_grey
 from vae_balance.correctors.corrector import LookOptions
-from vae_balance.correctors.latent_balancer.learn import BalancedLook, compose, learn_look
+from vae_balance.correctors.latent_balancer.learn import BalancedLook, learn_look
 from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.train_vae import score_vae, to_tensor
 from vae_balance.evaluation.cases import (
@@ -43,7 +43,7 @@ from vae_balance.evaluation.quality import (
 )
 from vae_balance.evaluation.sheets import SHEET_PHOTOS, Triple, before_after_sheet, damage_sheet
 from vae_balance.files import atomic_write
-from vae_balance.looks.color_map import ColorMap, fit_color_map
+from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square, load_photo, to_8_bits

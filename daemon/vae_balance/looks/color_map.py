@@ -10,6 +10,7 @@ Levenberg-Marquardt converge in tens of milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -88,6 +89,14 @@ def fit_color_map(distorted: Colors, fixed: Colors) -> ColorMap:
             if least_slope(color_map) >= LEAST_SLOPE:
                 return color_map
         return _unfolded(affine)
+
+
+def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
+    """Apply color maps one after the other to sRGB-encoded colors (..., 3) in 0..1."""
+    mapped = np.asarray(colors, dtype=np.float32)
+    for color_map in maps:
+        mapped = color_map(np.clip(mapped, 0.0, 1.0))
+    return mapped
 
 
 @lru_cache(maxsize=1)

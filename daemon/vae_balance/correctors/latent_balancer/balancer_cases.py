@@ -6,7 +6,6 @@ view, their colors in small, and what the classifier sees in the damaged one; so
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +40,7 @@ from vae_balance.models.folder import WEIGHTS_NAME
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.case_cache import SHARD, CaseMaker, Fields
 from vae_balance.training.damage import KIND_NAMES, Damage, random_damage, undamaged
+from vae_balance.training.pairs import View, evenly_watched, sizes_of
 from vae_balance.training.photos import (
     PhotoPool,
     Split,
@@ -91,15 +91,14 @@ def made_by(photos: Path, vae: Path, luts: Path | None) -> dict[str, str]:
         "version of the cases": VERSION,
         "VAE": sha256_of(vae / WEIGHTS_NAME),
         "classifier": SHA256,
-        "folder of photos": _sizes_of(used, photos),
-        "folder of LUTs": "none" if luts is None else _sizes_of(lut_paths(luts), luts),
+        "folder of photos": sizes_of(used, photos),
+        "folder of LUTs": "none" if luts is None else sizes_of(lut_paths(luts), luts),
     }
 
 
 def watched_photos(split: Split, limit: int = 400) -> list[Path]:
     """Return the photos that are watched, at most `limit`, evenly spaced."""
-    count = min(limit, len(split.watch))
-    return [split.watch[i * len(split.watch) // count] for i in range(count)]
+    return evenly_watched(split, limit)
 
 
 def count_watched(split: Split) -> int:
@@ -124,15 +123,6 @@ def scanned(pixels: Colors, rng: np.random.Generator) -> Colors:
         picture.save(file, "JPEG", quality=int(rng.integers(35, 92)))
         pixels = np.asarray(Image.open(file), dtype=np.float32) / 255.0
     return to_8_bits(pixels)
-
-
-@dataclass(frozen=True)
-class View:
-    """An undamaged view and what became of it; (224, 224, 3), sRGB-encoded, of 8-bit steps."""
-
-    clean: Colors
-    given: Colors
-    damage: Damage
 
 
 def draw_view(
@@ -342,9 +332,3 @@ def _mirror(values: NDArray[np.float16], which: NDArray[np.bool_]) -> NDArray[np
     values = values.copy()
     values[which] = values[which, ..., ::-1]
     return values
-
-
-def _sizes_of(paths: Sequence[Path], folder: Path) -> str:
-    """Return a checksum of the names and sizes of files."""
-    rows = [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in paths]
-    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()

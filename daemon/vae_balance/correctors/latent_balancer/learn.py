@@ -25,22 +25,25 @@ import torch
 from numpy.typing import NDArray
 
 from vae_balance.color.lut import Lut3D
-from vae_balance.correctors.corrector import LookOptions, Progress, heeded
+from vae_balance.correctors.corrector import (
+    LookOptions,
+    Progress,
+    heeded,
+    is_plain,
+    stack_proxies,
+)
 from vae_balance.correctors.latent_balancer.asking import ask, goes_on
 from vae_balance.correctors.latent_balancer.model import Model
-from vae_balance.errors import OptionError
-from vae_balance.looks.color_map import ColorMap, fit_color_map
+from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
 from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.report import LookReport, report_on
-from vae_balance.photos.proxy import PROXY_SIZE
+from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
 from vae_balance_protocol import options as table
 
 Colors = NDArray[np.float32]
 
 CORRECTOR = "latent-balancer"  # in model.json
-# A photo is of a single color where each channel varies by no more: two codes of 8 bits.
-PLAIN = 2.5 / 255
 # A further round that changes values by less than this on average, one code of 8 bits, is not worth
 # its time.
 LEAST_CHANGE = 1 / 255
@@ -85,6 +88,43 @@ class BalancedLook(LutLook):
     rounds: tuple[Round, ...]
     report: LookReport = field(default_factory=LookReport, kw_only=True)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What the first round saw and made, and any further rounds."""
+        first = self.rounds[0]
+        return (
+            _moments_step(first),
+            _decoded_step(first, self.options.seed),
+            map_step(first.distorted[0], first.fixed[0], first.color_map),
+            *rounds_step(self.rounds),
+        )
+
+
+def _moments_step(seen: Round) -> PictureStep:
+    names = [f"mean {i}" for i in range(1, 5)] + [f"log-variance {i}" for i in range(1, 5)]
+    rows = tuple(
+        tuple(Picture(plane, name) for plane, name in zip(moments[0], row_names, strict=True))
+        for moments, row_names in ((seen.moments, names), (seen.balanced, [""] * len(names)))
+    )
+    caption = (
+        "The VAE encodes the proxy as 8 channels of 28 x 28 moments. The latent balancer moves "
+        "them to where the same photo would lie undamaged. Each pair of channels shares one scale."
+    )
+    return PictureStep("Latent balance", caption, rows, ("photo", "balanced"))
+
+
+def _decoded_step(seen: Round, seed: int | None) -> PictureStep:
+    decoded = "Both sets of moments" if seed is None else f"Samples (seed {seed}) of both moments"
+    caption = (
+        f"{decoded} are decoded. The subimages are soft, but soft in the same way: they line up "
+        "pixel for pixel and differ in color alone."
+    )
+    pictures = (
+        Picture(seen.distorted[0], "distorted subimage"),
+        Picture(seen.fixed[0], "fixed subimage"),
+    )
+    return PictureStep("Decode both", caption, (pictures,))
+
 
 def learn_look(
     proxies: Sequence[Colors],
@@ -107,7 +147,7 @@ def learn_look(
         OptionError: no proxy, or one of another shape.
     """
     options = options or LookOptions()
-    first = current = _stack(proxies)
+    first = current = stack_proxies(proxies)
     most = rounds_of(options.iterations, model)
     rounds: list[Round] = []
     for done in range(most):
@@ -152,14 +192,6 @@ def _improves(learned: Round) -> bool:
     return bool(learned.shares.any() and change >= LEAST_CHANGE)
 
 
-def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
-    """Apply color maps one after the other to sRGB-encoded colors (..., 3) in 0..1."""
-    mapped = np.asarray(colors, dtype=np.float32)
-    for color_map in maps:
-        mapped = color_map(np.clip(mapped, 0.0, 1.0))
-    return mapped
-
-
 @torch.inference_mode()
 def _learn_round(
     proxies: Colors,
@@ -177,7 +209,7 @@ def _learn_round(
     distorted = np.concatenate([few.distorted for few in seen])
     fixed = np.concatenate([few.fixed for few in seen])
     shares = np.concatenate([few.shares for few in seen])
-    plain = np.ptp(proxies, axis=(1, 2)).max(axis=-1) <= PLAIN  # which says nothing of a fault
+    plain = is_plain(proxies)
     fixed[plain], shares[plain] = distorted[plain], 0.0
     shown = seen[0]
     return Round(
@@ -190,12 +222,3 @@ def _learn_round(
         shares,
         np.concatenate([few.doubts for few in seen]),
     )
-
-
-def _stack(proxies: Sequence[Colors]) -> Colors:
-    if not len(proxies):
-        raise OptionError("no photo to learn a look from: give at least one")
-    for proxy in proxies:
-        if proxy.shape != (PROXY_SIZE, PROXY_SIZE, 3):
-            raise OptionError(f"proxy of shape {proxy.shape}: must be (224, 224, 3)")
-    return np.stack(proxies).astype(np.float32)

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from vae_balance.correctors import explain
 from vae_balance.correctors.corrector import LookOptions
-from vae_balance.correctors.latent_balancer import explain
-from vae_balance.correctors.latent_balancer.explain import explain_sheet
+from vae_balance.correctors.explain import explain_sheet
 from vae_balance.correctors.latent_balancer.learn import BalancedLook, learn_look
 from vae_balance.correctors.latent_balancer.model import load_model
 from vae_balance.errors import OptionError, OutputExistsError

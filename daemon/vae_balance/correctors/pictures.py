@@ -1,0 +1,120 @@
+"""Looks from networks that make pictures: what each becomes is learned as a color map.
+
+    proxy -> network -> (as it was seen, as it should be) -> color map -> LUT
+
+Both pictures line up pixel for pixel. Every round shows the network what the rounds so far have
+made of the proxy, and the color maps are composed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vae_balance.color.lut import Lut3D
+from vae_balance.correctors.corrector import (
+    LookOptions,
+    Progress,
+    is_plain,
+    stack_proxies,
+)
+from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
+from vae_balance.looks.lut_look import LutLook
+from vae_balance.looks.origin import Origin
+from vae_balance.looks.report import LookReport, report_on
+from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
+
+Colors = NDArray[np.float32]
+# Shows proxies (N, S, S, 3) to a network; returns two sets of pictures (N, S, S, 3), all of 0..1:
+# as it sees the proxies, and what it makes of them.
+Ask = Callable[[Colors], tuple[Colors, Colors]]
+
+
+@dataclass(frozen=True, eq=False)
+class PictureRound:
+    """What one round saw and made; pictures (N, S, S, 3), of a roll its first photo.
+
+    Attributes:
+        proxies: as the round received them.
+        seen: as the network sees them.
+        made: what it makes of them.
+        color_map: learned from `seen` to `made` of all proxies.
+        shares: how much of the correction each of all proxies gets: all, or nothing where a photo
+            is of a single color.
+        doubts: not numbers: such a network does not judge itself.
+    """
+
+    proxies: Colors
+    seen: Colors
+    made: Colors
+    color_map: ColorMap
+    shares: Colors
+    doubts: Colors
+
+
+@dataclass(frozen=True, eq=False)
+class PictureLook(LutLook):
+    """A color function that was learned from pictures, and the rounds that led to it."""
+
+    rounds: tuple[PictureRound, ...]
+    told: tuple[str, str]
+    report: LookReport = field(default_factory=LookReport, kw_only=True)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What the first round saw and made, its color map, and any further rounds."""
+        first = self.rounds[0]
+        pictures = (
+            Picture(first.proxies[0], "proxy"),
+            Picture(first.seen[0], "as it is seen"),
+            Picture(first.made[0], "as it should be"),
+        )
+        title, caption = self.told
+        made = PictureStep(title, caption, (pictures,))
+        return (made, map_step(first.seen, first.made, first.color_map), *rounds_step(self.rounds))
+
+
+def learn_from_pictures(
+    proxies: Sequence[Colors],
+    ask: Ask,
+    options: LookOptions,
+    origin: Origin,
+    told: tuple[str, str],
+    progress: Progress,
+) -> PictureLook:
+    """Learn one look from one proxy, or from all proxies of a roll together.
+
+    Args:
+        proxies: arrays (224, 224, 3), sRGB-encoded, 0..1.
+        ask: shows them to the network.
+        options: see `LookOptions`; "auto" is one round, as the network cannot tell whether another
+            would gain anything.
+        origin: of the look.
+        told: title and caption of what the network does.
+        progress: told of every stage of every round.
+
+    Raises:
+        OptionError: no proxy, or one of another shape.
+    """
+    first = current = stack_proxies(proxies)
+    most = options.iterations if isinstance(options.iterations, int) else 1
+    rounds: list[PictureRound] = []
+    for done in range(most):
+        progress(done, most, "ask")
+        seen, made = ask(current)
+        progress(done, most, "map colors")
+        plain = is_plain(current)
+        made[plain] = seen[plain]
+        color_map = fit_color_map(seen, made)
+        shares = np.where(plain, 0.0, 1.0).astype(np.float32)
+        doubts = np.full_like(shares, np.nan)
+        rounds.append(PictureRound(current[:1], seen[:1], made[:1], color_map, shares, doubts))
+        current = np.clip(color_map(current), 0.0, 1.0)
+    progress(most, most, "bake")
+    maps = [learned.color_map for learned in rounds]
+    lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
+    lut = lut.blended(options.strength).clipped()
+    return PictureLook(lut, origin, tuple(rounds), told, report=report_on(first, rounds))

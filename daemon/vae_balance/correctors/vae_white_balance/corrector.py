@@ -1,0 +1,96 @@
+"""The white-balance VAE as a corrector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants, heeded
+from vae_balance.correctors.pictures import PictureLook, learn_from_pictures
+from vae_balance.correctors.vae_white_balance.network import WhiteBalanceVAE, sample
+from vae_balance.looks.origin import Origin
+from vae_balance.models.device import choose_device
+from vae_balance.models.store import ModelInfo
+from vae_balance_protocol import options as table
+from vae_balance_protocol.options import Option
+
+# The folder of the network in a model's.
+NETWORK = "vae"
+# Proxies that go through the network together: memory stays flat for a roll.
+_TOGETHER = 8
+_TOLD = (
+    "The photo as 128 numbers",
+    "An encoder squeezes the photo into 128 numbers, and a decoder makes two pictures of them: "
+    "the photo as it was given, and as a camera with the right white balance would have taken it. "
+    "Both are soft in the same way and differ in color alone.",
+)
+
+
+class VaeWhiteBalance:
+    """Learns looks from the two pictures that a `WhiteBalanceVAE` decodes."""
+
+    name: ClassVar[str] = "vae-white-balance"
+    wants: ClassVar[Wants] = Wants(part="frame")
+    options: ClassVar[tuple[Option, ...]] = table.LEARNING
+
+    def __init__(self, info: ModelInfo, network: WhiteBalanceVAE, device: torch.device) -> None:
+        self.info = info
+        self._network = network.to(device)
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return str(self._device)
+
+    @classmethod
+    def load(cls, info: ModelInfo, device: str) -> Self:
+        """Load a model whose files are whole; see `Corrector.load`."""
+        place = choose_device(device)
+        return cls(info, WhiteBalanceVAE.load_folder(info.folder / NETWORK), place)
+
+    def learn(
+        self,
+        proxies: Sequence[Proxy],
+        options: LookOptions,
+        progress: Progress = lambda done, total, stage: None,
+    ) -> PictureLook:
+        """Learn one look; see `Corrector.learn`."""
+
+        def ask(current: Proxy) -> tuple[Proxy, Proxy]:
+            parts = [
+                self.decode(current[i : i + _TOGETHER], options.seed)
+                for i in range(0, len(current), _TOGETHER)
+            ]
+            given, right = (np.concatenate(pictures) for pictures in zip(*parts, strict=True))
+            return given, right
+
+        origin = Origin(self.name, self.info.name, self.info.version, heeded(options, self.options))
+        return learn_from_pictures(proxies, ask, options, origin, _TOLD, progress)
+
+    @torch.inference_mode()
+    def decode(self, proxies: Proxy, seed: int | None = None) -> tuple[Proxy, Proxy]:
+        """Return what proxies (N, 224, 224, 3) are decoded to: as given, and as they should be.
+
+        Both are of the network's size, (N, 112, 112, 3).
+
+        Args:
+            proxies: sRGB-encoded, 0..1.
+            seed: of the sample that is decoded; None decodes the mean.
+        """
+        pixels = torch.from_numpy(proxies).permute(0, 3, 1, 2).to(self._device)
+        latents, log_variance = self._network.encode(pixels)
+        if seed is not None:
+            latents = sample(latents, log_variance, torch.Generator().manual_seed(seed))
+        decoded = self._network.decode(latents)
+        given, right = (_pixels(picture) for picture in (decoded.given, decoded.right))
+        return given, right
+
+
+def _pixels(pictures: torch.Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).float().cpu().numpy())
