@@ -16,9 +16,10 @@ from vae_balance.correctors.latent_balancer import asking
 from vae_balance.correctors.latent_balancer import learn as look
 from vae_balance.correctors.latent_balancer.asking import Fade
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
-from vae_balance.correctors.latent_balancer.learn import compose, learn_look
+from vae_balance.correctors.latent_balancer.learn import learn_look
 from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.errors import OptionError
+from vae_balance.looks.color_map import compose
 
 
 def proxy(seed: int = 0) -> NDArray[np.float32]:

@@ -23,7 +23,6 @@ from vae_balance.correctors.latent_balancer.balancer_cases import (
     NAMES,
     UNDAMAGED,
     FrozenNetworks,
-    View,
     batch_of,
     draw_view,
     flipped_batch,
@@ -58,6 +57,7 @@ from vae_balance.training.case_cache import read_shard
 from vae_balance.training.checkpoint import read_log
 from vae_balance.training.damage import Damage, random_damage, undamaged
 from vae_balance.training.loop import Row
+from vae_balance.training.pairs import View
 from vae_balance.training.photos import PhotoPool, read_split
 from vae_balance.training.user_luts import damage_source
 
