@@ -131,7 +131,9 @@ _ROWS = Field("rows", Integer(1, SIDE))
 _CHANNELS = Field("channels", OneOf(3, 4))
 _DTYPE = Field("dtype", Choice("u8", "u16", "f16", "f32"))
 _PROFILE = Field("profile", OrNil(Binary(1, PROFILE_BYTES)), None)
-_LEARNING = tuple(_field(option) for option in (options.MODEL,) + options.LEARNING)
+_LEARNING = tuple(
+    _field(option) for option in (options.MODEL,) + options.LEARNING + (options.TONE,)
+)
 _LEVEL = Field("level", Choice("debug", "info", "warning", "error"))
 _PHOTO = Row(AbsolutePath(), AbsolutePath(), OrNil(AbsolutePath()))
 

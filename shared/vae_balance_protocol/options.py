@@ -20,6 +20,7 @@ AUTO = "auto"
 MOST_ITERATIONS = 10
 STRENGTHS = Number(0.0, 1.5)
 SIZES = Integer(2, 129)  # more nodes OpenColorIO refuses
+DROP, KEEP = "drop", "keep"
 PROXY_KINDS = Choice("centre", "frame")
 
 
@@ -85,6 +86,13 @@ APPLIED_STRENGTH = Option(
     N_("0 leaves the picture as it is, 1 applies the look, more goes beyond"),
     N_("Stren_gth"),
 )
+COLOR_STRENGTH = Option(
+    "strength",
+    STRENGTHS,
+    1.0,
+    N_("0 leaves the photo grey, 1 gives it the colors that were found, more makes them stronger"),
+    N_("Stren_gth"),
+)
 SEED = Option(
     "seed",
     OrNil(Integer(0)),
@@ -104,6 +112,13 @@ PROXY = Option(
     "centre",
     "What the networks look at: the centre square, or the whole frame squeezed",
 )
+TONE = Option(
+    "tone",
+    Choice(DROP, KEEP),
+    DROP,
+    N_("Of a grey photo that was toned, sepia for instance: drop the tone, or color on top of it"),
+    N_("_Tone"),
+)
 MODEL = Option(
     "model",
     Text(1000),
@@ -121,3 +136,5 @@ JOBS = Option(
 
 # How a look is learned from proxies, in the order of helps and dialogs.
 LEARNING = (ITERATIONS, STRENGTH, SEED, SIZE)
+# How a grey photo gets colors.
+COLORIZING = (COLOR_STRENGTH, TONE)

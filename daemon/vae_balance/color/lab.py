@@ -33,6 +33,18 @@ def srgb_to_lab(pixels: Tensor) -> Tensor:
     return torch.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], dim=1)
 
 
+def lab_to_srgb(lab: Tensor) -> Tensor:
+    """Convert L* 0..100, a*, b* (B, 3, ...) to sRGB-encoded (B, 3, ...), clipped to 0..1."""
+    lightness, a, b = lab.unbind(1)
+    middle = (lightness + 16.0) / 116.0
+    f = torch.stack([middle + a / 500.0, middle, middle - b / 200.0], dim=1)
+    xyz = torch.where(f > 6.0 / 29.0, f**3, (f - 4.0 / 29.0) * (108.0 / 841.0))
+    inverse = torch.linalg.inv(_XYZ_OF_RGB.double()).to(xyz)
+    linear = torch.einsum("ij,bj...->bi...", inverse, xyz).clamp(0.0, 1.0)
+    power = srgb.SCALE * linear.clamp_min(srgb.LINEAR_KNEE) ** (1.0 / srgb.GAMMA) - srgb.SHIFT
+    return torch.where(linear <= srgb.LINEAR_KNEE, linear * srgb.SLOPE, power)
+
+
 def mean_chroma(lab: Tensor) -> Tensor:
     """Return the mean chroma (B,) over space of L*a*b* colors (B, 3, h, w)."""
     return _chroma(lab[:, 1], lab[:, 2]).mean(dim=(1, 2))

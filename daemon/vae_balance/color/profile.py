@@ -316,6 +316,11 @@ def _apply_elsewhere(
     return out
 
 
+def passes_for_srgb(icc_profile: bytes | None) -> bool:
+    """Tell whether colors of a profile are sRGB's, or are taken for such, as in `to_srgb`."""
+    return _understood(icc_profile) is None
+
+
 def profile_problem(icc_profile: bytes | None) -> str:
     """Return what keeps a profile from being used, as after "its ICC profile", "" if nothing."""
     if icc_profile is None:

@@ -16,6 +16,7 @@ from vae_balance.commands.console import Console, require_extra
 from vae_balance.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
+    from vae_balance.correctors.colorize.train import ColorizeTraining
     from vae_balance.training.pairs import Making, PairTraining
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -256,6 +257,56 @@ def unet_command(
         _describe(config, NETWORK, "unet")
 
 
+@train.command("colorize")
+@_common
+@click.option(
+    "--design",
+    type=click.Choice(["autoencoder", "fusion", "cross-channel"]),
+    default="cross-channel",
+    show_default=True,
+    help="The kind of network.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(["l2", "huber", "pairwise", "classes"]),
+    default="classes",
+    show_default=True,
+    help="What it learns by.",
+)
+@click.option(
+    "--cache",
+    type=options.PATH,
+    metavar="DIR",
+    help="Folder for the cases, 2.5 GB.  [default: beside --out, named OUT-cases]",
+)
+@click.option("--cases", type=click.IntRange(1), metavar="N", help="Views to train on (12,288).")
+def colorize_command(
+    photos: Path, out: Path, cache: Path | None, device: str, quiet: bool, **settings: Any
+) -> None:
+    """Train a network that colorizes grey photos; DIR becomes a model for --model DIR.
+
+    What the frozen classifier sees in views of the photos is kept, and training goes by that.
+
+    \b
+    vae-balance train colorize --photos photos --out my-colors --loss l2
+    vae-balance colorize grey.jpg -o colored.jpg --model my-colors
+    """
+    _prepare()
+    from vae_balance.correctors.colorize.networks import NETWORK_FOLDER, corrector_of
+    from vae_balance.correctors.colorize.train import ColorizeTraining, train_colorizer
+    from vae_balance.models.device import choose_device
+
+    cases = cache or _beside(out, "cases")
+    place = str(choose_device(device))
+    config = ColorizeTraining(photos, out, cases, device=place, **_given(**settings))
+    try:
+        _watch_making(
+            lambda report, making: train_colorizer(config, report, making), config, quiet, "cases"
+        )
+    finally:
+        _describe(config, NETWORK_FOLDER, corrector_of(config.design))
+
+
 def _beside(out: Path, what: str) -> Path:
     """Return the folder beside a run's in which what it is trained on is kept."""
     whole = out.resolve()
@@ -264,10 +315,11 @@ def _beside(out: Path, what: str) -> Path:
 
 def _watch_making(
     run: Callable[[Callable[[dict[str, float]], None], Making], object],
-    config: PairTraining,
+    config: PairTraining | ColorizeTraining,
     quiet: bool,
+    what: str = "pairs",
 ) -> None:
-    """Run a training on pairs, which are made first, with a live line for both."""
+    """Run a training on pairs or the like, which are made first, with a live line for both."""
     console = Console(quiet)
     making = MakingLine()
 
@@ -279,11 +331,11 @@ def _watch_making(
         config.out,
         config.steps,
         console,
-        "goes on with the pairs that are made",
+        f"goes on with the {what} that are made",
     )
 
 
-def _describe(config: PairTraining, result: str, corrector: str) -> None:
+def _describe(config: PairTraining | ColorizeTraining, result: str, corrector: str) -> None:
     """Describe what a training on pairs has left, so that it makes a model."""
     from vae_balance.models.store import write_info
 

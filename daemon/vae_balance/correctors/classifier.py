@@ -146,17 +146,28 @@ class Classifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Features:
         """Look at sRGB-encoded pixels (B, 3, 224, 224) in 0..1."""
+        seen = self.levels(pixels)
+        pooled = []
+        for x in seen.values():
+            pooled += [x.mean(dim=(2, 3)), x.flatten(2).std(dim=2, unbiased=False)]
+        pooled.append(self.answer(seen[15]))
+        return Features(torch.cat(pooled, dim=1), seen[4], seen[10])
+
+    def levels(self, pixels: Tensor) -> dict[int, Tensor]:
+        """Return the blocks `POOLED` by number, of sRGB-encoded pixels (B, 3, H, W) in 0..1."""
         x = (pixels - 127 / 255) / (128 / 255)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        pooled: list[Tensor] = []
         seen: dict[int, Tensor] = {}
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in POOLED:
                 seen[number] = x
-                pooled += [x.mean(dim=(2, 3)), x.flatten(2).std(dim=2, unbiased=False)]
-        pooled.append(self.head(x).mean(dim=(2, 3)))
-        return Features(torch.cat(pooled, dim=1), seen[4], seen[10])
+        return seen
+
+    def answer(self, last: Tensor) -> Tensor:
+        """Return the means (B, 1280) of the head over the last block (B, 320, h, w)."""
+        means: Tensor = self.head(last).mean(dim=(2, 3))
+        return means
 
 
 def load_classifier() -> Classifier:

@@ -38,6 +38,7 @@ class LookOptions:
         strength: 0 leaves the photo alone, 1 corrects it, up to 1.5 goes beyond.
         seed: decode the means of the moments (None) or a sample drawn with this seed.
         size: nodes along each edge of the LUT, 2..129.
+        tone: of a grey photo that was toned: "drop" it, or "keep" it below the colors.
 
     Raises:
         OptionError: a value is out of its range.
@@ -47,10 +48,11 @@ class LookOptions:
     strength: float = table.STRENGTH.default
     seed: int | None = table.SEED.default
     size: int = table.SIZE.default
+    tone: str = table.TONE.default
 
     def __post_init__(self) -> None:
         """Check the values, and bring each to its one type."""
-        for option in table.LEARNING:
+        for option in (*table.LEARNING, table.TONE):
             try:
                 checked = option.check(getattr(self, option.name))
             except ValueError as error:
@@ -60,7 +62,8 @@ class LookOptions:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> LookOptions:
         """Return the options among values by name, such as the flags of a command."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: values[name] for name in names if name in values})
 
 
 @dataclass(frozen=True)

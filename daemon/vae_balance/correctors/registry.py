@@ -17,6 +17,9 @@ _CORRECTORS = {
     "stretch": ("classical", "Stretch"),
     "vae-white-balance": ("vae_white_balance.corrector", "VaeWhiteBalance"),
     "unet": ("unet.corrector", "UNetCorrector"),
+    "colorize-autoencoder": ("colorize.corrector", "AutoencoderColorizer"),
+    "colorize-fusion": ("colorize.corrector", "FusionColorizer"),
+    "colorize-cross-channel": ("colorize.corrector", "CrossChannelColorizer"),
 }
 NAMES = tuple(_CORRECTORS)
 

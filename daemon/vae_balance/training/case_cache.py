@@ -172,6 +172,15 @@ def write_shard(folder: Path, fields: Fields) -> None:
         ) from error
 
 
+def mirror(values: NDArray[Any], which: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return planes (N, C, H, W) of cases, those of `which` mirrored; what has no place stays."""
+    if values.ndim != 4:
+        return values
+    values = values.copy()
+    values[which] = values[which, ..., ::-1]
+    return values
+
+
 class CaseBatches(Generic[T]):
     """Batches of cases, drawn from a window of shards that moves on as training does.
 

@@ -38,7 +38,7 @@ from vae_balance.correctors.latent_balancer.train_vae import to_tensor
 from vae_balance.models.checksum import sha256_of
 from vae_balance.models.folder import WEIGHTS_NAME
 from vae_balance.photos.proxy import PROXY_SIZE
-from vae_balance.training.case_cache import SHARD, CaseMaker, Fields
+from vae_balance.training.case_cache import SHARD, CaseMaker, Fields, mirror
 from vae_balance.training.damage import KIND_NAMES, Damage, random_damage, undamaged
 from vae_balance.training.pairs import View, evenly_watched, sizes_of
 from vae_balance.training.photos import (
@@ -317,18 +317,10 @@ def batch_of(fields: Fields, device: str, corner: tuple[int, int] | None = None)
 def flipped_batch(fields: Fields, rng: np.random.Generator, device: str) -> Batch:
     """Return cases as a batch to learn from: half of them mirrored, one corner of every 2 x 2."""
     mirrored = rng.uniform(size=len(fields["given"])) < 0.5
-    flipped = {name: _mirror(fields[name], mirrored) for name in NAMES}
+    flipped = {name: mirror(fields[name], mirrored) for name in NAMES}
     return batch_of(flipped, device, (int(rng.integers(2)), int(rng.integers(2))))
 
 
 def _statistics_of(photos: Sequence[Colors]) -> Tensor:
     """Return the color statistics (N, 135) of photos."""
     return torch.from_numpy(np.stack([color_statistics(photo) for photo in photos]))
-
-
-def _mirror(values: NDArray[np.float16], which: NDArray[np.bool_]) -> NDArray[np.float16]:
-    if values.ndim != 4:
-        return values
-    values = values.copy()
-    values[which] = values[which, ..., ::-1]
-    return values

@@ -56,6 +56,7 @@ from vae_balance.training.loop import (
     cosine_rate,
     train,
 )
+from vae_balance.training.optimizer import decaying_optimizer
 from vae_balance.training.photos import read_split
 
 # Called with what is made, the number made and the number to be made.
@@ -311,16 +312,6 @@ def blurred(batch: Batch, balancer: FusedLatentBalancer, config: BalancerTrainin
         features=replace(batch.features, pooled=pooled),
         statistics=statistics + scale * torch.randn_like(statistics),
     )
-
-
-def decaying_optimizer(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """Return an optimizer under which matrices decay, and biases do not."""
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
 
 @torch.no_grad()

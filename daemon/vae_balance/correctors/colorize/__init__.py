@@ -1,0 +1,1 @@
+"""Color for grey photos: three networks that see the lightness of a photo and give its a and b."""
