@@ -17,7 +17,7 @@ import pytest
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.errors import OptionError
 from vae_balance_protocol import Malformed, messages, options
-from vae_balance_protocol.options import AUTO, ITERATIONS, LEARNING, SEED, SIZE, STRENGTH
+from vae_balance_protocol.options import AUTO, ITERATIONS, LEARNING, SEED, SIZE, STRENGTH, TONE
 
 ROOT = Path(__file__).resolve().parent.parent
 ROW = """
@@ -96,9 +96,10 @@ def test_an_option_is_a_row_and_its_use(tmp_path: Path) -> None:
 
 
 def test_every_row_of_learning_is_used() -> None:
-    assert [row.name for row in LEARNING] == list(LookOptions.__dataclass_fields__)
+    rows = (*LEARNING, TONE)
+    assert [row.name for row in rows] == list(LookOptions.__dataclass_fields__)
     defaults = LookOptions()
-    for row in LEARNING:
+    for row in rows:
         assert getattr(defaults, row.name) == row.default == row.check(row.default)
 
 
@@ -109,6 +110,7 @@ def test_every_row_of_learning_is_used() -> None:
         (STRENGTH, [0, 1.5, np.float32(0.5)], [-0.1, 1.6, float("nan"), float("inf"), "1", True]),
         (SEED, [None, 0, 2**63 - 1], [-1, 2**63, 0.5, "7"]),
         (SIZE, [2, 129, np.uint8(33)], [1, 130, 33.0, None]),
+        (TONE, ["drop", "keep"], ["sepia", "", 1, None]),
     ],
 )
 def test_python_and_protocol_refuse_the_same(

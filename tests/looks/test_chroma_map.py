@@ -16,6 +16,7 @@ from vae_balance.looks.chroma_map import ChromaLook
 from vae_balance.looks.guided_filter import guided_coefficients
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import UNKNOWN
+from vae_balance.looks.packed import unpack_look
 from vae_balance.photos.pixels import upright
 
 Floats = NDArray[np.float32]
@@ -151,14 +152,14 @@ def test_colors_stop_at_edges_that_the_network_did_not_draw() -> None:
 
 def test_a_look_survives_the_way_to_another_process() -> None:
     look, pixels = colorful(), grey(20, 30)
-    again = ChromaLook.from_bytes(look.to_bytes())
+    again = unpack_look(look.to_bytes())
     assert again.digest() == look.digest() != colorful(39.0).digest()
     np.testing.assert_array_equal(
         again.apply(pixels, Place.whole(pixels)), look.apply(pixels, Place.whole(pixels))
     )
     for broken in (b"", b"\x00", look.to_bytes()[:-9]):
         with pytest.raises(LutError, match="not a look"):
-            ChromaLook.from_bytes(broken)
+            unpack_look(broken)
 
 
 def test_planes_that_are_no_numbers_are_refused() -> None:

@@ -10,12 +10,12 @@ far as it must.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +34,7 @@ from vae_balance.errors import LutError, OptionError
 from vae_balance.looks.guided_filter import guided_coefficients
 from vae_balance.looks.look import Pixels, Place
 from vae_balance.looks.origin import Origin
+from vae_balance.looks.packed import pack_look
 
 Floats = NDArray[np.float32]
 
@@ -118,33 +119,21 @@ class ChromaLook:
     def to_bytes(self) -> bytes:
         """Return the look for another process."""
         values = {
-            "kind": KIND,
             "shape": self.slopes.shape,
             "slopes": self.slopes.astype("<f4").tobytes(),
             "offsets": self.offsets.astype("<f4").tobytes(),
             "keep_tone": self.keep_tone,
-            "origin": asdict(self.origin),
         }
-        packed: bytes = msgpack.packb(values)
-        return packed
+        return pack_look(KIND, self.origin, None, values)
 
-    @classmethod
-    def from_bytes(cls, content: bytes) -> ChromaLook:
-        """Return the look that `to_bytes` made bytes of.
-
-        Raises:
-            LutError: they are none.
-        """
-        try:
-            values: dict[str, Any] = msgpack.unpackb(content)
-            slopes, offsets = (
-                np.frombuffer(values[name], "<f4").reshape(values["shape"])
-                for name in ("slopes", "offsets")
-            )
-            origin = Origin(**values["origin"])
-            return cls(slopes, offsets, bool(values["keep_tone"]), origin)
-        except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            raise LutError(f"not a look: {error!r}") from error
+    @staticmethod
+    def from_values(origin: Origin, report: None, values: Mapping[str, Any]) -> ChromaLook:
+        """Return the look that `to_bytes` made bytes of; any exception if it did not."""
+        slopes, offsets = (
+            np.frombuffer(values[name], "<f4").reshape(values["shape"])
+            for name in ("slopes", "offsets")
+        )
+        return ChromaLook(slopes, offsets, bool(values["keep_tone"]), origin)
 
 
 @dataclass(frozen=True, eq=False)

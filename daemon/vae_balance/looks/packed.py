@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vae_balance.looks.report import LookReport
 
 # What the bytes call it -> module within this package, class.
-_KINDS = {"lut": ("lut_look", "LutLook")}
+_KINDS = {"lut": ("lut_look", "LutLook"), "chroma": ("chroma_map", "ChromaLook")}
 
 
 def pack_look(

@@ -127,7 +127,7 @@ def test_huber_minds_great_errors_less_than_l2() -> None:
 
     def ratio(name: str) -> float:
         small, great = (
-            LOSSES[name](lambda _, by=by: cases.chroma + by, cases)[0].item()  # type: ignore[arg-type, misc]
+            LOSSES[name](lambda _, by=by: cases.chroma + by, cases)[0].item()  # type: ignore[arg-type]
             for by in (10.0, 40.0)
         )
         return great / small
@@ -158,7 +158,7 @@ def test_colors_belong_to_the_classes_near_them() -> None:
 def test_rare_colors_count_more() -> None:
     centres = color_classes()
     frequency = torch.full((len(centres),), 1e-4)
-    grey = (centres.abs().sum(dim=1) == 0).nonzero().item()
+    grey = int((centres.abs().sum(dim=1) == 0).nonzero())
     frequency[grey] = 1.0 - 1e-4 * (len(centres) - 1)
     weights = Classes(centres, frequency).weights
     assert weights[grey] < weights.median() / 50.0
@@ -173,6 +173,7 @@ def test_the_annealed_mean_lies_nearer_to_the_likeliest_color() -> None:
         for c in ((50.0, 30.0), (0.0, -40.0))
     )
     with torch.no_grad():
+        assert head.last.bias is not None
         head.last.weight.zero_()
         head.last.bias.fill_(-30.0)
         head.last.bias[red], head.last.bias[blue] = 0.7, 0.0

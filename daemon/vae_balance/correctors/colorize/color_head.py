@@ -40,6 +40,8 @@ class ColorHead(nn.Module):
         classes: answer by likelihoods of colors, not by one color.
     """
 
+    centres: Tensor
+
     def __init__(self, channels: int, classes: bool) -> None:
         super().__init__()
         self.classes = classes

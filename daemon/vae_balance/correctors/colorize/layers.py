@@ -26,6 +26,9 @@ class Standardized(nn.Module):
     photos are not so easily learned by heart.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("shift", torch.zeros(channels))

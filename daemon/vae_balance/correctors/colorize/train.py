@@ -120,7 +120,7 @@ def train_colorizer(
     network = new_colorizer(config.design, config.loss == CLASSES)
     measured = _measured(shards[0])
     take_scales(network, measured)
-    network.to(config.device, memory_format=torch.channels_last)
+    network.to(config.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = _loss(config, measured)
 
     def finish(fields: Fields, rng: np.random.Generator) -> Batch:
