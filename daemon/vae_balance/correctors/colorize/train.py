@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +28,8 @@ from vae_balance.correctors.colorize.networks import NETWORK_FOLDER, AnyColorize
 from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
 from vae_balance.training.optimizer import decaying_optimizer
+from vae_balance.training.pairs import Making
 from vae_balance.training.photos import read_split
-
-# Called with what is made, the number made and the number to be made.
-Making = Callable[[str, int, int], None]
 
 # Photos that are watched, and of those that go through the network together.
 _WATCHED, _WATCHED_TOGETHER = 160, 32
