@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/server/soak.py                        # 500,000 messages
     .venv/bin/python tests/server/soak.py --seconds 3600         # an hour of them, at least
+    .venv/bin/python tests/server/soak.py --seconds 3600 --rate 150 --rest 0.5   # beside other work
 
 Prints the honest client's latency before, during and after, and the daemon's memory. Ends with
 status 1 if an answer was wrong, the daemon has ended, its log tells of a defect, or its memory has
@@ -11,6 +12,7 @@ grown by more than a tenth after a sixth of the time. All hostile messages are d
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import random
 import socket
@@ -43,6 +45,8 @@ from vae_balance.luts.cube import format_cube
 from vae_balance_protocol.client import Client
 
 QUIET_SECONDS = 20.0
+REST_SECONDS = 0.05
+PEERS = 2
 PATIENCE = 0.2  # of a hostile peer
 GROWTH = 1.1
 NOISE_BYTES = 32 << 20
@@ -124,10 +128,15 @@ def knock(connection: socket.socket, rng: random.Random, look: str, token: bytes
 SAYINGS: tuple[Say, ...] = (requests, requests, broken_zmtp, stranger, burst_and_ping, knock)
 
 
-def attack(port: int, token: bytes, look: str, seed: int, counter: Any, over: Any) -> None:
-    """Be hostile until it is over; count the messages."""
+def attack(
+    port: int, token: bytes, look: str, seed: int, rate: float, counter: Any, over: Any
+) -> None:
+    """Be hostile until it is over, with so many messages a second at most; count them."""
     rng = random.Random(seed)
+    began, said = time.monotonic(), 0
     while not over.is_set():
+        if over.wait(max(0.0, began + said / rate - time.monotonic())):
+            break
         say = unfinished if rng.random() < 0.01 else rng.choice(SAYINGS)
         with (
             suppress(OSError),  # the daemon may be through with us at any time
@@ -137,6 +146,7 @@ def attack(port: int, token: bytes, look: str, seed: int, counter: Any, over: An
             count = say(connection, rng, look, token)
             if rng.random() < 0.5:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            said += count
             with counter.get_lock():
                 counter.value += count
 
@@ -146,11 +156,13 @@ class Honest:
     """A client that works on, checks every answer, and keeps how long each took.
 
     Attributes:
+        rest: seconds between two rounds of work.
         seconds: phase -> what was asked for -> how long it took, each time.
         memory: seconds since the beginning, and bytes of the daemon.
     """
 
     client: Client
+    rest: float = REST_SECONDS
     seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     memory: list[tuple[float, int]] = field(default_factory=list)
 
@@ -180,7 +192,7 @@ class Honest:
                     learned = self.client.learn([self._proxy], dtype="u8")["look"]
                 assert learned == self._learned
             rounds += 1
-            time.sleep(0.05)
+            time.sleep(self.rest)
 
     @contextmanager
     def _timed(self, phase: str, what: str) -> Iterator[None]:
@@ -211,28 +223,48 @@ class Outcome:
         return self.growth <= GROWTH and not self.told
 
 
-def soak(
-    folder: Path, messages: int, seconds: float, quiet: float, arguments: list[str]
-) -> Outcome:
+@dataclass(frozen=True)
+class Load:
+    """How much is done to a daemon, at least and at most.
+
+    Attributes:
+        messages: hostile ones, at least.
+        seconds: in which hostile ones come, at least.
+        quiet: seconds without them, before and after.
+        rate: hostile messages a second, at most.
+        rest: seconds that the honest client rests between two rounds of work.
+    """
+
+    messages: int
+    seconds: float = 0.0
+    quiet: float = QUIET_SECONDS
+    rate: float = math.inf
+    rest: float = REST_SECONDS
+
+
+def soak(folder: Path, load: Load) -> Outcome:
     """Let hostile peers be hostile until there were so many messages and seconds."""
-    daemon = Daemon(folder, arguments)
+    daemon = Daemon(folder)
     try:
-        return _soak(daemon, messages, seconds, quiet)
+        return _soak(daemon, load)
     finally:
         daemon.end()
 
 
-def _soak(daemon: Daemon, messages: int, seconds: float, quiet: float) -> Outcome:
+def _soak(daemon: Daemon, load: Load) -> Outcome:
     context = multiprocessing.get_context("spawn")
     counter, over = context.Value("q", 0), context.Event()
     token, port = daemon.connection()["token"].encode(), daemon.connection()["endpoint"]
     with daemon.client("honest") as client:
-        honest = Honest(client)
-        honest.work("before", _for_seconds(quiet))
+        honest = Honest(client, load.rest)
+        honest.work("before", _for_seconds(load.quiet))
         port = int(port.rpartition(":")[2])
         hostile = [
-            context.Process(target=attack, args=(port, token, honest.look, seed, counter, over))
-            for seed in range(2)
+            context.Process(
+                target=attack,
+                args=(port, token, honest.look, seed, load.rate / PEERS, counter, over),
+            )
+            for seed in range(PEERS)
         ]
         began = time.monotonic()
         for process in hostile:
@@ -240,13 +272,13 @@ def _soak(daemon: Daemon, messages: int, seconds: float, quiet: float) -> Outcom
         try:
             honest.work(
                 "during",
-                lambda: counter.value < messages or time.monotonic() - began < seconds,
+                lambda: counter.value < load.messages or time.monotonic() - began < load.seconds,
             )
         finally:
             over.set()
             for process in hostile:
                 process.join()
-        honest.work("after", _for_seconds(quiet))
+        honest.work("after", _for_seconds(load.quiet))
     assert daemon.process.poll() is None, daemon.output.read_text()
     assert daemon.end() == 0
     text = daemon.all_logs() + daemon.output.read_text()
@@ -289,9 +321,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--messages", type=int, default=500_000)
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--rate", type=float, default=math.inf)
+    parser.add_argument("--rest", type=float, default=REST_SECONDS)
     asked = parser.parse_args()
+    load = Load(asked.messages, asked.seconds, rate=asked.rate, rest=asked.rest)
     with tempfile.TemporaryDirectory() as folder:
-        outcome = soak(Path(folder), asked.messages, asked.seconds, QUIET_SECONDS, [])
+        outcome = soak(Path(folder), load)
     print(report(outcome))
     return 0 if outcome.is_well else 1
 
