@@ -37,13 +37,14 @@ class Gate:
 
     def __init__(self) -> None:
         self.begun: list[int] = []  # iterations, by which requests are told apart
+        self.done = 0  # rounds, as each look tells
         self.open = threading.Semaphore(0)
 
     def __call__(self, proxies: Any, model: Any, options: LookOptions, progress: Any) -> Look:
         rounds = rounds_of(options.iterations, model)
         self.begun.append(rounds)
         while not self.open.acquire(timeout=0.02):
-            progress(0, rounds, "encode")
+            progress(self.done, rounds, "encode")
         return LutLook(Lut3D.identity(2), UNKNOWN)
 
 
@@ -106,6 +107,32 @@ def test_a_single_look_does_not_wait_for_a_roll(connect: Callable[..., Peer], ga
     assert rolling.ask("status").header["running"][0]["total"] == 7
     gate.open.release()
     assert rolling.end_of(roll).header["type"] == "result"
+
+
+def test_a_first_round_does_not_wait_for_further_rounds(
+    connect: Callable[..., Peer], gate: Gate
+) -> None:
+    gate.done = 1
+    patient, modest = connect(), connect()
+    long = learn(patient, 10)
+    wait_for(lambda: gate.begun == [10])
+    one = learn(modest, 1)
+    wait_for(lambda: gate.begun == [10, 1])
+    gate.open.release(2)
+    assert modest.end_of(one).header["type"] == "result"
+    assert patient.end_of(long).header["type"] == "result"
+
+
+def test_looks_in_the_middle_of_looks_have_an_end(connect: Callable[..., Peer], gate: Gate) -> None:
+    gate.done = 1
+    peers = [connect() for _ in range(8)]
+    requests = [learn(peer) for peer in peers]
+    wait_for(lambda: len(gate.begun) == learner._MOST_NESTED + 1)
+    time.sleep(0.3)
+    assert len(gate.begun) == learner._MOST_NESTED + 1
+    gate.open.release(len(peers))
+    for peer, request in zip(peers, requests, strict=True):
+        assert peer.end_of(request).header["type"] == "result"
 
 
 def test_a_roll_does_not_wait_for_ever_for_single_looks(

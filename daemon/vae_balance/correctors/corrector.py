@@ -6,7 +6,7 @@ one is a folder or file beside this, a line in `registry.py` and a folder with a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -25,6 +25,9 @@ from vae_balance_protocol.options import Option
 Proxy = NDArray[np.float32]
 # A photo is of a single color where each channel varies by no more: two codes of 8 bits.
 PLAIN = 2.5 / 255
+# Proxies that go through networks together: memory stays flat for a roll, and whoever waits for the
+# look of a single photo does not wait long for a step of it.
+TOGETHER = 2
 # Called with the number of steps done and of all steps, and with the stage that begins.
 Progress = Callable[[int, int, str], None]
 
@@ -150,7 +153,22 @@ def stack_proxies(proxies: Sequence[Proxy], size: int = PROXY_SIZE) -> Proxy:
     for proxy in proxies:
         if proxy.shape != (size, size, 3):
             raise OptionError(f"proxy of shape {proxy.shape}: must be ({size}, {size}, 3)")
-    return np.stack(proxies).astype(np.float32)
+    return np.stack(proxies).astype(np.float32, copy=False)
+
+
+def together(proxies: Proxy) -> Iterator[slice]:
+    """Yield which of proxies (N, S, S, 3) go through the networks together."""
+    for first in range(0, len(proxies), TOGETHER):
+        yield slice(first, first + TOGETHER)
+
+
+def mapped(proxies: Proxy, color_map: Callable[[Proxy], Proxy], step: Callable[[], None]) -> Proxy:
+    """Return what a color map makes of proxies (N, S, S, 3); `step` is called for every few."""
+    made = np.empty_like(proxies)
+    for few in together(proxies):
+        step()
+        made[few] = np.clip(color_map(proxies[few]), 0.0, 1.0)
+    return made
 
 
 def is_plain(proxies: Proxy) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ from vae_balance.correctors.corrector import (
     LookOptions,
     Progress,
     is_plain,
+    mapped,
     stack_proxies,
+    together,
 )
 from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
 from vae_balance.looks.lut_look import LutLook
@@ -103,16 +106,19 @@ def learn_from_pictures(
     most = options.iterations if isinstance(options.iterations, int) else 1
     rounds: list[PictureRound] = []
     for done in range(most):
-        progress(done, most, "ask")
-        seen, made = ask(current)
-        progress(done, most, "map colors")
+        asked = []
+        for few in together(current):
+            progress(done, most, "ask")
+            asked.append(ask(current[few]))
+        seen, made = (np.concatenate(pictures) for pictures in zip(*asked, strict=True))
+        step = partial(progress, done, most, "map colors")
         plain = is_plain(current)
         made[plain] = seen[plain]
-        color_map = fit_color_map(seen, made)
+        color_map = fit_color_map(seen, made, step)
         shares = np.where(plain, 0.0, 1.0).astype(np.float32)
         doubts = np.full_like(shares, np.nan)
         rounds.append(PictureRound(current[:1], seen[:1], made[:1], color_map, shares, doubts))
-        current = np.clip(color_map(current), 0.0, 1.0)
+        current = mapped(current, color_map, step)
     progress(most, most, "bake")
     maps = [learned.color_map for learned in rounds]
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)

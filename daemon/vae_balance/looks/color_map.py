@@ -10,7 +10,7 @@ Levenberg-Marquardt converge in tens of milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -36,6 +36,9 @@ RIDGE = 2e-4
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 # Slope under which the map counts as folded: it would turn a gradient back or flatten it.
 LEAST_SLOPE = 0.02
+
+# Pixels that are binned at a time, those of 20 proxies.
+_BINNED_TOGETHER = 1 << 20
 
 _FITTING = Lock()
 
@@ -69,18 +72,21 @@ class ColorMap:
         return mapped.numpy().reshape(np.shape(colors))
 
 
-def fit_color_map(distorted: Colors, fixed: Colors) -> ColorMap:
+def fit_color_map(
+    distorted: Colors, fixed: Colors, step: Callable[[], None] = lambda: None
+) -> ColorMap:
     """Train the map that brings the distorted colors to the fixed ones, pixel by pixel.
 
     Args:
         distorted: (..., 3) sRGB-encoded, 0..1.
         fixed: the same shape; element i is where element i of `distorted` should go.
+        step: called every so many pixels; may raise what is to end it.
     """
+    colors, targets, weights = bin_colors(distorted.reshape(-1, 3), fixed.reshape(-1, 3), step)
     # Matrices this small are not worth threads: on a busy machine, waiting for the second one
     # made a fit thirty times slower. The limit is the whole process's, and each who sets it puts
     # back what was there before: one at a time.
     with _FITTING, _linear_algebra().limit(limits=1, user_api="blas"):
-        colors, targets, weights = bin_colors(distorted.reshape(-1, 3), fixed.reshape(-1, 3))
         affine = _fit_affine(colors, targets - colors, weights)
         left_over = targets - colors - _with_one(colors) @ affine
         inner, outer = _fit_hidden(colors, left_over, weights)
@@ -105,23 +111,29 @@ def _linear_algebra() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def bin_colors(colors: Colors, targets: Colors) -> tuple[Floats, Floats, Floats]:
-    """Average colors (N, 3) and their targets in cells of the color cube.
+def bin_colors(
+    colors: Colors, targets: Colors, step: Callable[[], None] = lambda: None
+) -> tuple[Floats, Floats, Floats]:
+    """Average colors (N, 3) and their targets in cells of the color cube; `step` as above.
 
     Returns:
         Mean color (K, 3) and mean target (K, 3) of each occupied cell, and its weight (K,): its
         share of the pixels, the sum being 1.
     """
-    cells = np.minimum((colors * BINS).astype(np.int64), BINS - 1)
-    index = (cells[:, 0] * BINS + cells[:, 1]) * BINS + cells[:, 2]
-    count = np.bincount(index, minlength=BINS**3)
+    count = np.zeros(BINS**3, np.int64)
+    sums = np.zeros((6, BINS**3))
+    for first in range(0, len(colors), _BINNED_TOGETHER):
+        step()
+        some = colors[first : first + _BINNED_TOGETHER]
+        theirs = targets[first : first + _BINNED_TOGETHER]
+        cells = np.minimum((some * BINS).astype(np.int64), BINS - 1)
+        index = (cells[:, 0] * BINS + cells[:, 1]) * BINS + cells[:, 2]
+        count += np.bincount(index, minlength=BINS**3)
+        for total, values in zip(sums, (*some.T, *theirs.T), strict=True):
+            total += np.bincount(index, values, BINS**3)
     occupied = np.flatnonzero(count)
-
-    def average(values: Colors) -> Floats:
-        sums = [np.bincount(index, values[:, i], BINS**3)[occupied] for i in range(3)]
-        return np.stack(sums, axis=1) / count[occupied, None]
-
-    return average(colors), average(targets), count[occupied] / len(colors)
+    means = (sums[:, occupied] / count[occupied]).T
+    return means[:, :3].copy(), means[:, 3:].copy(), count[occupied] / len(colors)
 
 
 def least_slope(color_map: ColorMap, nodes: int = 9) -> float:

@@ -23,8 +23,9 @@ RIGHT = 6.0
 # Spread of the logarithm of a look's error about the error that the balancer expected, on watched
 # photos; `vae-balance evaluate` shows how well the confidence that follows from it is kept.
 DOUBT_SPREAD = 0.5
-# Every so many pixels of a proxy are looked at, both ways.
-_EVERY = 4
+# Every so many pixels of a proxy are looked at, both ways; of longer rolls no more in all than of
+# this many proxies.
+_EVERY, _PROXIES = 4, 16
 _WORDS = {
     DARK: "{:.1f} stops too dark",
     LIGHT: "{:.1f} stops too light",
@@ -93,7 +94,8 @@ class LookReport:
 
 def report_on(proxies: Colors, rounds: Sequence[LearnedRound]) -> LookReport:
     """Compare proxies (N, 224, 224, 3), sRGB-encoded 0..1, with what the rounds make of them."""
-    colors = before = proxies[:, ::_EVERY, ::_EVERY]
+    every = _EVERY * math.ceil(math.sqrt(len(proxies) / _PROXIES))
+    colors = before = proxies[:, ::every, ::every]
     changes = []
     for learned in rounds:
         changed = np.clip(learned.color_map(colors), 0.0, 1.0)

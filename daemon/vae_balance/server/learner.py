@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vae_balance.errors import BalanceError, CancelledError
-from vae_balance.server.jobs import BATCH, URGENT, FairQueue, Job, Stages, Task
+from vae_balance.server.jobs import BATCH, LONG, URGENT, FairQueue, Job, Stages, Task
 from vae_balance.server.look_store import LookStore
 from vae_balance.server.model_cache import ModelCache
 from vae_balance.server.workers import Result
@@ -33,7 +33,9 @@ T = TypeVar("T")
 
 # A batch gives way for so long at each of its steps, and looks so often whether it may go on.
 _WAY_SECONDS, _WAY_POLL_SECONDS = 2.0, 0.02
-_STEP_SECONDS = 0.1  # of a long task, between others that go first
+# Of the time that others took in the middle of a task: what it has for itself before the next.
+_OWN_SHARE = 0.5
+_MOST_NESTED = 4  # tasks, each done in the middle of the one before
 
 # What requests need: nobody is to wait for it, nor to get it from a version installed later.
 _IMPORTED_EARLY = (
@@ -63,7 +65,7 @@ class Learner:
         self._looks = looks
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._first_model: str | None = None
-        self._rank: int | None = None  # of what is being done
+        self._ranks: list[int] = []  # of what is being done, each in the middle of the one before
         self._next_others = 0.0  # when something more urgent may go first again
 
     def start(self, first_model: str | None) -> None:
@@ -128,7 +130,7 @@ class Learner:
             time.sleep(_WAY_POLL_SECONDS)
 
     def _is_urgent(self) -> bool:
-        return self._rank == URGENT or self.queue.has_urgent()
+        return URGENT in self._ranks or self.queue.has_urgent()
 
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
@@ -138,7 +140,7 @@ class Learner:
         dtype = job.fields["dtype"]
         proxies = []
         for index, frame in enumerate(job.frames):
-            self._let_others_go_first()
+            self._let_others_go_first(has_begun=False)
             proxies.append(_proxy(frame, dtype, index))
 
         def follow(done: int, total: int, stage: str) -> None:
@@ -169,25 +171,32 @@ class Learner:
 
     def _do(self, task: Task) -> None:
         """Do a task; between its stages, those that are more urgent."""
-        before, self._rank = self._rank, task.rank
+        self._ranks.append(task.rank)
         try:
             task.run()
         finally:
-            self._rank = before
+            self._ranks.pop()
         self.queue.finished(task)
 
-    def _let_others_go_first(self) -> None:
-        """Do what is more urgent than the task that this thread is in the middle of, one task."""
-        if self._rank is None or time.monotonic() < self._next_others:
+    def _let_others_go_first(self, has_begun: bool) -> None:
+        """Do one task that goes before the one that this thread is in the middle of.
+
+        Args:
+            has_begun: whether a round is behind that one: who wants many waits for who wants one.
+        """
+        if not 0 < len(self._ranks) <= _MOST_NESTED or time.monotonic() < self._next_others:
             return
-        task = self.queue.take(0.0, below=self._rank)
+        rank = max(self._ranks[-1], LONG) if has_begun else self._ranks[-1]
+        task = self.queue.take(0.0, below=rank)
         if task is None:
             return
         import torch
 
+        began = time.monotonic()
         with torch.inference_mode(False):  # in which models must not be loaded
             self._do(task)
-        self._next_others = time.monotonic() + _STEP_SECONDS
+        now = time.monotonic()
+        self._next_others = now + _OWN_SHARE * (now - began)
 
     def _prepare(self, name: str) -> None:
         """Load a model, and what else the first client would have to wait for."""
@@ -208,7 +217,7 @@ class Learner:
 
     def _yielding(self, follow: Progress) -> Progress:
         def follow_after_others(done: int, total: int, stage: str) -> None:
-            self._let_others_go_first()
+            self._let_others_go_first(has_begun=done > 0)
             follow(done, total, stage)
 
         return follow_after_others

@@ -31,8 +31,7 @@ from vae_balance_protocol import DaemonError, Malformed, messages
 from vae_balance_protocol.options import AUTO
 
 _BATCHES = 16  # at a time, of as many clients
-_AUTO_ROUNDS = 3  # that a look takes at most, as it were, where it chooses itself
-_FEW_ROUNDS = 12  # proxies times iterations: a person waits for it
+_FEW_PROXIES = 2  # to learn from, for one round: somebody waits for it
 _LONG_HEADER_BYTES = 64 << 10  # takes too long to read for the router's thread
 _TICK_SECONDS = 0.25
 _REPEAT_SECONDS = 0.75  # with a tick, less than the second that is promised
@@ -290,13 +289,12 @@ class Service:
         return self._pool.queue, self._task(job, picture.shrink, strand=picture)
 
     def _learn(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
-        rounds = _AUTO_ROUNDS if job.fields["iterations"] == AUTO else job.fields["iterations"]
         if job.fields["iterations"] != AUTO:  # whose rounds are known when they are over
-            job.total = rounds
+            job.total = job.fields["iterations"]
         job.facts["proxies"] = len(job.frames)
         _note(job, "iterations", "size", "model")
         self._told(job, job.state())
-        rank = URGENT if len(job.frames) * rounds <= _FEW_ROUNDS else LONG
+        rank = URGENT if len(job.frames) <= _FEW_PROXIES else LONG
         return self._learner.queue, self._task(job, self._learner.answer, rank=rank)
 
     def _import(self, client: Client, job: Job) -> tuple[FairQueue, Task]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,38 @@ def test_progress_names_every_stage_of_every_round(model: Model) -> None:
     seen: list[tuple[int, int, str]] = []
     learn_look([proxy()], model, LookOptions(iterations=2), lambda *step: seen.append(step))
     stages = ["encode", "balance", "decode", "map colors"]
-    assert seen == [(done, 2, s) for done in (0, 1) for s in stages] + [(2, 2, "bake")]
+    told = list(dict.fromkeys(seen))  # a stage of many photos is told again and again
+    assert told == [(done, 2, s) for done in (0, 1) for s in stages] + [(2, 2, "bake")]
+
+
+def test_no_step_of_a_roll_is_much_longer_than_one_of_a_photo(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a single look waits for a step: of so many photos and pixels at the most."""
+    photos, pixels = [0], [0]
+    encode, bincount = model.vae.encode, np.bincount
+
+    def counted_encode(images: torch.Tensor) -> torch.Tensor:
+        photos[-1] += len(images)
+        return encode(images)
+
+    def counted_bincount(index: NDArray[np.int64], *more: Any, **named: Any) -> Any:
+        pixels[-1] += len(index)
+        return bincount(index, *more, **named)
+
+    def step(done: int, total: int, stage: str) -> None:
+        photos.append(0)
+        pixels.append(0)
+
+    monkeypatch.setattr(model.vae, "encode", counted_encode)
+    monkeypatch.setattr(np, "bincount", counted_bincount)
+    count = 50
+    learn_look([proxy()] * count, model, LookOptions(iterations=2, size=5), step)
+    opinions = 1 + len(asking.SECOND_OPINIONS)
+    assert sum(photos) >= 2 * count
+    assert max(photos) <= 4 * opinions
+    assert sum(pixels) >= 2 * count * 224 * 224
+    assert max(pixels) < sum(pixels) / 4
 
 
 @pytest.mark.parametrize("iterations", [11, -1])
@@ -242,7 +274,7 @@ def test_a_balancer_that_knows_no_second_opinions_is_asked_once(model: Model) ->
 
 
 def test_of_a_long_roll_all_frames_are_learned_from_and_eight_are_kept(model: Model) -> None:
-    roll = [proxy(i) for i in range(look.TOGETHER + 1)]
+    roll = [proxy(i) for i in range(look.SHOWN + 1)]
     whole, shorter = learn_look(roll, model), learn_look(roll[:-1], model)
     assert whole.rounds[0].fixed.shape == (8, 224, 224, 3)
     np.testing.assert_allclose(whole.rounds[0].fixed, shorter.rounds[0].fixed, atol=1e-4)

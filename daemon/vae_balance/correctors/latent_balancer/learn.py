@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,11 +27,14 @@ from numpy.typing import NDArray
 
 from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.corrector import (
+    TOGETHER,
     LookOptions,
     Progress,
     heeded,
     is_plain,
+    mapped,
     stack_proxies,
+    together,
 )
 from vae_balance.correctors.latent_balancer.asking import ask, goes_on
 from vae_balance.correctors.latent_balancer.model import Model
@@ -47,8 +51,8 @@ CORRECTOR = "latent-balancer"  # in model.json
 # A further round that changes values by less than this on average, one code of 8 bits, is not worth
 # its time.
 LEAST_CHANGE = 1 / 255
-# Proxies that go through the networks together: memory stays flat for a roll.
-TOGETHER = 8
+# Frames of a roll that a round keeps, for those who want to look on.
+SHOWN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +159,11 @@ def learn_look(
             if not rounds[-1].shares.any():  # and so it would be in every further round
                 rounds.append(rounds[-1])
                 continue
-            current = np.clip(rounds[-1].color_map(current), 0.0, 1.0)
+            current = mapped(
+                current, rounds[-1].color_map, partial(progress, done - 1, most, "map colors")
+            )
 
-        def report(stage: str, done: int = done) -> None:
-            progress(done, most, stage)
-
+        report = partial(progress, done, most)
         learned = _learn_round(current, model, options, done + 1, report)
         if options.iterations == table.AUTO and rounds and not _improves(learned):
             break
@@ -201,24 +205,23 @@ def _learn_round(
     progress: Callable[[str], None],
 ) -> Round:
     """Learn round `number`, 1 for the first."""
-    seen = [
-        ask(proxies[i : i + TOGETHER], model, options.seed, number, progress)
-        for i in range(0, len(proxies), TOGETHER)
-    ]
-    progress("map colors")
+    seen, plains = [], []
+    for few in together(proxies):
+        seen.append(ask(proxies[few], model, options.seed, number, progress))
+        plains.append(is_plain(proxies[few]))
     distorted = np.concatenate([few.distorted for few in seen])
     fixed = np.concatenate([few.fixed for few in seen])
     shares = np.concatenate([few.shares for few in seen])
-    plain = is_plain(proxies)
+    plain = np.concatenate(plains)
     fixed[plain], shares[plain] = distorted[plain], 0.0
-    shown = seen[0]
+    shown = seen[: SHOWN // TOGETHER]
     return Round(
-        proxies[:TOGETHER],
-        shown.moments.float().cpu().numpy(),
-        shown.balanced.float().cpu().numpy(),
-        shown.distorted,
-        fixed[:TOGETHER],
-        fit_color_map(distorted, fixed),
+        proxies[:SHOWN],
+        torch.cat([few.moments for few in shown]).float().cpu().numpy(),
+        torch.cat([few.balanced for few in shown]).float().cpu().numpy(),
+        distorted[:SHOWN],
+        fixed[:SHOWN],
+        fit_color_map(distorted, fixed, partial(progress, "map colors")),
         shares,
         np.concatenate([few.doubts for few in seen]),
     )
