@@ -1,8 +1,8 @@
 #!/usr/bin/env python2
 """VAE Balance for GIMP 2.10: gives photographs their colors back.
 
-Two entries of the menu Filters > Color: "VAE Balance..." learns a look from a layer and applies
-it, "VAE LUT (.cube)..." applies a look that is there already. The work is done by a daemon of
+Two entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
+and applies it, "VAE LUT..." applies a look that is there already. The work is done by a daemon of
 VAE Balance on this computer, which is started when it is needed.
 """
 
@@ -49,8 +49,8 @@ def register_all():
     )
     _register(
         APPLY,
-        N_("VAE _LUT (.cube)..."),
-        N_("Apply a .cube LUT, or the look learned last"),
+        N_("VAE _LUT..."),
+        N_("Apply a LUT file, or the look learned last"),
         [
             _choice("source", _("Loo_k"), _FILE, _LOOKS),
             _value(gimpfu.PF_FILE, "lut-file", _("LUT fil_e"), ""),
@@ -218,5 +218,12 @@ class _Progress(object):
         gimp.progress_update(fraction)
 
 
+def query():
+    """Tell GIMP what there is; gimpfu knows one place in the menu for each."""
+    gimpfu._query()
+    for name in (BALANCE, APPLY):
+        gimp.menu_register(name, "<Image>/Colors")
+
+
 register_all()
-gimp.main(None, None, gimpfu._query, run)
+gimp.main(None, None, query, run)

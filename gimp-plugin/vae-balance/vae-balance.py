@@ -2,7 +2,7 @@
 """VAE Balance for GIMP 3: gives photographs their colors back.
 
 Two entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
-and applies it, "VAE LUT (.cube)..." applies a look that is there already. The work is done by a
+and applies it, "VAE LUT..." applies a look that is there already. The work is done by a
 daemon of VAE Balance on this computer, which is started when it is needed.
 """
 
@@ -39,6 +39,7 @@ from vae_balance_gimp.settings import (
     check_choice,
 )
 from vae_balance_gimp.texts import UserError, _, use_languages
+from vae_balance_protocol.messages import LUT_FORMATS
 
 BALANCE = "plug-in-vae-balance"
 APPLY = "plug-in-vae-balance-apply-lut"
@@ -108,12 +109,12 @@ def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
 
 
 def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
-    procedure = _procedure(plug_in, APPLY, _("VAE _LUT (.cube)..."), _run_apply)
+    procedure = _procedure(plug_in, APPLY, _("VAE _LUT..."), _run_apply)
     procedure.set_documentation(
-        _("Apply a .cube LUT, or the look learned last"),
+        _("Apply a LUT file, or the look learned last"),
         _(
-            "Applies a LUT of sRGB colors, from a .cube file or a Hald picture of any program or "
-            "from VAE Balance, to the layer at its full precision: the same look on the next scan."
+            "Applies a LUT of sRGB colors, from a file of any program or from VAE Balance, to the "
+            "layer at its full precision: the same look on the next scan."
         ),
         APPLY,
     )
@@ -124,7 +125,10 @@ def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
         _FILE, _BOTH,
     )  # fmt: skip
     procedure.add_file_argument(
-        "lut-file", _("LUT fil_e"), _("A .cube file, or a Hald picture (.png)"),
+        "lut-file", _("LUT fil_e"),
+        _("A LUT file ({suffixes}); a .png is a Hald picture").format(
+            suffixes=", ".join(sorted(LUT_FORMATS))
+        ),
         Gimp.FileChooserAction.OPEN, True, None, _BOTH,
     )  # fmt: skip
     _add(procedure, APPLIED_STRENGTH)

@@ -160,7 +160,7 @@ def balanced():
 
 
 def case_both_entries_are_in_the_menu():
-    for name, label in ((BALANCE, "VAE _Balance..."), (APPLY, "VAE _LUT (.cube)...")):
+    for name, label in ((BALANCE, "VAE _Balance..."), (APPLY, "VAE _LUT...")):
         procedure = Gimp.get_pdb().lookup_procedure(name)
         assert procedure.get_menu_paths() == ["<Image>/Filters/Color", "<Image>/Colors"]
         assert procedure.get_menu_label() == label

@@ -160,7 +160,7 @@ def case_the_menu_has_both_entries():
     found = {name: (path, kind) for name, path, kind in zip(names, paths, types)}
     for name, label in (
         ("plug-in-vae-balance", "VAE Balance..."),
-        ("plug-in-vae-balance-apply-lut", "VAE LUT (.cube)..."),
+        ("plug-in-vae-balance-apply-lut", "VAE LUT..."),
     ):
         path, kind = found[name]
         assert kind == "RGB*, GRAY", kind
@@ -202,7 +202,9 @@ def check_precision(precision):
     assert origin(layer)["model"] == "embedded"
     # The daemon applies a look to linear light through a finer LUT of its own.
     coarse = {"U8_LINEAR": 0.05, "U8_GAMMA": 1.6 / 255, "HALF_GAMMA": 0.002}
-    most = coarse.get(precision, 0.008 if precision.endswith("LINEAR") else 0.0001)
+    # The model is told quantiles in codes of 8 bits. One that lies between two codes falls to either
+    # by the last bit of a float, and then the look differs by up to a seventh of such a code.
+    most = coarse.get(precision, 0.008 if precision.endswith("LINEAR") else 0.0006)
     away = difference(floats(image), expected)
     assert away < most, away
 

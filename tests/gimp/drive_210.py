@@ -87,7 +87,7 @@ def inverted(colors):
 def check_registration():
     for name, label, count in (
         (BALANCE, "VAE _Balance...", 9),
-        (APPLY, "VAE _LUT (.cube)...", 6),
+        (APPLY, "VAE _LUT...", 6),
     ):
         found = gimpfu.REGISTERED[name]
         assert found["menu"] == "<Image>/Filters/Color"
@@ -106,6 +106,12 @@ def check_registration():
             if param[0] in (gimpfu.PF_SPINNER, gimpfu.PF_SLIDER):
                 low, high, _step = param[4]
                 assert low <= param[3] <= high
+
+
+def check_menus():
+    gimp.CALLBACKS[0]()
+    paths = {event[1]: event[2] for event in gimp.EVENTS if event[0] == "menu"}
+    assert paths == {BALANCE: "<Image>/Colors", APPLY: "<Image>/Colors"}, paths
 
 
 def check_a_layer():

@@ -33,6 +33,10 @@ def main(_init, _quit, query, run):
     CALLBACKS[:] = [query, run]
 
 
+def menu_register(name, path):
+    EVENTS.append(("menu", _native(name), _native(path)))
+
+
 def message(text):
     EVENTS.append(("message", _native(text)))
 
