@@ -202,8 +202,8 @@ def check_precision(precision):
     assert origin(layer)["model"] == "embedded"
     # The daemon applies a look to linear light through a finer LUT of its own.
     coarse = {"U8_LINEAR": 0.05, "U8_GAMMA": 1.6 / 255, "HALF_GAMMA": 0.002}
-    # The model is told quantiles in codes of 8 bits. One that lies between two codes falls to either
-    # by the last bit of a float, and then the look differs by up to a seventh of such a code.
+    # The model is told quantiles in codes of 8 bits. One that lies between two codes falls to
+    # either by the last bit of a float: then the look differs by up to a seventh of such a code.
     most = coarse.get(precision, 0.008 if precision.endswith("LINEAR") else 0.0006)
     away = difference(floats(image), expected)
     assert away < most, away
