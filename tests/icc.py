@@ -65,6 +65,11 @@ def icc_profile(
     return _assembled(tags, space)
 
 
+def grey_profile(curve: bytes) -> bytes:
+    """Return the bytes of a profile of grey."""
+    return _assembled({b"kTRC": curve, b"cprt": b"text" + bytes(4) + b"none\0"}, b"GRAY")
+
+
 def _xyz(fixed: object) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *fixed)  # type: ignore[misc]
 

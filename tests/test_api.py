@@ -16,7 +16,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from vae_balance import Balancer
 from vae_balance.api import Picture
 from vae_balance.correctors.latent_balancer.learn import BalancedLook
-from vae_balance.errors import ModelError, OptionError
+from vae_balance.errors import ImageError, ModelError, OptionError
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.sample import SAMPLE, cast
 
@@ -83,8 +83,14 @@ def test_options_reach_the_look(balancer: Balancer) -> None:
 
 
 def test_an_image_of_another_mode_is_refused(balancer: Balancer) -> None:
-    with pytest.raises(OptionError, match="mode L: convert it to RGB"):
-        balancer.learn(Image.new("L", (8, 8)))
+    with pytest.raises(OptionError, match="mode CMYK: convert it to RGB"):
+        balancer.learn(Image.new("CMYK", (8, 8)))
+
+
+@pytest.mark.parametrize("grey", [Image.new("L", (8, 8)), np.zeros((8, 8, 3), np.uint8)])
+def test_grey_is_refused_by_a_model_that_balances_colors(balancer: Balancer, grey: Picture) -> None:
+    with pytest.raises(ImageError, match=r"is grey.*colorize"):
+        balancer.learn(grey)
 
 
 def test_an_unknown_model_is_refused() -> None:

@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from vae_balance.color.lut import MOST_THREADS
-from vae_balance.correctors.corrector import Corrector, LookOptions, Progress, Proxy
-from vae_balance.errors import OptionError
+from vae_balance.correctors.corrector import Corrector, LookOptions, Progress, Proxy, Wants
+from vae_balance.errors import ImageError, OptionError
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder
+from vae_balance.looks.labels import labeled_lut, require_lut
 from vae_balance.looks.look import Look, Place
-from vae_balance.looks.origin import labeled_lut
 from vae_balance.luts.files import format_lut, lut_format
+from vae_balance.photos.grey import is_grey, is_grey_proxy
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.task import PhotoTask
-from vae_balance_protocol.options import PROXY
+from vae_balance_protocol.options import CENTRE, PROXY
 
 P = TypeVar("P", bound=Photo)
 
@@ -36,21 +37,30 @@ class How:
     """How photos are treated, beside what their looks are learned with.
 
     Attributes:
-        proxy: what a corrector is shown, "centre" or "frame".
+        proxy: what a corrector is shown, "centre" or "frame"; None leaves it to the corrector.
         overwrite: replace outputs that exist.
         umask: of whoever wants the files, by default that of this process; photos are besides
             never open to more people than their sources.
         strength: with which looks are applied.
         threads: change so many parts of a photo at a time at most.
         make_folders: make the folders of outputs where they are missing, which else is an error.
+        wants: what the corrector is shown, where it learns from the photos.
+        any_colors: show it photos whose colors, or lack of them, it does not want, as well.
     """
 
-    proxy: str = PROXY.default
+    proxy: str | None = PROXY.default
     overwrite: bool = False
     umask: int | None = None
     strength: float = 1.0
     threads: int = MOST_THREADS
     make_folders: bool = False
+    wants: Wants = field(default_factory=Wants)
+    any_colors: bool = False
+
+    @property
+    def part(self) -> str:
+        """What a corrector is shown of a photo, "centre" or "frame"."""
+        return self.proxy or self.wants.part
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +99,25 @@ def learn(
     Raises:
         OptionError: there is no proxy, or the corrector learns from one photo only.
     """
-    if len(proxies) > 1 and not corrector.wants.roll:
-        raise OptionError(
-            f"model {corrector.info.name}: learns from one photo: balance the photos one by one"
-        )
+    if len(proxies) > 1:
+        check_roll(corrector.wants, corrector.info.name)
     return corrector.learn(proxies, options, progress)
+
+
+def check_roll(wants: Wants, model: str) -> None:
+    """Check that a corrector learns one look from several photos.
+
+    Args:
+        wants: of the corrector.
+        model: what people call it.
+
+    Raises:
+        OptionError: it does not.
+    """
+    if not wants.roll:
+        raise OptionError(
+            f"model {model}: learns each look from one photo: balance the photos one by one"
+        )
 
 
 def balance_photo(
@@ -120,10 +144,13 @@ def balance_photo(
     stages = _Stages(check)
     photo = _read(task, how, stages)
     with stages.stage("shrink"):
-        proxy = make_proxy(photo, how.proxy)
+        proxy = shown(photo, how)
     check()
     learned = learn([proxy])
     stages.seconds.update(learned.seconds)
+    check_look(learned.look, photo, how)
+    if task.lut is not None:
+        require_lut(learned.look)
     seen(photo, learned.look)
     return _finish(task, how, photo, learned, stages)
 
@@ -141,9 +168,61 @@ def proxy_of(photo: Path, how: How) -> Proxy:
     """Return what a corrector is shown of a photo.
 
     Raises:
-        ImageError: the photo cannot be read.
+        ImageError: the photo cannot be read, or is not for this corrector.
     """
-    return make_proxy(read_photo(photo), how.proxy)
+    return shown(read_photo(photo), how)
+
+
+def shown(photo: Photo, how: How) -> Proxy:
+    """Return what a corrector is shown of a photo that was read.
+
+    Raises:
+        ImageError: it is grey and the corrector wants colors, or the other way round.
+    """
+    proxy = make_proxy(photo, how.part)
+    wanted = how.wants.colors
+    if wanted == "any" or how.any_colors:
+        return proxy
+    grey = is_grey(photo, proxy)
+    if grey and wanted == "color":
+        raise ImageError(
+            "is grey, so there are no colors to balance: `vae-balance colorize` gives it some"
+        )
+    if not grey and wanted == "grey":
+        raise _has_colors()
+    return proxy
+
+
+def check_proxies(wants: Wants, proxies: Sequence[Proxy]) -> None:
+    """Check proxies whose photos nobody has seen, as `shown` does.
+
+    Grey ones are shown to any corrector: they may be of a part that is grey, of a selection.
+
+    Raises:
+        ImageError: they have colors, and the corrector wants none.
+    """
+    if wants.colors == "grey" and not all(map(is_grey_proxy, proxies)):
+        raise _has_colors()
+
+
+def _has_colors() -> ImageError:
+    return ImageError(
+        "has colors already, and this model is for grey photos: balance it with another model"
+    )
+
+
+def check_look(look: Look, photo: Photo, how: How) -> None:
+    """Check that a look which depends on the place was learned from all of a photo.
+
+    Raises:
+        OptionError: it was learned from the square in the middle, and there is more.
+    """
+    height, width = photo.pixels.shape[:2]
+    if look.lut is None and how.part == CENTRE and height != width:
+        raise OptionError(
+            f"model {look.origin.model}: what it learns depends on the place in the photo: show it "
+            "all of it, --proxy frame"
+        )
 
 
 def changed(photo: P, look: Look) -> P:
@@ -156,7 +235,8 @@ def write_look(look: Look, lut: Path, how: How, photos: Sequence[Path]) -> None:
     """Write the LUT file of a look, which tells the photos that it was learned from.
 
     Raises:
-        OptionError: the look has no LUT, or the file has no name of one.
+        LutError: the look has no LUT.
+        OptionError: the file has no name of one.
         OutputExistsError: the file exists and is not to be replaced.
         BalanceError: it cannot be written.
     """
@@ -218,7 +298,7 @@ def _written_lut(look: Look, lut: Path | None, how: How, photos: Sequence[Path])
     if lut is None:
         yield
         return
-    labeled = labeled_lut(look.lut, look.origin, how.proxy, photos)
+    labeled = labeled_lut(look, how.part, photos)
     _make_way(lut, how)
     with atomic_write(lut, how.overwrite) as temporary:
         temporary.write_bytes(format_lut(labeled, lut_format(lut)))

@@ -196,6 +196,11 @@ class Client(object):
         frames = [view[start : start + limit] for start in range(0, max(1, len(view)), limit)]
         return self.call("import", {"format": format, "name": name}, frames).header
 
+    def describe(self, model):
+        # type: (str) -> Fields
+        """Return model, model_version, and what it wants to be shown: proxy, colors, roll."""
+        return self.call("model", {"model": model}).header
+
     def export(self, look, format):
         # type: (str, str) -> bytes
         """Return the bytes of a look as a "cube" or "hald" file."""
@@ -283,9 +288,18 @@ class Client(object):
         return frames[0]
 
     def apply_strips(
-        self, look, strips, width, channels, dtype, profile=None, strength=1.0, on_progress=None
+        self,
+        look,  # type: str
+        strips,  # type: Iterable[Strip]
+        width,  # type: int
+        channels,  # type: int
+        dtype,  # type: str
+        profile=None,  # type: Optional[bytes]
+        strength=1.0,  # type: float
+        on_progress=None,  # type: OnProgress
+        place=None,  # type: Optional[Mapping[str, int]]
     ):
-        # type: (str, Iterable[Strip], int, int, str, Optional[bytes], float, OnProgress) -> Iterator[Tuple[int, int, bytes]]
+        # type: (...) -> Iterator[Tuple[int, int, bytes]]
         """Apply a look to strips of a picture, several at a time.
 
         Leaving the generator early, or an error of one strip, cancels those that are on their way.
@@ -300,6 +314,8 @@ class Client(object):
             strength: 0..1.5, on top of the strength that the look was learned with.
             on_progress: called with the daemon's progress messages while the next strip is
                 waited for.
+            place: width and height of the picture that the look was learned from, and left and
+                top of row 0 of `strips` in it; what a look that depends on the place needs.
 
         Yields:
             (first row, rows, pixels) in the order of `strips`.
@@ -311,6 +327,7 @@ class Client(object):
             "dtype": dtype,
             "profile": profile,
             "strength": strength,
+            "place": None if place is None else dict(place),
         }
         for first_row, rows, answer in self._pipeline("apply", fields, strips, on_progress):
             wanted = pixel_bytes(width, rows, channels, dtype)
@@ -598,10 +615,7 @@ class Client(object):
                     first_row, rows, pixels = strip
                     if sent and not self._has_room(verb, len(byte_view(pixels))):
                         break
-                    place = {"rows": rows}
-                    if verb == "shrink":
-                        place["first_row"] = first_row
-                    request = self.send(verb, dict(fields, **place), [pixels])
+                    request = self.send(verb, _strip_fields(fields, first_row, rows), [pixels])
                     sent.append((first_row, rows, request))
                     strip = next(source, None)
                 first_row, rows, request = sent[0]
@@ -610,6 +624,17 @@ class Client(object):
                 yield first_row, rows, answer
         finally:
             self._abandon(request for _, _, request in sent)
+
+
+def _strip_fields(fields, first_row, rows):
+    # type: (Fields, int, int) -> Fields
+    """Return the fields of one strip, from those of the picture."""
+    strip = dict(fields, rows=rows)
+    if "picture" in fields:
+        strip["first_row"] = first_row
+    elif fields["place"] is not None:
+        strip["place"] = dict(fields["place"], top=fields["place"]["top"] + first_row)
+    return strip
 
 
 def _request(verb, fields, frames):

@@ -125,6 +125,13 @@ def _field(option):
     return Field(option.name, option.rule, option.default)
 
 
+_PLACE = Map(
+    Field("width", Integer(1, SIDE)),
+    Field("height", Integer(1, SIDE)),
+    Field("left", Integer(0, SIDE - 1), 0),
+    Field("top", Integer(0, SIDE - 1)),
+    Field("orientation", Integer(1, 8), 1),
+)
 _LOOK = Field("look", Hexadecimal(64))
 _WIDTH = Field("width", Integer(1, SIDE))
 _ROWS = Field("rows", Integer(1, SIDE))
@@ -148,13 +155,23 @@ REQUESTS_BY_VERB = {
         _PROFILE,
         Field("first_row", Integer(0, SIDE - 1)),
         _ROWS,
-        Field("kind", options.PROXY.rule),
+        Field("kind", options.PROXY_KINDS),
     ),
     "learn": _LEARNING
     + (Field("dtype", Choice("u8", "f32"), "f32"), Field("title", Text(200), "")),
     "import": (Field("format", Choice(*sorted(LUT_FORMATS.values()))), Field("name", Text(200))),
     "export": (_LOOK, Field("format", Choice("cube", "hald"))),
-    "apply": (_LOOK, _WIDTH, _ROWS, _CHANNELS, _DTYPE, _PROFILE, _field(options.APPLIED_STRENGTH)),
+    "model": (_field(options.MODEL),),
+    "apply": (
+        _LOOK,
+        _WIDTH,
+        _ROWS,
+        _CHANNELS,
+        _DTYPE,
+        _PROFILE,
+        _field(options.APPLIED_STRENGTH),
+        Field("place", OrNil(_PLACE), None),
+    ),
     "batch": _LEARNING
     + (
         Field("photos", Items(_PHOTO, 1, PHOTOS)),
@@ -216,7 +233,7 @@ RESULTS_BY_VERB = {
     "shrink": (Field("first_row", _COUNT), Field("rows", _COUNT)),
     "learn": (
         _LOOK,
-        _SIZE,
+        Field("size", OrNil(_SIZE.rule)),
         Field("model", _NAME),
         Field("model_version", _NAME),
         _DEVICE,
@@ -226,6 +243,13 @@ RESULTS_BY_VERB = {
     ),
     "import": (_LOOK, Field("size", OrNil(_SIZE.rule))),
     "export": (_LOOK,),
+    "model": (
+        Field("model", _NAME),
+        Field("model_version", _NAME),
+        Field("proxy", options.PROXY_KINDS),
+        Field("colors", Choice("color", "grey", "any")),
+        Field("roll", Boolean()),
+    ),
     "apply": (_LOOK,),
     "batch": (_DONE, Field("failed", _COUNT)),
     "cancel": (Field("cancelled", Boolean()),),
@@ -340,7 +364,19 @@ def check(verb, header):
         raise Malformed(error.code, "%s: %s" % (verb, error.message))
     if verb == "shrink" and fields["first_row"] + fields["rows"] > fields["height"]:
         raise Malformed(MALFORMED, "shrink: rows must end within height")
+    if verb == "apply" and fields["place"] is not None:
+        _check_place(fields)
     return fields
+
+
+def _check_place(fields):
+    # type: (Dict[str, Any]) -> None
+    """Check that pixels lie within the picture that they are said to be of."""
+    place = fields["place"]
+    if place["left"] + fields["width"] > place["width"]:
+        raise Malformed(MALFORMED, "apply: place: columns must end within width")
+    if place["top"] + fields["rows"] > place["height"]:
+        raise Malformed(MALFORMED, "apply: place: rows must end within height")
 
 
 def check_frames(verb, fields, lengths):

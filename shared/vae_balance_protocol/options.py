@@ -21,7 +21,8 @@ MOST_ITERATIONS = 10
 STRENGTHS = Number(0.0, 1.5)
 SIZES = Integer(2, 129)  # more nodes OpenColorIO refuses
 DROP, KEEP = "drop", "keep"
-PROXY_KINDS = Choice("centre", "frame")
+CENTRE, FRAME = "centre", "frame"
+PROXY_KINDS = Choice(CENTRE, FRAME)
 
 
 def N_(message):  # noqa: N802 - gettext's name for a text that is translated later
@@ -108,9 +109,10 @@ SIZE = Option(
 )
 PROXY = Option(
     "proxy",
-    PROXY_KINDS,
-    "centre",
-    "What the networks look at: the centre square, or the whole frame squeezed",
+    OrNil(PROXY_KINDS),
+    None,
+    "What the model looks at: the centre square, or the whole frame squeezed; by default as it was "
+    "made for",
 )
 TONE = Option(
     "tone",

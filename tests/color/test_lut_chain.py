@@ -15,7 +15,8 @@ from vae_balance.color.lut import ColorLut, Lut3D, apply_lut
 from vae_balance.color.lut_chain import LutChain, curves_step, range_steps
 from vae_balance.color.profile import apply_in_profile, from_srgb, to_srgb
 from vae_balance.errors import OptionError
-from vae_balance.server.look_store import KeptLook
+from vae_balance.looks.given_look import GivenLook
+from vae_balance.looks.look import Place
 
 DEPTHS = [np.uint8, np.uint16, np.float16, np.float32]
 ONE_STEP = {np.uint8: 1 / 255, np.uint16: 1 / 65535, np.float16: 1 / 1024, np.float32: 1e-6}
@@ -187,11 +188,11 @@ def test_in_a_profile_each_color_goes_to_srgb_and_back(dtype: Any, channels: int
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
-def test_the_daemon_keeps_it_as_any_look(strength: float) -> None:
+def test_it_is_a_look_as_any_other(strength: float) -> None:
     lut: ColorLut = steps_of_grey()
     pixels = picture(np.uint8, 4)
     wanted = apply_lut(lut.blended(strength), pixels)
-    KeptLook(lut).apply(pixels, None, strength)
+    pixels = GivenLook(lut).apply(pixels, Place.whole(pixels), strength=strength)
     assert (pixels == wanted).all()
 
 

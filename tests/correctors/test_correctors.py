@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,6 @@ from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.registry import corrector_type, load_corrector
 from vae_balance.errors import ModelError, OptionError
 from vae_balance.looks.look import Place
-from vae_balance.looks.origin import Origin, labeled_lut
 from vae_balance.looks.packed import unpack_look
 from vae_balance.looks.steps import ColorMapStep, Explained, PictureStep
 from vae_balance.luts.cube import read_cube
@@ -170,6 +171,10 @@ def test_a_look_goes_to_another_process_and_comes_back(random_model: Path) -> No
     np.testing.assert_array_equal(back.apply(pixels, place), look.apply(pixels, place))
 
 
-def test_a_look_without_a_lut_cannot_leave_as_a_file() -> None:
-    with pytest.raises(OptionError, match=r"mixed.*cannot be a LUT file"):
-        labeled_lut(None, Origin("mixed-light", "mixed", "1"), "frame", [Path("a.jpg")])
+def test_what_a_corrector_wants_is_known_without_torch() -> None:
+    code = (
+        "import sys\nfrom vae_balance.correctors.registry import NAMES, corrector_type\n"
+        "print([corrector_type(name).wants.part for name in NAMES], 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.endswith("] False\n"), told.stdout

@@ -302,10 +302,6 @@ def _animated(file_format: str) -> Callable[[Path], None]:
     return lambda path: frames[0].save(path, file_format, save_all=True, append_images=frames[1:])
 
 
-def _grey_16_bit_png(path: Path) -> None:
-    Image.fromarray(picture(np.uint16)[..., 0]).save(path, "PNG")
-
-
 def _huge_png(path: Path) -> None:
     header = struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
@@ -357,17 +353,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "animated webp": (_animated("WEBP"), "is animated"),
     "animated png": (_animated("PNG"), "is animated"),
     "pages": (_array_tiff(np.stack([picture()] * 2), photometric="rgb"), "has 2 pages"),
-    "grey png": (_png("L"), "is greyscale: there is no color to balance"),
-    "grey and alpha": (_png("LA"), "is greyscale: there is no color to balance"),
-    "bits": (_png("1"), "is greyscale: there is no color to balance"),
-    "grey 16-bit png": (_grey_16_bit_png, "is greyscale: there is no color to balance"),
-    "grey jpeg": (_jpeg("L"), "is greyscale: there is no color to balance"),
-    "grey tiff": (_tiff("L"), "is greyscale: there is no color to balance"),
-    "bits in tiff": (_tiff("1"), "is greyscale: there is no color to balance"),
-    "grey 16-bit tiff": (
-        _array_tiff(picture(np.uint16)[..., 0], photometric="minisblack"),
-        "is greyscale: there is no color to balance",
-    ),
+    "bits in tiff": (_tiff("1"), "has 1-bit integer channels"),
     "cmyk jpeg": (_jpeg("CMYK"), "is a CMYK picture: convert it to RGB first"),
     "cmyk tiff": (_tiff("CMYK"), "is a CMYK picture: convert it to RGB first"),
     "lab tiff": (_tiff("LAB"), "is a Lab picture: convert it to RGB first"),

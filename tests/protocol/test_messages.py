@@ -22,12 +22,14 @@ from vae_balance_protocol.messages import (
 
 LOOK = "0123456789abcdef" * 4
 STRIP = {"width": 10, "rows": 2, "channels": 4, "dtype": "u16"}
+PLACE = {"width": 10, "height": 2, "top": 0}
 VALID: dict[str, dict[str, Any]] = {
     "hello": {"client": "GIMP"},
     "shrink": {**STRIP, "picture": "p", "height": 7, "first_row": 5, "kind": "frame"},
     "learn": {},
     "import": {"format": "cube", "name": "a.cube"},
     "export": {"look": LOOK, "format": "hald"},
+    "model": {},
     "apply": {**STRIP, "look": LOOK},
     "batch": {"photos": [["/a", "/b", None], ["/c", "/d", "/e"]]},
     "cancel": {"request": b"\x01"},
@@ -51,10 +53,12 @@ def test_the_defaults() -> None:
     assert learn == {**options, "title": "", "dtype": "f32"}
     batch = check("batch", {"v": 1, **VALID["batch"]})
     del batch["photos"]
-    more = {"roll": False, "overwrite": False, "proxy": "centre"}
+    more = {"roll": False, "overwrite": False, "proxy": None}
     assert batch == {**options, **more, "jobs": 0, "threads": 1, "umask": None}
     apply = check("apply", {"v": 1, **VALID["apply"]})
-    assert (apply["profile"], apply["strength"]) == (None, 1.0)
+    assert (apply["profile"], apply["strength"], apply["place"]) == (None, 1.0, None)
+    apply = check("apply", {"v": 1, **VALID["apply"], "place": dict(PLACE)})
+    assert apply["place"] == {**PLACE, "left": 0, "orientation": 1}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,12 @@ def test_the_defaults() -> None:
         ("apply", "profile", b"", "profile must be nil or binary"),
         ("apply", "profile", b"x" * (1 << 20) + b"x", "profile must be nil or binary"),
         ("apply", "strength", 1.51, "strength must be a number, 0 to 1.5"),
+        ("apply", "place", {**PLACE, "left": 1}, "place: columns must end within width"),
+        ("apply", "place", {**PLACE, "top": 1}, "place: rows must end within height"),
+        ("apply", "place", {**PLACE, "top": -1}, "place must be nil or a map in which top must be"),
+        ("apply", "place", {"width": 8, "top": 0}, "a map in which height is missing"),
+        ("apply", "place", {**PLACE, "orientation": 9}, "orientation must be an integer, 1 to 8"),
+        ("batch", "proxy", "center", "proxy must be nil or one of centre, frame"),
         ("batch", "photos", [], "photos must be an array of 1 to 10000 values"),
         ("batch", "photos", [["/a", "/b", None]] * (PHOTOS + 1), "photos must be an array"),
         ("batch", "photos", [["/a", "/b"]], "photos must be an array whose value 0 is"),

@@ -229,6 +229,19 @@ class Lut3D(ColorLut):
         return transform
 
 
+def check_pixels(pixels: Pixels) -> None:
+    """Check that pixels have a form that LUTs are applied to, see `apply_lut`.
+
+    Raises:
+        OptionError: they have another shape or dtype.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise OptionError(f"pixels of shape {pixels.shape}: it must be (H, W, 3) or (H, W, 4)")
+    if pixels.dtype not in _DEPTHS:
+        names = ", ".join(str(dtype) for dtype in _DEPTHS)
+        raise OptionError(f"pixels of type {pixels.dtype}: convert to one of {names}")
+
+
 def apply_lut(
     lut: ColorLut, pixels: Pixels, *, out: Pixels | None = None, threads: int = MOST_THREADS
 ) -> Pixels:
@@ -254,11 +267,7 @@ def apply_lut(
     Raises:
         OptionError: An array has another shape, dtype or layout.
     """
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise OptionError(f"pixels of shape {pixels.shape}: it must be (H, W, 3) or (H, W, 4)")
-    if pixels.dtype not in _DEPTHS:
-        names = ", ".join(str(dtype) for dtype in _DEPTHS)
-        raise OptionError(f"pixels of type {pixels.dtype}: convert to one of {names}")
+    check_pixels(pixels)
     if out is None:
         out = np.array(pixels, order="C")
     elif out.shape != pixels.shape or out.dtype != pixels.dtype:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vae_balance.color import srgb
+from vae_balance.color import spaces, srgb
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut
 from vae_balance.errors import OptionError
 
@@ -126,6 +126,22 @@ class _Profile:
 
 class _UnusableProfileError(Exception):
     """What is wrong with a profile."""
+
+
+def in_color(icc_profile: bytes) -> bytes:
+    """Return a profile of RGB whose equal channels mean what a profile of grey means.
+
+    It has the primaries of sRGB. A profile of anything else, or a damaged one, is returned as it
+    is, and `profile_problem` tells what is wrong with it.
+    """
+    if icc_profile[16:20] != b"GRAY":
+        return icc_profile
+    try:
+        curve = _tags(icc_profile)["kTRC"]
+        _curve(curve)
+        return spaces.curve_profile("Grey", curve)
+    except (KeyError, struct.error, ValueError, OverflowError, _UnusableProfileError):
+        return icc_profile
 
 
 def to_srgb(colors: npt.ArrayLike, icc_profile: bytes | None) -> npt.NDArray[np.float32]:

@@ -63,6 +63,16 @@ class UnknownSpaceError(Exception):
     """Why the profile of a color space cannot be had, as after "its color space"."""
 
 
+def curve_profile(name: str, curve: bytes) -> bytes:
+    """Return an ICC profile of RGB with the primaries of BT.709, which sRGB shares.
+
+    Args:
+        name: What people see, in ASCII.
+        curve: From encoded values to linear light, as a tag of a profile.
+    """
+    return _matrix_profile(name, BT_709, curve)
+
+
 @lru_cache(maxsize=16)
 def matrix_profile(name: str, chromaticities: Chromaticities, curve: tuple[float, ...]) -> bytes:
     """Return an ICC profile of RGB.
@@ -76,6 +86,13 @@ def matrix_profile(name: str, chromaticities: Chromaticities, curve: tuple[float
     Raises:
         UnknownSpaceError: The chromaticities are those of no color space.
     """
+    kind = 0 if len(curve) == 1 else 3
+    parametric = b"para" + struct.pack(">4xHxx", kind) + _fixed(curve)
+    return _matrix_profile(name, chromaticities, parametric)
+
+
+def _matrix_profile(name: str, chromaticities: Chromaticities, curve: bytes) -> bytes:
+    """Return an ICC profile of RGB with one curve, a tag, for all channels."""
     white, columns = _xyz(chromaticities[3]), [_xyz(color) for color in chromaticities[:3]]
     try:
         matrix = np.array(columns).T
@@ -89,8 +106,7 @@ def matrix_profile(name: str, chromaticities: Chromaticities, curve: tuple[float
         tags[b"chad"] = b"sf32" + bytes(4) + _fixed(adaptation.flat)
         for channel, column in zip((b"r", b"g", b"b"), adapted.T, strict=True):
             tags[channel + b"XYZ"] = _xyz_tag(column)
-            kind = 0 if len(curve) == 1 else 3
-            tags[channel + b"TRC"] = b"para" + struct.pack(">4xHxx", kind) + _fixed(curve)
+            tags[channel + b"TRC"] = curve
     except (ValueError, OverflowError, struct.error) as error:  # LinAlgError is a ValueError
         raise UnknownSpaceError("has primaries that are none") from error
     return _assembled(tags)

@@ -146,7 +146,7 @@ def _balance_here(
     options = LookOptions.of(look)
     corrector = load_corrector(look["model"], device)
     for number, task in tasks.items():
-        how = How(look["proxy"], force)
+        how = How(look["proxy"], force, wants=corrector.wants)
 
         def learn_one(proxies: list[Proxy], number: int = number) -> LearnedLook:
             def follow(done: int, rounds: int, stage: str) -> None:
@@ -235,4 +235,4 @@ def _explain(look: Look, photo: Photo, how: How, sheet: Path) -> None:
 
     before = preview(photo, _PREVIEW_SIDE)
     after = look.apply(before, Place.whole(before))
-    explain_sheet(look, before, after, sheet, how.overwrite, how.proxy)
+    explain_sheet(look, before, after, sheet, how.overwrite, how.part)

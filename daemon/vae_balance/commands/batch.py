@@ -99,7 +99,9 @@ def batch(
         settings_of,
     )
     from vae_balance.batch.report import REPORT_NAME, Report
+    from vae_balance.correctors.registry import wants_of
     from vae_balance.models.store import find_model
+    from vae_balance.pipeline import check_roll
     from vae_balance_protocol.messages import PROXIES
 
     if no_contact_sheet and contact_sheet is not None:
@@ -114,9 +116,12 @@ def batch(
         sheet = (contact_sheet or out_dir / _SHEET_NAME).resolve()
         _check_sheet(sheet, folders, found.photos, force)
     info = find_model(look["model"])
+    wants = wants_of(info)
+    if roll:
+        check_roll(wants, info.name)
     how = {row.name: look[row.name] for row in LEARNING}
     together = [folders.sources / photo for photo in found.photos] if roll else []
-    settings = settings_of(how, look["proxy"], info, together)
+    settings = settings_of(how, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
     journal = Report((report or out_dir / REPORT_NAME).resolve())
     planned = plan_photos(found.photos, folders, roll, settings, journal)

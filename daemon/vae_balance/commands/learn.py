@@ -50,14 +50,18 @@ def learn(
 
     from vae_balance.correctors.corrector import LookOptions
     from vae_balance.correctors.registry import load_corrector
+    from vae_balance.looks.labels import require_lut
     from vae_balance.luts.files import lut_suffix
-    from vae_balance.pipeline import How, proxy_of, write_look
+    from vae_balance.pipeline import How, check_roll, proxy_of, write_look
     from vae_balance.pipeline import learn as learn_look
 
     lut_suffix(output)
     check_new(output, force)
-    chosen, how = LookOptions.of(look), How(look["proxy"], force)
+    chosen = LookOptions.of(look)
     corrector = load_corrector(look["model"], device)
+    if len(photos) > 1:
+        check_roll(corrector.wants, corrector.info.name)
+    how = How(look["proxy"], force, wants=corrector.wants)
     console = Console(quiet)
     proxies = {}
     with console.bar("learning") as move:
@@ -73,6 +77,7 @@ def learn(
             chosen,
             lambda done, rounds, _stage: move(len(photos) + done, len(photos) + rounds),
         )
+    require_lut(learned)
     write_look(learned, output, how, list(proxies))
     console.note(f"one look of {len(proxies)} photos -> {output}")
     if as_json:

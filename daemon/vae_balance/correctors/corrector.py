@@ -1,7 +1,9 @@
 """Who learns: the interface of everything that `--model` can name.
 
 A corrector sees proxies and gives a look (`looks/look.py`). It reads and writes no photos. A new
-one is a folder or file beside this, a line in `registry.py` and a folder with a `model.json`.
+one is a folder or file beside this, a line in `registry.py` and a folder with a `model.json`. What
+it wants is asked for before it is loaded, by commands, too, that leave the work to the daemon: its
+module imports its networks in `load`, not at the start.
 """
 
 from __future__ import annotations
@@ -71,16 +73,14 @@ class LookOptions:
 
 @dataclass(frozen=True)
 class Wants:
-    """What a corrector is shown.
+    """What a corrector is shown, in proxies of 224 x 224 pixels.
 
     Attributes:
-        size: pixels along each edge of a proxy.
         part: of the photo, where the user does not say: its centre square, or the whole frame.
-        colors: photos of which kind it can do something with.
+        colors: photos of which kind it can do something with: in color, grey ones, or both.
         roll: whether it learns one look from several photos.
     """
 
-    size: int = 224
     part: Literal["centre", "frame"] = "centre"
     colors: Literal["color", "grey", "any"] = "color"
     roll: bool = True

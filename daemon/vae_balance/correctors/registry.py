@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from vae_balance.correctors.corrector import Corrector
+from vae_balance.correctors.corrector import Corrector, Wants
 from vae_balance.errors import ModelError
 from vae_balance.models.store import ModelInfo, find_model, verify_files
 from vae_balance_protocol.options import DEVICE, MODEL
@@ -35,6 +35,15 @@ def corrector_type(name: str) -> type[Corrector]:
     return found
 
 
+def wants_of(info: ModelInfo) -> Wants:
+    """Return what the corrector of a model is shown; nothing is loaded for it.
+
+    Raises:
+        ModelError: it is for a later version.
+    """
+    return _type_for(info).wants
+
+
 def load_corrector(name: str = MODEL.default, device: str = DEVICE.default) -> Corrector:
     """Load what `--model` names, when its files are whole.
 
@@ -58,11 +67,14 @@ def load_found(info: ModelInfo, device: str) -> Corrector:
         ModelError: it is for a later version, or its files are not what they should be.
         OptionError: no such device.
     """
+    return _type_for(info).load(info, device)
+
+
+def _type_for(info: ModelInfo) -> type[Corrector]:
     try:
-        kind = corrector_type(info.corrector)
+        return corrector_type(info.corrector)
     except KeyError:
         raise ModelError(
             f"model {info.name}: is for a corrector {info.corrector!r}, which this version of VAE "
             "Balance does not have: install a later one"
         ) from None
-    return kind.load(info, device)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D
-from vae_balance.color.profile import apply_in_profile
 from vae_balance.looks.look import Pixels, Place
-from vae_balance.looks.lut_look import LutLook, blended
+from vae_balance.looks.lut_forms import LutForms
+from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import UNKNOWN, Origin
 
 
@@ -19,7 +20,7 @@ class GivenLook:
     origin: Origin = UNKNOWN
     report: None = None  # nobody looked at a photo
 
-    @property
+    @cached_property
     def lut(self) -> Lut3D:
         """The look as a cube."""
         return self.given.baked()
@@ -34,12 +35,15 @@ class GivenLook:
         threads: int = MOST_THREADS,
     ) -> Pixels:
         """Change colors, wherever they lie; see `Look.apply`."""
-        lut = blended(self.given, strength)
-        return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
+        return self._forms.apply(pixels, profile, strength, out, threads)
 
     def digest(self) -> str:
         """Return the digest of the LUT."""
         return self.given.digest()
+
+    @cached_property
+    def _forms(self) -> LutForms:
+        return LutForms(self.given)
 
     def to_bytes(self) -> bytes:
         """Return the look as a cube for another process."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D
-from vae_balance.color.profile import apply_in_profile
+from vae_balance.color.lut import MOST_THREADS, Lut3D
 from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.lut_forms import LutForms
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.packed import pack_look
 
@@ -39,12 +39,15 @@ class LutLook:
         threads: int = MOST_THREADS,
     ) -> Pixels:
         """Change colors, wherever they lie; see `Look.apply`."""
-        lut = blended(self.lut, strength)
-        return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
+        return self._forms.apply(pixels, profile, strength, out, threads)
 
     def digest(self) -> str:
         """Return the digest of the LUT."""
         return self.lut.digest()
+
+    @cached_property
+    def _forms(self) -> LutForms:
+        return LutForms(self.lut)
 
     def to_bytes(self) -> bytes:
         """Return the look for another process."""
@@ -56,6 +59,10 @@ class LutLook:
             "comments": lut.comments,
         }
         return pack_look(KIND, self.origin, self.report, values)
+
+    def without_steps(self) -> LutLook:
+        """Return the look without what a subclass keeps for those who want to look on."""
+        return LutLook(self.lut, self.origin, report=self.report)
 
     @staticmethod
     def from_values(
@@ -69,13 +76,3 @@ class LutLook:
         table = np.frombuffer(values["table"], "<f4").reshape(size, size, size, 3)
         lut = Lut3D(table, values["title"], tuple(values["comments"]))
         return LutLook(lut, origin, report=report)
-
-
-def blended(lut: ColorLut, strength: float) -> ColorLut:
-    """Return the LUT of a strength; photos come in strips, and all want the same."""
-    return lut if strength == 1.0 else _blended(lut, strength)
-
-
-@lru_cache(maxsize=16)
-def _blended(lut: ColorLut, strength: float) -> ColorLut:
-    return lut.blended(strength)

@@ -31,8 +31,8 @@ def read_heif(path: Path, warn: Warn) -> HeifPicture:
     """Read the primary picture of a HEIF file.
 
     Raises:
-        ImageError: pillow-heif is not installed; the file is damaged or grey. The message does not
-            name the file.
+        ImageError: pillow-heif is not installed; the file is damaged. The message does not name the
+            file.
     """
     pillow_heif = extra("pillow_heif", "heif", "a HEIF file")
     try:
@@ -40,9 +40,9 @@ def read_heif(path: Path, warn: Warn) -> HeifPicture:
             picture = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
             width, height = picture.size
             check_size(width, height)
-            if picture.mode.startswith("L"):
-                raise ImageError("is greyscale: there is no color to balance")
             pixels = np.asarray(picture).copy()
+            if pixels.ndim == 2:
+                pixels = pixels[..., None]
     except (ValueError, RuntimeError, SyntaxError, EOFError) as error:
         reason = (str(error) or "no reason given").splitlines()[0]
         raise ImageError(f"is damaged or cut short: {reason}") from error

@@ -68,7 +68,7 @@ def _describes(name: str) -> bool:
     return name not in _OF_STORAGE and (not name.startswith("oiio:") or name == _BITS)
 
 
-def decode(path: Path, page: int = 0, channels: Collection[int] = (3, 4)) -> Decoded:
+def decode(path: Path, page: int = 0, channels: Collection[int] = (1, 2, 3, 4)) -> Decoded:
     """Read the pixels of a file.
 
     Args:

@@ -34,16 +34,16 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     """Read a file of any of `FORMATS`, whatever its name ends in; docs/photos.md compares them.
 
     JPEG and WebP have 8 bits, PNG 8 or 16, TIFF 8 or 16 or float16 or float32, with strips or
-    tiles, any common compression, interleaved or planar. Palettes become RGB or RGBA. Pixels are
-    not rotated. Memory beyond the returned pixels does not grow with the picture, but for WebP
-    and for what a TIFF file compresses in one piece.
+    tiles, any common compression, interleaved or planar. Palettes and grey become RGB or RGBA.
+    Pixels are not rotated. Memory beyond the returned pixels does not grow with the picture, but
+    for WebP and for what a TIFF file compresses in one piece.
 
     Logged as a warning of one line that names the file: harmless damage, that is outside of the
     pixels; an ICC profile that cannot be used; what cannot follow the colors, and is left out.
 
     Raises:
-        ImageError: The file is missing, unreadable, damaged, or not a single RGB picture of at
-            most a gigapixel. The message is one line that names the file.
+        ImageError: The file is missing, unreadable, damaged, or not a single picture, RGB or grey,
+            of at most a gigapixel. The message is one line that names the file.
     """
     path = Path(path)
     warnings: list[str] = []

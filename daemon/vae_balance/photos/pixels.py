@@ -40,6 +40,18 @@ def converted(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
     return (values * np.iinfo(dtype).max + 0.5).astype(dtype)
 
 
+def in_color(pixels: Pixels) -> Pixels:
+    """Return grey pixels, (H, W), (H, W, 1) or with alpha (H, W, 2), as RGB or RGBA, others as is.
+
+    Of grey, red, green and blue are equal.
+    """
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] > 2:
+        return pixels
+    return pixels.take([0, 0, 0, 1][: 2 + pixels.shape[2]], axis=2)
+
+
 def divided_by_alpha(pixels: Pixels) -> Pixels:
     """Return float32 pixels with the colors that were multiplied by alpha; as stored under alpha 0.
 

@@ -12,7 +12,7 @@ from vae_balance.color.profile import curved_to_srgb, srgb_curves, to_srgb
 from vae_balance.errors import OptionError
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.pixels import upright
-from vae_balance_protocol.options import PROXY, PROXY_KINDS
+from vae_balance_protocol.options import CENTRE, PROXY_KINDS
 
 Floats = npt.NDArray[np.float32]
 
@@ -22,7 +22,7 @@ _FAINT = 0.05  # of full scale: the alpha from which on a pixel counts in full
 _BLOCK_BYTES = 16 << 20  # of rows of the proxy that are still as wide as the picture
 
 
-def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = PROXY.default) -> Floats:
+def make_proxy(picture: Photo | npt.NDArray[Any], kind: str = CENTRE) -> Floats:
     """Shrink a picture to the proxy by averaging areas; a smaller picture is smoothly enlarged.
 
     Values are clipped to 0..1 as a screen shows them, averaged with the tone curve of sRGB however
@@ -68,13 +68,13 @@ class GrowingProxy:
         self,
         shape: tuple[int, ...],
         dtype: npt.DTypeLike,
-        kind: str = PROXY.default,
+        kind: str = CENTRE,
         icc_profile: bytes | None = None,
     ) -> None:
         if kind not in KINDS:
             raise OptionError(f"proxy {kind!r}: it must be one of {', '.join(KINDS)}")
         height, width, channels = shape
-        self._height, self._width = (min(shape[:2]),) * 2 if kind == "centre" else (height, width)
+        self._height, self._width = (min(shape[:2]),) * 2 if kind == CENTRE else (height, width)
         self._left = (width - self._width) // 2
         self._next_row = -((height - self._height) // 2)  # 0 is the first row that is looked at
         self._dtype = np.dtype(dtype)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_balance.color.profile import in_color as profile_in_color
 from vae_balance.color.spaces import (
     LINEAR,
     UnknownSpaceError,
@@ -25,13 +26,14 @@ from vae_balance.photos.containers import xmp as xmp_packet
 from vae_balance.photos.containers.metadata import Warn, check_size
 from vae_balance.photos.formats import RAW
 from vae_balance.photos.heif import read_heif
-from vae_balance.photos.openimageio import decode
+from vae_balance.photos.openimageio import Decoded, decode
 from vae_balance.photos.picture import Photo
-from vae_balance.photos.pixels import Pixels, divided_by_alpha
+from vae_balance.photos.pixels import Pixels, divided_by_alpha, in_color
 from vae_balance.photos.raw import develop
 
 # What the header of a DPX file may say of its numbers; anything else is linear light.
 _LOGARITHMIC = ("Printing density", "Logarithmic")
+_OPENEXR_CHANNELS = (["R", "G", "B"], ["R", "G", "B", "A"], ["Y"], ["Y", "A"])
 _VIDEO = ("ITU-R 709-4", "ITU-R 601-5 system B or G", "ITU-R 601-5 system M", "SMPTE 274M")
 
 
@@ -69,7 +71,7 @@ def _read_tiff(path: Path, warn: Warn) -> Photo:
             f"is compressed with {header.rare_compression}, which is not read here: save it with "
             "LZW, ZIP or no compression"
         ) from error
-    pixels = decoded.pixels
+    pixels = in_color(decoded.pixels)
     stored_dtype = pixels.dtype
     if header.alpha == "associated" and pixels.shape[2] == 4:
         pixels = divided_by_alpha(pixels)
@@ -79,6 +81,7 @@ def _read_tiff(path: Path, warn: Warn) -> Photo:
         header.metadata,
         "tiff",
         warn,
+        is_grey=_is_grey(decoded),
         compression=decoded.text("Compression"),
         alpha=header.alpha,
         stored_dtype=stored_dtype,
@@ -102,6 +105,7 @@ def _read_avif(path: Path, warn: Warn) -> Photo:
             if getattr(picture, "n_frames", 1) > 1:
                 raise ImageError("is animated: save the frame you want as a file of its own")
             info = picture.info
+            grey = picture.mode.startswith("L")
             pixels = np.array(picture.convert("RGBA" if "A" in picture.mode else "RGB"))
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         reason = (str(error) or "no reason given").splitlines()[0]
@@ -113,7 +117,7 @@ def _read_avif(path: Path, warn: Warn) -> Photo:
         profile = _named_profile(*header.color_space, warn)
     exif = (info.get("exif") or b"").removeprefix(b"Exif\0\0")
     metadata = Metadata(exif or None, info.get("xmp") or None)
-    return _photo(pixels, profile, metadata, "avif", warn)
+    return _photo(pixels, profile, metadata, "avif", warn, is_grey=grey)
 
 
 def _read_jpegxl(path: Path, warn: Warn) -> Photo:
@@ -140,9 +144,9 @@ def _read_jpeg2000(path: Path, warn: Warn) -> Photo:
 def _read_openexr(path: Path, warn: Warn) -> Photo:
     decoded = decode(path)
     spec = decoded.spec
-    if spec.deep or list(spec.channelnames) not in (["R", "G", "B"], ["R", "G", "B", "A"]):
+    if spec.deep or list(spec.channelnames) not in _OPENEXR_CHANNELS:
         names = ", ".join(spec.channelnames)
-        raise ImageError(f"has the channels {names}: only R, G, B and A can be balanced")
+        raise ImageError(f"has the channels {names}: only R, G, B and A, or Y, can be read")
     if int(spec.getattribute("oiio:subimages") or 1) > 1:
         raise ImageError("has several parts: save the one you want as a file of its own")
     if (spec.x, spec.y, spec.width, spec.height) != (
@@ -157,7 +161,7 @@ def _read_openexr(path: Path, warn: Warn) -> Photo:
             profile = matrix_profile("OpenEXR", (red, green, blue, white), LINEAR)
         except UnknownSpaceError as problem:
             warn(f"its color space {problem}: its primaries are taken for those of BT.709")
-    pixels = decoded.pixels
+    pixels = in_color(decoded.pixels)
     has_alpha = pixels.shape[2] == 4
     return _photo(
         divided_by_alpha(pixels) if has_alpha else pixels,
@@ -165,6 +169,7 @@ def _read_openexr(path: Path, warn: Warn) -> Photo:
         Metadata(attributes=decoded.attributes()),
         "openexr",
         warn,
+        is_grey=_is_grey(decoded),
         compression=decoded.text("compression"),
         alpha="associated" if has_alpha else "unassociated",
         stored_dtype=pixels.dtype,
@@ -191,6 +196,10 @@ def _read_raw(path: Path, warn: Warn) -> Photo:
     return _photo(pixels, None, metadata, RAW, warn, is_upright=True)
 
 
+def _is_grey(decoded: Decoded) -> bool:
+    return decoded.pixels.shape[2] < 3
+
+
 def _named_profile(primaries: int, transfer: int, warn: Warn) -> bytes | None:
     """Return the profile of a color space by its code points (H.273); None for sRGB."""
     try:
@@ -208,8 +217,11 @@ def _photo(
     warn: Warn,
     *,
     is_upright: bool = False,
+    is_grey: bool = False,
     **details: Any,
 ) -> Photo:
+    if profile is not None and (is_grey or pixels.shape[2] < 3):
+        profile = profile_in_color(profile)
     xmp, companions = xmp_packet.without_companions(metadata.xmp)
     for companion in sorted(companions - {xmp_packet.PREVIEW}):
         warn(f"its {companion} is left out: it was made for the colors as they were")
@@ -219,7 +231,7 @@ def _photo(
     if profile is None and exif_tags.is_adobe_rgb(metadata.exif):
         profile = adobe_rgb()
     orientation = 1 if is_upright else exif_tags.orientation_of(metadata.exif)
-    return Photo(pixels, profile, orientation, metadata, file_format, **details)
+    return Photo(in_color(pixels), profile, orientation, metadata, file_format, **details)
 
 
 READERS: dict[str, Callable[[Path, Warn], Photo]] = {

@@ -24,9 +24,8 @@ from vae_balance_protocol import Malformed
 from vae_balance_protocol.messages import MALFORMED, PROXY_SIZE
 
 if TYPE_CHECKING:
-    from vae_balance.correctors.corrector import Corrector, Progress
+    from vae_balance.correctors.corrector import Corrector, Progress, Proxy
     from vae_balance.looks.look import Look
-    from vae_balance.photos.proxy import Floats
     from vae_balance.pipeline import LearnedLook
 
 T = TypeVar("T")
@@ -79,7 +78,7 @@ class Learner:
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
-    def learn(self, job: Job, proxies: Sequence[Floats]) -> LearnedLook:
+    def learn(self, job: Job, proxies: Sequence[Proxy]) -> LearnedLook:
         """Return the look of one photo or a roll of a `batch` request.
 
         A roll, and anything on CUDA, is learned when it has its turn. On the CPU the calling thread
@@ -135,7 +134,6 @@ class Learner:
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
         from vae_balance.looks.look import report_of
-        from vae_balance.looks.origin import titled_lut
 
         dtype = job.fields["dtype"]
         proxies = []
@@ -148,15 +146,16 @@ class Learner:
 
         look, corrector = self._learn(job, proxies, follow)
         job.stages.enter("keep")
-        kept = self._looks.keep(titled_lut(look.lut, look.origin, job.fields["title"]))
+        kept = self._looks.keep(look, job.fields["title"])
+        lut = look.lut
         return {
             "look": kept.name,
-            "size": kept.lut.size,
+            "size": lut and lut.size,
             "model": corrector.info.name,
             "model_version": corrector.info.version,
             "device": corrector.device,
             "seconds": dict(job.stages.seconds),
-            "unchanged": kept.lut.is_identity(),
+            "unchanged": lut is not None and lut.is_identity(),
             "report": report_of(look),
         }, []
 
@@ -210,10 +209,17 @@ class Learner:
             _log.exception("the model cannot be loaded: a defect")
 
     def _learn(
-        self, job: Job, proxies: Sequence[Floats], follow: Progress
+        self, job: Job, proxies: Sequence[Proxy], follow: Progress
     ) -> tuple[Look, Corrector]:
         follow = self._yielding(follow)
-        return self._use(job, follow, lambda corrector: _look_of(job, proxies, corrector, follow))
+
+        def work(corrector: Corrector) -> Look:
+            from vae_balance.pipeline import check_proxies
+
+            check_proxies(corrector.wants, proxies)
+            return _look_of(job, proxies, corrector, follow)
+
+        return self._use(job, follow, work)
 
     def _yielding(self, follow: Progress) -> Progress:
         def follow_after_others(done: int, total: int, stage: str) -> None:
@@ -223,7 +229,7 @@ class Learner:
         return follow_after_others
 
     def _learn_or_lend(
-        self, job: Job, proxies: Sequence[Floats], follow: Progress
+        self, job: Job, proxies: Sequence[Proxy], follow: Progress
     ) -> tuple[Look | None, Corrector]:
         import torch
 
@@ -251,7 +257,7 @@ class Learner:
         return done, corrector
 
 
-def _look_of(job: Job, proxies: Sequence[Floats], corrector: Corrector, follow: Progress) -> Look:
+def _look_of(job: Job, proxies: Sequence[Proxy], corrector: Corrector, follow: Progress) -> Look:
     from vae_balance.correctors.corrector import LookOptions
     from vae_balance.pipeline import learn
 
@@ -272,7 +278,7 @@ def _torch_threads(count: int) -> Iterator[None]:
 
 
 def _learn_in_one_thread(
-    job: Job, proxies: Sequence[Floats], corrector: Corrector, follow: Progress
+    job: Job, proxies: Sequence[Proxy], corrector: Corrector, follow: Progress
 ) -> Look:
     import torch
 
@@ -280,7 +286,7 @@ def _learn_in_one_thread(
     return _look_of(job, proxies, corrector, follow)
 
 
-def _proxy(frame: Any, dtype: str, index: int) -> Floats:
+def _proxy(frame: Any, dtype: str, index: int) -> Proxy:
     """Return the proxy (224, 224, 3), sRGB-encoded, 0..1, of a data frame."""
     import numpy as np
 

@@ -1,55 +1,63 @@
-"""The looks that are kept, and what makes applying them fast."""
+"""The looks that are kept: whatever learned them, by their digest."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vae_balance.color.lut import ColorLut, Pixels
+    from vae_balance.color.lut import ColorLut
+    from vae_balance.looks.look import Look, Pixels, Place
 
-_FORMS = 4  # of a look, that are kept at hand
 
-
+@dataclass(frozen=True, eq=False)
 class KeptLook:
-    """A look, and the LUTs that blending made of it.
+    """A look, and what it is called.
 
     Attributes:
-        name: the digest of the LUT.
-        lut: sRGB-encoded colors to sRGB-encoded colors.
+        name: its digest.
+        look: what is applied.
+        needs_place: whether it depends on the place in the photo.
+        title: for people, of its LUT file; of what was imported the file has one of its own.
     """
 
-    def __init__(self, lut: ColorLut) -> None:
-        self.name = lut.digest()
-        self.lut = lut
-        self._blended: OrderedDict[float, ColorLut] = OrderedDict()
-        self._prepared: deque[tuple[Any, ...]] = deque(maxlen=_FORMS)
-        self._preparing = threading.Lock()
+    name: str
+    look: Look
+    needs_place: bool
+    title: str
 
-    def apply(self, pixels: Pixels, profile: bytes | None, strength: float) -> None:
-        """Apply the look to pixels (H, W, 3 or 4) in place, in the encoding of their profile."""
-        from vae_balance.color.profile import apply_in_profile
+    def apply(
+        self, pixels: Pixels, place: Place | None, profile: bytes | None, strength: float
+    ) -> None:
+        """Apply the look to pixels (H, W, 3 or 4) in place; see `Look.apply`.
 
-        form = (strength, hash(profile), pixels.dtype)
-        with self._preparing:
-            lut = self._blend(strength)
-            if form not in self._prepared:
-                # Strips come by the dozen and threads are several: the first pixel makes what
-                # `profile_lut` and OpenColorIO then remember, while the others wait for it.
-                apply_in_profile(lut, pixels[:1, :1].copy(), profile)
-                self._prepared.append(form)
-        apply_in_profile(lut, pixels, profile, out=pixels)
+        Raises:
+            OptionError: it depends on the place, and none is given.
+        """
+        from vae_balance.errors import OptionError
+        from vae_balance.looks.look import Place
 
-    def _blend(self, strength: float) -> ColorLut:
-        if strength == 1.0:
-            return self.lut
-        if strength not in self._blended:
-            self._blended[strength] = self.lut.blended(strength)
-        self._blended.move_to_end(strength)
-        if len(self._blended) > _FORMS:
-            self._blended.popitem(last=False)
-        return self._blended[strength]
+        if place is None and self.needs_place:
+            raise OptionError(
+                f"look {self.name[:12]}... depends on the place in the photo, and no place came "
+                "with the pixels: use a client of this version"
+            )
+        self.look.apply(pixels, place or Place.whole(pixels), profile, strength, out=pixels)
+
+    def file_lut(self) -> ColorLut:
+        """Return the look as a LUT file holds it.
+
+        Raises:
+            LutError: it cannot be one.
+        """
+        from vae_balance.looks.given_look import GivenLook
+        from vae_balance.looks.labels import titled_lut
+
+        if isinstance(self.look, GivenLook):
+            return self.look.given
+        return titled_lut(self.look, self.title)
 
 
 class LookStore:
@@ -64,15 +72,22 @@ class LookStore:
         self._kept: OrderedDict[str, KeptLook] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, lut: ColorLut) -> KeptLook:
-        """Keep the look of a LUT; of equal ones the last, for its title and comments."""
-        look = KeptLook(lut)
+    def keep(self, look: Look, title: str = "") -> KeptLook:
+        """Keep a look; of equal ones the last, for its title and comments."""
+        from vae_balance.looks.given_look import GivenLook
+        from vae_balance.looks.lut_look import LutLook
+
+        if isinstance(look, LutLook):
+            look = look.without_steps()
+        # The LUT of what was given may have to be baked, which only an export is worth.
+        needs_place = not isinstance(look, GivenLook) and look.lut is None
+        kept = KeptLook(look.digest(), look, needs_place, title)
         with self._lock:
-            self._kept[look.name] = look
-            self._kept.move_to_end(look.name)
+            self._kept[kept.name] = kept
+            self._kept.move_to_end(kept.name)
             if len(self._kept) > self._limit:
                 self._kept.popitem(last=False)
-        return look
+        return kept
 
     def find(self, name: str) -> KeptLook | None:
         """Return the look of a name, or None if it is not known, or not any more."""

@@ -91,6 +91,7 @@ class Service:
             "learn": self._learn,
             "import": self._import,
             "export": self._export,
+            "model": self._model,
             "apply": self._apply,
             "batch": self._batch,
         }
@@ -305,6 +306,10 @@ class Service:
         look = self._look_of(job)
         _note(job, "format")
         return self._pool.queue, self._task(job, partial(verbs.export_look, look))
+
+    def _model(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
+        _note(job, "model")
+        return self._pool.queue, self._task(job, verbs.describe_model)
 
     def _apply(self, client: Client, job: Job) -> tuple[FairQueue, Task]:
         look = self._look_of(job)

@@ -54,29 +54,49 @@ def greet(device: str) -> Result:
 
 def apply_look(look: KeptLook, job: Job) -> Result:
     """Apply a look to a strip, in place."""
+    from vae_balance.looks.look import Place
+
     fields = job.fields
+    place = None if fields["place"] is None else Place(**fields["place"])
     shape = (fields["rows"], fields["width"], fields["channels"])
     pixels = as_pixels(job.frames[0], *shape, fields["dtype"])
-    look.apply(pixels, fields["profile"], fields["strength"])
+    look.apply(pixels, place, fields["profile"], fields["strength"])
     return {"look": look.name}, [pixels]
 
 
 def import_look(looks: LookStore, job: Job) -> Result:
     """Keep the look of a LUT file."""
     from vae_balance.color.lut import Lut3D
+    from vae_balance.looks.given_look import GivenLook
     from vae_balance.luts.files import parse_lut
 
     content = b"".join(job.frames)
-    look = looks.keep(parse_lut(content, job.fields["format"], job.fields["name"]))
-    size = look.lut.size if isinstance(look.lut, Lut3D) else None
-    return {"look": look.name, "size": size}, []
+    lut = parse_lut(content, job.fields["format"], job.fields["name"])
+    size = lut.size if isinstance(lut, Lut3D) else None
+    return {"look": looks.keep(GivenLook(lut)).name, "size": size}, []
+
+
+def describe_model(job: Job) -> Result:
+    """Tell what a model is, and what it wants to be shown."""
+    from vae_balance.correctors.registry import wants_of
+    from vae_balance.models.store import find_model
+
+    info = find_model(job.fields["model"])
+    wants = wants_of(info)
+    return {
+        "model": info.name,
+        "model_version": info.version,
+        "proxy": wants.part,
+        "colors": wants.colors,
+        "roll": wants.roll,
+    }, []
 
 
 def export_look(look: KeptLook, job: Job) -> Result:
     """Give a look as a LUT file, in as many frames as it takes."""
     from vae_balance.luts.files import format_lut
 
-    content = memoryview(format_lut(look.lut, job.fields["format"]))
+    content = memoryview(format_lut(look.file_lut(), job.fields["format"]))
     step = messages.FRAME_BYTES
     return {"look": look.name}, [content[i : i + step] for i in range(0, len(content), step)]
 
@@ -84,10 +104,16 @@ def export_look(look: KeptLook, job: Job) -> Result:
 def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
     """Balance photos on disk: each in its client's turn, and when nobody waits for a look."""
     from vae_balance.batch.local_runner import LocalRunner, sensible_jobs
+    from vae_balance.correctors.registry import wants_of
+    from vae_balance.models.store import find_model
     from vae_balance.photos.task import PhotoTask
-    from vae_balance.pipeline import How
+    from vae_balance.pipeline import How, check_roll
 
     fields = job.fields
+    info = find_model(fields["model"])
+    wants = wants_of(info)
+    if fields["roll"]:
+        check_roll(wants, info.name)
     photos = [
         PhotoTask(Path(source), Path(target), Path(cube) if cube is not None else None)
         for source, target, cube in fields["photos"]
@@ -118,6 +144,6 @@ def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
             keep_going,
             turn=lambda: slots.turn(job.client, lambda: not job.cancelled),
         )
-        how = How(fields["proxy"], fields["overwrite"], fields["umask"])
+        how = How(fields["proxy"], fields["overwrite"], fields["umask"], wants=wants)
         done, failed = runner.run(photos, how, fields["roll"], report)
     return {"done": done, "failed": failed}, []

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Self
 
 from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants
-from vae_balance.correctors.latent_balancer import learn
-from vae_balance.correctors.latent_balancer.model import Model, load_networks
-from vae_balance.models.store import ModelInfo
+from vae_balance.models.store import FIRST_CORRECTOR, ModelInfo
 from vae_balance_protocol import options as table
 from vae_balance_protocol.options import Option
+
+if TYPE_CHECKING:
+    from vae_balance.correctors.latent_balancer.learn import BalancedLook
+    from vae_balance.correctors.latent_balancer.model import Model
 
 
 class LatentBalancerCorrector:
@@ -22,7 +24,7 @@ class LatentBalancerCorrector:
         model: the networks.
     """
 
-    name: ClassVar[str] = learn.CORRECTOR
+    name: ClassVar[str] = FIRST_CORRECTOR
     wants: ClassVar[Wants] = Wants()
     options: ClassVar[tuple[Option, ...]] = table.LEARNING
 
@@ -42,6 +44,8 @@ class LatentBalancerCorrector:
     @classmethod
     def load(cls, info: ModelInfo, device: str) -> Self:
         """Load a model whose files are whole; see `Corrector.load`."""
+        from vae_balance.correctors.latent_balancer.model import load_networks
+
         return cls(load_networks(info, device))
 
     def learn(
@@ -49,6 +53,8 @@ class LatentBalancerCorrector:
         proxies: Sequence[Proxy],
         options: LookOptions,
         progress: Progress = lambda done, total, stage: None,
-    ) -> learn.BalancedLook:
+    ) -> BalancedLook:
         """Learn one look; see `learn.learn_look`."""
-        return learn.learn_look(proxies, self.model, options, progress)
+        from vae_balance.correctors.latent_balancer.learn import learn_look
+
+        return learn_look(proxies, self.model, options, progress)

@@ -43,11 +43,11 @@ from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.report import LookReport, report_on
 from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
+from vae_balance.models.store import FIRST_CORRECTOR
 from vae_balance_protocol import options as table
 
 Colors = NDArray[np.float32]
 
-CORRECTOR = "latent-balancer"  # in model.json
 # A further round that changes values by less than this on average, one code of 8 bits, is not worth
 # its time.
 LEAST_CHANGE = 1 / 255
@@ -177,7 +177,7 @@ def learn_look(
     if options.iterations == table.AUTO:
         heeds["iterations"] = f"{table.AUTO}, {len(rounds)} learned"
     found = report_on(first, rounds)
-    origin = Origin(CORRECTOR, model.info.name, model.info.version, heeds, found.text())
+    origin = Origin(FIRST_CORRECTOR, model.info.name, model.info.version, heeds, found.text())
     # White and black of a photo in floats stay in the range in which those of 8 bits do.
     lut = lut.blended(options.strength).clipped()
     return BalancedLook(lut, origin, options, tuple(rounds), report=found)

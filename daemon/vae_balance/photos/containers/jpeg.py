@@ -213,12 +213,10 @@ def _check_frame(frame: _Segment) -> None:
     if len(frame.data) < 6:
         raise ImageError(_CUT_SHORT)
     bits, height, width, channels = struct.unpack_from(">BHHB", frame.data)
-    if channels == 1:
-        raise ImageError("is greyscale: there is no color to balance")
     if channels == 4:
         raise ImageError("is a CMYK picture: convert it to RGB first")
-    if channels != 3:
-        raise ImageError(f"has {channels} channels: only RGB pictures can be balanced")
+    if channels not in (1, 3):
+        raise ImageError(f"has {channels} channels: only grey and RGB pictures are read")
     if bits != 8 or frame.marker in _OTHER_FRAMES:
         raise ImageError("is a JPEG of a rare kind (lossless or 12 bits): save it as PNG or TIFF")
     check_size(width, height)

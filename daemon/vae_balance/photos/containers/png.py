@@ -18,7 +18,6 @@ from vae_balance.errors import ImageError
 from vae_balance.photos.containers.metadata import Metadata, Warn, check_size
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _GREY_ALPHA = 0, 4
 _XMP = b"XML:com.adobe.xmp\0"
 # Texts, and what else than a profile says how numbers mean colors. Others describe the stored
 # pixels (tRNS, bKGD, sBIT, hIST) or the old file (tIME), or are not known here.
@@ -43,8 +42,8 @@ def inspect(path: Path, warn: Warn) -> tuple[Metadata, bytes | None]:
         warn: Is told of damage that does not touch the pixels.
 
     Raises:
-        ImageError: The file is damaged or cut short, greyscale or animated. The message does not
-            name the file.
+        ImageError: The file is damaged or cut short, or animated. The message does not name the
+            file.
     """
     exif = xmp = resolution = profile = None
     own: list[bytes] = []
@@ -100,10 +99,7 @@ def _check_header(data: bytes) -> None:
     """Raise ImageError unless the header is of a picture that can be balanced."""
     if len(data) != 13:
         raise ImageError(_CUT_SHORT)
-    width, height, _, color_type = struct.unpack_from(">IIBB", data)
-    if color_type in (_GREY, _GREY_ALPHA):
-        raise ImageError("is greyscale: there is no color to balance")
-    check_size(width, height)
+    check_size(*struct.unpack_from(">II", data))
 
 
 def _chunks(path: Path, warn: Warn) -> Iterator[tuple[bytes, bytes]]:

@@ -55,6 +55,7 @@ _ALPHA = {0: "unspecified", 1: "associated", 2: "unassociated"}
 _UNSIGNED, _FLOATS = 1, 3
 _SAMPLE_FORMATS = {1: "integer", 2: "signed integer", 3: "float", 5: "complex", 6: "complex"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_GREY = (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
 _OF_SENSORS = (32803, 34892)  # what one sees through a color filter array, and linear raw
 _DEPTHS = (
     ({_UNSIGNED}, {8}),
@@ -75,8 +76,6 @@ _RARE_COMPRESSIONS = {
     50002: "JPEG XL",
 }
 _REFUSED = {
-    0: "is greyscale: there is no color to balance",
-    1: "is greyscale: there is no color to balance",
     4: "is a transparency mask, not a picture",
     5: "is a CMYK picture: convert it to RGB first",
     8: "is a Lab picture: convert it to RGB first",
@@ -135,8 +134,8 @@ def inspect(path: Path, warn: Warn) -> TiffHeader:
         warn: Is told of pages that belong to the picture and cannot be kept.
 
     Raises:
-        ImageError: The file is damaged, or does not hold one RGB or palette picture of 8 or 16
-            bits or float16 or float32. The message does not name the file.
+        ImageError: The file is damaged, or does not hold one RGB, grey or palette picture of 8 or
+            16 bits or float16 or float32. The message does not name the file.
     """
     with path.open("rb") as file:
         layout, offset = read_header(file)
@@ -166,9 +165,9 @@ def inspect(path: Path, warn: Warn) -> TiffHeader:
                 warn("its page of a mask is left out: only grey ones of 8 or 16 bits are kept")
     profile = main.tags.pop(_ICC, (0, 0, None))[2]
     xmp = main.tags.pop(_XMP, (0, 0, None))[2]
-    # A fourth channel without a word is not transparency: scanners keep infrared there.
+    # A further channel without a word is not transparency: scanners keep infrared there.
     alpha = _ALPHA.get((numbers(_EXTRA_SAMPLES) or [0])[0], "unspecified")
-    if numbers(_SAMPLES) != [4]:
+    if numbers(_SAMPLES) not in ([2], [4]):
         alpha = "unassociated"
     compression = _RARE_COMPRESSIONS.get((numbers(_COMPRESSION) or [1])[0], "")
     for tag in _OF_PIXELS & main.tags.keys():
@@ -256,11 +255,12 @@ def _aligned_end(file: BinaryIO) -> int:
 def _refuse(numbers: Callable[[int], list[int]]) -> None:
     """Raise ImageError unless the tags of a page describe a picture that can be balanced."""
     photometric = (numbers(_PHOTOMETRIC) or [-1])[0]
-    if photometric not in (_RGB, _PALETTE, _YCBCR):
+    if photometric not in (*_GREY, _RGB, _PALETTE, _YCBCR):
         raise ImageError(_REFUSED.get(photometric, "is not an RGB picture: convert it to RGB"))
     check_size((numbers(_WIDTH) or [0])[0], (numbers(_HEIGHT) or [0])[0])
     samples = (numbers(_SAMPLES) or [1])[0]
-    if samples not in ((1,) if photometric == _PALETTE else (3, 4)):
+    expected = {_PALETTE: (1,), **dict.fromkeys(_GREY, (1, 2))}.get(photometric, (3, 4))
+    if samples not in expected:
         raise ImageError(f"has {samples} channels: only RGB with or without alpha can be balanced")
     bits = set(numbers(_BITS) or [1])
     formats = set(numbers(_SAMPLE_FORMAT) or [_UNSIGNED])
@@ -283,7 +283,7 @@ def _is_grey(page: Directory, layout: Layout) -> bool:
     height, width = numbers(_HEIGHT, 0), numbers(_WIDTH, 0)
     check_size(max(width), max(height))
     depth = (numbers(_SAMPLE_FORMAT, _UNSIGNED), numbers(_BITS, 1))
-    is_grey = numbers(_PHOTOMETRIC, -1) <= {_WHITE_IS_ZERO, _BLACK_IS_ZERO}
+    is_grey = numbers(_PHOTOMETRIC, -1) <= {*_GREY}
     return is_grey and numbers(_SAMPLES, 1) == {1} and depth in _DEPTHS
 
 

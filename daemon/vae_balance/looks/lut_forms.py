@@ -1,0 +1,52 @@
+"""What applying a LUT takes: its strengths, and what each profile and depth makes of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from typing import Any
+
+from vae_balance.color.lut import MOST_THREADS, ColorLut, Pixels, check_pixels
+from vae_balance.color.profile import apply_in_profile
+
+_FORMS = 4  # that are kept at hand
+
+
+class LutForms:
+    """A LUT, and the LUTs that blending made of it; each is made once, however many threads ask."""
+
+    def __init__(self, lut: ColorLut) -> None:
+        self._lut = lut
+        self._blended: OrderedDict[float, ColorLut] = OrderedDict()
+        self._prepared: deque[tuple[Any, ...]] = deque(maxlen=_FORMS)
+        self._preparing = threading.Lock()
+
+    def apply(
+        self,
+        pixels: Pixels,
+        profile: bytes | None,
+        strength: float,
+        out: Pixels | None = None,
+        threads: int = MOST_THREADS,
+    ) -> Pixels:
+        """Apply the LUT at a strength, in the encoding of a profile; see `Look.apply`."""
+        check_pixels(pixels)
+        form = (strength, hash(profile), pixels.dtype)
+        with self._preparing:
+            lut = self._blend(strength)
+            if form not in self._prepared:
+                # Strips come by the dozen and threads are several: the first pixel makes what
+                # `profile_lut` and OpenColorIO then remember, while the others wait for it.
+                apply_in_profile(lut, pixels[:1, :1].copy(), profile)
+                self._prepared.append(form)
+        return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
+
+    def _blend(self, strength: float) -> ColorLut:
+        if strength == 1.0:
+            return self._lut
+        if strength not in self._blended:
+            self._blended[strength] = self._lut.blended(strength)
+        self._blended.move_to_end(strength)
+        if len(self._blended) > _FORMS:
+            self._blended.popitem(last=False)
+        return self._blended[strength]
