@@ -173,8 +173,9 @@ def test_a_look_goes_to_another_process_and_comes_back(random_model: Path) -> No
 
 def test_what_a_corrector_wants_is_known_without_torch() -> None:
     code = (
-        "import sys\nfrom vae_balance.correctors.registry import NAMES, corrector_type\n"
-        "print([corrector_type(name).wants.part for name in NAMES], 'torch' in sys.modules)"
+        "import sys\nfrom vae_balance.correctors.registry import wants_of\n"
+        "from vae_balance.models.store import list_models\n"
+        "print([wants_of(info).part for info in list_models()], 'torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.endswith("] False\n"), told.stdout

@@ -2,8 +2,8 @@
 
 A corrector sees proxies and gives a look (`looks/look.py`). It reads and writes no photos. A new
 one is a folder or file beside this, a line in `registry.py` and a folder with a `model.json`. What
-it wants is asked for before it is loaded, by commands, too, that leave the work to the daemon: its
-module imports its networks in `load`, not at the start.
+it wants is asked for before it is loaded, by commands, too, that leave the work to the daemon: the
+module of one that comes with the program imports its networks in `load`, not at the start.
 """
 
 from __future__ import annotations

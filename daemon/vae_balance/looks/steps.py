@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_balance.looks.color_map import ColorMap
+if TYPE_CHECKING:
+    from vae_balance.looks.color_map import ColorMap
+
 
 Colors = NDArray[np.float32]
 
