@@ -8,6 +8,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -39,6 +40,15 @@ from vae_balance_gimp.texts import UserError  # noqa: E402
 
 LOCALES = PLUGINS / "common" / "locale"
 LANGUAGES = ("de", "es", "fr", "zh_CN")
+PROGRAM = (PLUGINS / "vae-balance" / "vae-balance.py").read_text(encoding="utf-8")
+# What each entry's help explains, by the labels of its dialog.
+HELPED = {
+    "plug-in-vae-balance": (
+        *("Stren_gth", "Res_ult", "_Preset", "Learn _from"),
+        *("_Iterations", "_Model", "LUT fil_e", "LUT si_ze"),
+    ),
+    "plug-in-vae-balance-apply-lut": ("Loo_k", "LUT fil_e", "Stren_gth", "Res_ult"),
+}
 NUMPY = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
 
 
@@ -408,6 +418,30 @@ def test_every_control_of_a_dialog_has_a_key_of_its_own(language, dialog):
         texts.use_languages(["en"])
     keys = [re.search("_(.)", label).group(1).lower() for label in labels]
     assert len(set(keys)) == len(keys), labels
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_help_is_in_every_language_and_in_the_words_of_the_dialogs(language):
+    """GIMP looks for LANGUAGE/gimp-help.xml, and opens the page at the place that it names."""
+    folder = PLUGINS / "vae-balance" / "help" / language
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    items = ElementTree.parse(folder / "gimp-help.xml").getroot()
+    procedures = set(re.findall(r'"(plug-in-vae-balance[\w-]*)"', PROGRAM))
+    assert {item.get("id") for item in items} == procedures
+    texts.use_languages([language])
+    try:
+        for item in items:
+            name, _, anchor = item.get("ref").partition("#")
+            assert name == "index.html"
+            section = page.partition(f'id="{anchor}"')[2].partition("<h2")[0]
+            labels = HELPED[item.get("id")]
+            told = ", ".join(re.findall("<dt>(.*?)</dt>", section)).lower()
+            for label in labels:
+                plain = re.sub(r"\(_.\)|_", "", texts._(label))
+                assert plain.lower() in told, plain
+    finally:
+        texts.use_languages(["en"])
+    assert (folder / re.search('href="(.*?)"', page).group(1)).is_file()
 
 
 def test_a_user_reads_his_own_language():
