@@ -59,6 +59,18 @@ class Daemon:
         self.daemon = {"version": "0.1.0", "models": ["embedded"]}
         self.asked: list[dict[str, object]] = []
         self.learned: dict[str, object] = {}  # what it answers besides
+        self.error: DaemonError | None = None  # what it says of models and to exports
+        self.places: list[object] = []
+
+    def describe(self, model):
+        if self.error:
+            raise self.error
+        return {"proxy": "frame"}
+
+    def export(self, look, format):
+        if self.error:
+            raise self.error
+        return b"exported"
 
     def make_proxy(self, strips, width, height, channels, dtype, profile, kind):
         rows = [rows for _first, rows, _pixels in strips]
@@ -78,7 +90,8 @@ class Daemon:
         self.asked.append({"content": content, "format": format, "name": name})
         return {"look": "6" * 64, "size": None if format == "spi1d" else 2}
 
-    def apply_strips(self, look, strips, width, channels, dtype, profile, strength):
+    def apply_strips(self, look, strips, width, channels, dtype, profile, strength, place):
+        self.places.append(place)
         for first, rows, pixels in strips:
             yield first, rows, bytes(value + 1 for value in pixels)
 
@@ -285,11 +298,65 @@ def test_of_a_layer_only_the_square_is_read_that_its_proxy_is_made_of(size):
             assert not selected_only
             return Pixels(area)
 
-    picture, kind = learn_picture(Layer(), LAYER)
+    picture, kind, area = learn_picture(Layer(), LAYER, "centre")
+    assert area == (0, 0, width, height)
     x, y, columns, rows = picture.area
     assert columns == rows == min(size)
     square = colors[y : y + rows, x : x + columns]
     np.testing.assert_allclose(make_proxy(square, kind), make_proxy(colors, "centre"), atol=1e-6)
+
+
+def test_a_model_that_wants_the_frame_is_shown_all_of_a_layer_or_of_the_selection():
+    class Layer:
+        name = "a layer"
+
+        def pixels(self, area, selected_only):
+            assert selected_only == (area is not None)
+            return Picture(*(area[2:] if area else (50, 40)))
+
+        def selected_area(self):
+            return (5, 6, 20, 10)
+
+    picture, kind, area = learn_picture(Layer(), LAYER, "frame")
+    assert (picture.width, picture.height, kind, area) == (50, 40, "frame", (0, 0, 50, 40))
+    picture, kind, area = learn_picture(Layer(), SELECTION, "centre")
+    assert (picture.width, picture.height, kind, area) == (20, 10, "frame", (5, 6, 20, 10))
+
+
+def test_the_part_is_asked_of_the_daemon_and_the_centre_of_an_older_one():
+    client = Daemon()
+    assert work.wanted_part(client, "mixed") == "frame"
+    client.error = DaemonError("malformed", "verb must be one of apply, ...")
+    assert work.wanted_part(client, "embedded") == "centre"
+    client.error = DaemonError("model", "no such model")
+    with pytest.raises(DaemonError, match="no such model"):
+        work.wanted_part(client, "none")
+
+
+def test_strips_tell_their_place_in_what_the_look_was_learned_from():
+    look = work.Look("5" * 64, {}, area=(10, 20, 300, 200))
+    place = {"width": 300, "height": 200, "left": 5, "top": 0}
+    assert look.place((15, 20, 100, 200)) == place
+    assert look.place((9, 20, 100, 200)) is None
+    assert work.Look("6" * 64, {}).place((0, 0, 1, 1)) is None
+    client = Daemon()
+    list(work.apply(client, look, Picture(), 1.0, lambda *_what: None, place))
+    assert client.places == [place]
+
+
+def test_a_look_that_is_no_lut_is_described_and_not_kept(english, tmp_path):
+    client = Daemon()
+    client.learned = {"size": None}
+    look = work.learn(client, b"proxy", Settings(), "scan", lambda *_what: None)
+    assert "lut_size" not in json.loads(work.parasite_bytes(look))
+    assert look.description() == "Learned with embedded 1 on cpu"
+    kept = tmp_path / "vae-balance" / "last-look.cube"
+    assert balancing._keep_last(client, look, str(kept)) == []
+    assert kept.read_bytes() == b"exported"
+    client.error = DaemonError("lut", "model mixed: it cannot be a LUT")
+    (note,) = balancing._keep_last(client, look, str(kept))
+    assert "was not kept" in note and "model mixed" in note
+    assert kept.read_bytes() == b"exported"
 
 
 def test_a_look_comes_back_in_strips_with_progress_to_the_end():

@@ -18,7 +18,7 @@ from gi.repository import Gdk, Gimp, GimpUi, Gtk
 from controls import LutFile, Rows
 from layers import Image, Layer
 from presets import Presets
-from preview import Preview, Wanted
+from preview import Preview, ProxyOf, Wanted
 from vae_balance_gimp import work
 from vae_balance_gimp.arguments import WORD
 from vae_balance_gimp.balancing import learn_picture, nothing_to_correct
@@ -62,8 +62,10 @@ def ask_balance(
         settings.check_values()
         settings.check_source(image.has_selection)
 
-        def find(client: work.Client, proxy: Callable[[str], bytes], progress: Any) -> work.Look:
-            return work.learn(client, proxy(settings.learn_from), settings, "", progress)
+        def find(client: work.Client, proxy: ProxyOf, progress: Any) -> work.Look:
+            part = work.wanted_part(client, settings.look["model"])
+            made, area = proxy(settings.learn_from, part)
+            return work.learn(client, made, settings, "", progress, area)
 
         return Wanted(find)
 

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gi
@@ -34,17 +35,20 @@ _GRIP = 10  # pixels on each side of the line between before and after, within w
 _BEFORE, _SPLIT, _AFTER = "before", "split", "after"
 
 
+# Returns a proxy and the area that it is of: of the layer or the selection, of which part.
+ProxyOf = Callable[[str, str], tuple[bytes, Any]]
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A look to be shown.
 
     Attributes:
-        find: asks the daemon for it; gets the client, a function that returns the proxy of the
-            layer or the selection, and a progress.
+        find: asks the daemon for it; gets the client, a `ProxyOf` and a progress.
         strength: that it is applied with.
     """
 
-    find: Callable[[work.Client, Callable[[str], bytes], Any], work.Look]
+    find: Callable[[work.Client, ProxyOf, Any], work.Look]
     strength: float = 1.0
 
 
@@ -64,7 +68,7 @@ class Preview(Gtk.Box):
         layer: Layer,
         wanted: Callable[[], Wanted],
         output: Callable[[], str],
-        picture_of: Callable[[str], tuple[LayerPixels, str]],
+        picture_of: Callable[[str, str], tuple[LayerPixels, str, Any]],
         on_models: Callable[[list[str]], None] = lambda models: None,
         on_look: Callable[[work.Look | None], None] = lambda look: None,
     ) -> None:
@@ -74,8 +78,8 @@ class Preview(Gtk.Box):
             layer: what is balanced.
             wanted: returns what is to be shown now, or raises UserError.
             output: returns where the result goes.
-            picture_of: returns what a look is learned from and the kind of its proxy, for "layer"
-                or "selection".
+            picture_of: returns what a look is learned from, for "layer" or "selection" and the part
+                of it that is wanted, as `balancing.learn_picture`.
             on_models: gets the names of the models that the daemon knows.
             on_look: gets each look that is shown, None while there is none.
         """
@@ -194,14 +198,14 @@ class Preview(Gtk.Box):
         self._draw()
         self._worker.look_at(self._scene)
 
-    def _feed(self, learn_from: str, job: _Reading) -> bool:
+    def _feed(self, learn_from: str, part: str, job: _Reading) -> bool:
         """Begin to read the layer for the worker, strip by strip."""
         try:
-            picture, kind = self._picture_of(learn_from)
+            picture, kind, area = self._picture_of(learn_from, part)
         except UserError as error:
             job.fail(error)
             return GLib.SOURCE_REMOVE
-        job.begin(picture, kind)
+        job.begin(picture, kind, area)
         strips = picture.strips()
 
         def read() -> bool:
@@ -375,15 +379,14 @@ class _Reading:
     channels, profile = 4, None
 
     def __init__(self, is_stopped: Callable[[], bool]) -> None:
-        self.kind = "centre"
         self._is_stopped = is_stopped
         self._queue: queue.Queue[Any] = queue.Queue()
 
-    def begin(self, picture: LayerPixels, kind: str) -> None:
+    def begin(self, picture: LayerPixels, kind: str, area: Any) -> None:
         """Tell the worker what will come."""
         self.width, self.height = picture.width, picture.height
         self.channels, self.dtype, self.profile = picture.channels, picture.dtype, picture.profile
-        self.kind = kind
+        self.kind, self.area = kind, area
         self._queue.put(None)
 
     def is_full(self) -> bool:
@@ -437,7 +440,7 @@ class _Worker:
         self._found: tuple[Wanted, work.Look] | None = None
         self._stopped = False
         self._client: work.Client | None = None
-        self._proxies: dict[str, bytes] = {}
+        self._proxies: dict[tuple[str, str], tuple[bytes, Any]] = {}
         threading.Thread(target=self._run, daemon=True).start()
 
     def want(self, wanted: Wanted | None) -> None:
@@ -497,12 +500,13 @@ class _Worker:
 
         client = self._connected(progress)
         if self._found is None or self._found[0] is not wanted:
-            look = wanted.find(client, lambda source: self._proxy(client, source), progress)
+            look = wanted.find(client, partial(self._proxy, client), progress)
             self._found = (wanted, look)
         look = self._found[1]
         if scene.picture is None or look.changes_nothing:
             return scene, [], look
-        strips = work.apply(client, look, scene.picture, wanted.strength, progress)
+        place = scene.place_in(look.area)
+        strips = work.apply(client, look, scene.picture, wanted.strength, progress, place)
         return scene, [(first, rows, bytes(pixels)) for first, rows, pixels in strips], look
 
     def _connected(self, progress: Callable[[str, float], None]) -> work.Client:
@@ -512,14 +516,15 @@ class _Worker:
             GLib.idle_add(self._view.show_models, models)
         return self._client
 
-    def _proxy(self, client: work.Client, source: str) -> bytes:
+    def _proxy(self, client: work.Client, source: str, part: str) -> tuple[bytes, Any]:
         """Return the proxy of the layer or of the selection, which the main thread reads."""
-        if source not in self._proxies:
+        if (source, part) not in self._proxies:
             reading = _Reading(lambda: self._stopped)
-            GLib.idle_add(self._feed, source, reading)
+            GLib.idle_add(self._feed, source, part, reading)
             reading.wait()
-            self._proxies[source] = work.shrink(client, reading, reading.kind, self._quietly)
-        return self._proxies[source]
+            proxy = work.shrink(client, reading, reading.kind, self._quietly)
+            self._proxies[source, part] = proxy, reading.area
+        return self._proxies[source, part]
 
     def _quietly(self, text: str, _fraction: float) -> None:
         GLib.idle_add(self._view.show_work, text)

@@ -148,9 +148,33 @@ class Scene:
             return
         small = Layer(self._twin)
         self._area = small.selected_area()
+        self._corner = [o - c for o, c in zip(source.get_offsets()[-2:], (x, y), strict=True)]
+        self._scales = (self.width / width, self.height / height)
+        self._offsets = tuple(self._twin.get_offsets()[-2:])
         if self._area is not None:
             self.picture = _Kept(small.pixels(self._area, False))
         small.close()
+
+    def place_in(self, learned: Any) -> dict[str, int] | None:
+        """Return the place of `picture` in an area of the layer, None if that is None.
+
+        Args:
+            learned: x, y, width and height, as large as the layer is.
+
+        Returns:
+            The field `place` of PROTOCOL.md, as large as this scene is.
+        """
+        if learned is None or self.picture is None or self._area is None:
+            return None
+        place = {}
+        sizes = (("width", "left", self.picture.width), ("height", "top", self.picture.height))
+        for axis, (size, start, here) in enumerate(sizes):
+            scale = self._scales[axis]
+            begin = (self._corner[axis] + learned[axis]) * scale
+            at = self._offsets[axis] + self._area[axis]
+            place[size] = max(here, round(learned[axis + 2] * scale))
+            place[start] = min(max(round(at - begin), 0), place[size] - here)
+        return place
 
     def after(self, strips: list[tuple[int, int, bytes]]) -> bytes:
         """Return what the canvas will show, as `before`, when the layer's picture becomes strips.

@@ -83,6 +83,11 @@ def _batch(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> l
     return photos + result(done=total, failed=0)
 
 
+def _model(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> list[Reply]:
+    about = {"model": header.get("model", "embedded"), "model_version": "0"}
+    return result(proxy="centre", colors="color", roll=True, **about)
+
+
 def _hello(daemon: FakeDaemon, header: dict[str, Any], frames: list[bytes]) -> list[Reply]:
     about = {"version": "9.9", "protocol": 1, "pid": os.getpid(), "device": "cpu", "models": []}
     return result(limits=daemon.limits, **about)
@@ -114,6 +119,7 @@ HANDLERS: dict[str, Handler] = {
     "import": lambda daemon, header, frames: result(look=LOOK, size=2),
     "export": lambda daemon, header, frames: result(b"LUT_3D_", b"SIZE 2\n", look=LOOK),
     "batch": _batch,
+    "model": _model,
     "cancel": _cancel,
     "status": _status,
     "shutdown": _shutdown,

@@ -181,9 +181,11 @@ def check_real_daemon():
     stages = []
     with Client.connect("a script") as client:
         proxy = client.make_proxy(given, width, height, 4, "u8", kind="frame")
+        assert client.describe("embedded")["proxy"] == "centre"
         learned = client.learn([proxy], lambda told: stages.append(told["stage"]), title="Grün")
         look = learned["look"]
-        applied = list(client.apply_strips(look, given, width, 4, "u8"))
+        place = {"width": width, "height": height, "left": 0, "top": 0}
+        applied = list(client.apply_strips(look, given, width, 4, "u8", place=place))
         turned = b"".join(strip for _, _, strip in applied)
         assert len(turned) == len(pixels)
         assert turned != bytes(pixels)

@@ -199,6 +199,15 @@ def test_a_file_longer_than_a_frame_comes_in_several(daemon: FakeDaemon) -> None
     assert got == [b"0123456789", b"abc", b""]
 
 
+def test_every_strip_tells_its_place(daemon: FakeDaemon, client: Client) -> None:
+    place = {"width": 99, "height": 200, "left": 3, "top": 50}
+    list(client.apply_strips(LOOK, strips(3), WIDTH, 3, "u8", place=place))
+    places = [header["place"] for header in daemon.seen if header["verb"] == "apply"]
+    assert [told["top"] for told in places] == [50, 50 + ROWS, 50 + 2 * ROWS]
+    assert all({**told, "top": 50} == {**place, "orientation": 1} for told in places)
+    assert client.describe("mixed")["model"] == "mixed"
+
+
 def test_pictures_end_where_they_say(daemon: FakeDaemon, client: Client) -> None:
     assert client.make_proxy(strips(3), WIDTH, 3 * ROWS, 3, "u8", kind="frame") == PROXY
     with pytest.raises(DaemonError, match="the strips end at row 8 of 12") as raised:

@@ -34,7 +34,10 @@ from __future__ import absolute_import, division, unicode_literals
 import os
 from collections import deque
 
+from vae_balance_protocol import DaemonError
 from vae_balance_protocol.compat import as_text
+from vae_balance_protocol.messages import LUT
+from vae_balance_protocol.options import CENTRE, FRAME
 from vae_balance_protocol.zmtp import clock
 
 from . import work
@@ -54,7 +57,7 @@ from .texts import UserError, _
 
 MYPY = False
 if MYPY:
-    from typing import Callable, Deque, Iterator, List, Optional, Sequence, Tuple
+    from typing import Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
     from vae_balance_protocol.client import Client
 
@@ -102,10 +105,11 @@ def balance(image, layers, settings, last_look, progress):
 
     def look_of(client, layer, told):
         # type: (Client, Layer, Progress) -> work.Look
-        picture, kind = learn_picture(layer, settings.learn_from)
+        part = work.wanted_part(client, settings.look["model"])
+        picture, kind, area = learn_picture(layer, settings.learn_from, part)
         proxy = work.shrink(client, picture, kind, _part(told, *_LOOKING))
         title = "{}, {}".format(image.name, layer.name)
-        look = work.learn(client, proxy, settings, title, _part(told, *_LEARNING))
+        look = work.learn(client, proxy, settings, title, _part(told, *_LEARNING), area)
         if settings.lut_file:
             content = client.export(look.name, lut_format(settings.lut_file))
             work.write_file(settings.lut_file, content)
@@ -149,31 +153,40 @@ def apply_lut(image, layers, path, strength, output, progress):
     return _work(image, layers, look_of, strength, output, progress)
 
 
-def learn_picture(layer, learn_from):
-    # type: (Layer, str) -> Tuple[Picture, str]
-    """Return the pixels that a look is learned from, and the kind of proxy made of them.
+def learn_picture(layer, learn_from, part):
+    # type: (Layer, str, str) -> Tuple[Picture, str, Area]
+    """Return what a look is learned from.
 
     Args:
         layer: see above.
         learn_from: LAYER or SELECTION.
+        part: of the layer that the model wants to see, CENTRE or FRAME.
+
+    Returns:
+        the pixels, the kind of proxy to make of them, and of which area of the layer a look is that
+        knows the place: the layer's or the selection's, also where only the middle is looked at.
 
     Raises:
         UserError: nothing of the layer is selected.
     """
     if learn_from != SELECTION:
         whole = layer.pixels(None, False)
+        area = (0, 0, whole.width, whole.height)
+        if part == FRAME:
+            return whole, FRAME, area
         # Nothing else enters such a proxy, and reading and sending takes most of the time.
         centre = layer.pixels(_centre(whole.width, whole.height), False)
-        return (whole, "frame") if is_transparent(centre) else (centre, "centre")
-    area = layer.selected_area()
-    if area is None:
+        picture, kind = (whole, FRAME) if is_transparent(centre) else (centre, CENTRE)
+        return picture, kind, area
+    selected = layer.selected_area()
+    if selected is None:
         raise UserError(
             _(
                 "The selection does not touch \u201c{name}\u201d, so there is nothing "
                 "to learn from."
             ).format(name=layer.name)
         )
-    return layer.pixels(area, True), "frame"
+    return layer.pixels(selected, True), FRAME, selected
 
 
 def _centre(width, height):
@@ -220,7 +233,8 @@ def _look_and_apply(image, layers, look_of, strength, output, progress):
                     raise changed_error()
                 result = layer.result(area, output == NEW_LAYER)
                 results.append((result, look))
-                if not _fill(client, result, look, strength, _part(told, *_APPLYING)):
+                place = look.place(area)
+                if not _fill(client, result, look, strength, place, _part(told, *_APPLYING)):
                     results.pop()[0].discard()
                     text = _("The look changes no pixel of \u201c{name}\u201d: it is as it was.")
                     notes.append(text.format(name=layer.name))
@@ -258,15 +272,22 @@ def nothing_to_correct(name, look):
     return text.format(name=name)
 
 
-def _fill(client, result, look, strength, progress):
-    # type: (Client, Result, work.Look, float, Progress) -> bool
+def _fill(
+    client,  # type: Client
+    result,  # type: Result
+    look,  # type: work.Look
+    strength,  # type: float
+    place,  # type: Optional[Dict[str, int]]
+    progress,  # type: Progress
+):
+    # type: (...) -> bool
     """Write the new pixels to a result; return whether any differs from the old one."""
     given = _Given(result.pixels)
     changes = []  # type: List[int]
 
     def compared():
         # type: () -> Iterator[Strip]
-        for first, rows, pixels in work.apply(client, look, given, strength, progress):
+        for first, rows, pixels in work.apply(client, look, given, strength, progress, place):
             if not changes and given.take() != bytes(pixels):
                 changes.append(first)
                 given.stop()
@@ -315,6 +336,10 @@ def _keep_last(client, look, last_look):
             os.makedirs(folder)
         work.write_file(last_look, client.export(look.name, "cube"))
     except UserError as error:
+        reason = error.message
+    except DaemonError as error:
+        if error.code != LUT:
+            raise
         reason = error.message
     except (IOError, OSError) as error:
         reason = as_text(error.strerror or error)

@@ -14,16 +14,19 @@ from contextlib import contextmanager
 from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.compat import as_text
+from vae_balance_protocol.messages import MALFORMED
+from vae_balance_protocol.options import CENTRE
 from vae_balance_protocol.places import log_file
 from vae_balance_protocol.zmtp import clock
 
+from .checks import is_inside
 from .texts import N_, UserError, _, sentence
 
 MYPY = False
 if MYPY:
     from typing import Any, Dict, Iterator, Optional
 
-    from .interfaces import Picture, Progress, Strip
+    from .interfaces import Area, Picture, Progress, Strip
     from .settings import Settings
 
 # What the protocol calls the stages of learning.
@@ -41,24 +44,39 @@ class Look(object):
     """A look that the daemon knows.
 
     Attributes:
-        name: the sha256 of its LUT, 64 hex digits.
+        name: what the daemon knows it by, 64 hex digits.
         origin: what tells where it comes from, for the parasite.
         changes_nothing: whether it leaves every color as it is.
         report: what was found wrong with the picture, as PROTOCOL.md has it; None if that is not
             known.
+        area: (x, y, width, height) of the layer that it was learned from; None of a file.
     """
 
-    def __init__(self, name, origin, changes_nothing=False, report=None):
-        # type: (str, Dict[str, Any], bool, Optional[Dict[str, Any]]) -> None
+    def __init__(self, name, origin, changes_nothing=False, report=None, area=None):
+        # type: (str, Dict[str, Any], bool, Optional[Dict[str, Any]], Optional[Area]) -> None
         self.name = name
         self.origin = origin
         self.changes_nothing = changes_nothing
         self.report = report
+        self.area = area
+
+    def place(self, area):
+        # type: (Area) -> Optional[Dict[str, int]]
+        """Return where an area of the layer lies in that which it was learned from.
+
+        Returns:
+            The field `place` of PROTOCOL.md; None if that is not known, or if the area goes beyond:
+            only looks that do not depend on the place can be applied then.
+        """
+        if self.area is None or not is_inside(area, self.area):
+            return None
+        left, top, width, height = self.area
+        return {"width": width, "height": height, "left": area[0] - left, "top": area[1] - top}
 
     def description(self):
         # type: () -> str
         """Return what the look is, in a few words."""
-        if "lut_size" not in self.origin:  # a file with curves or formulas
+        if "lut_file" in self.origin and "lut_size" not in self.origin:  # curves or formulas
             return self.origin["lut_file"]
         if "lut_file" in self.origin:
             return _("{lut_file}, a LUT of {lut_size} nodes").format(**self.origin)
@@ -101,6 +119,22 @@ def plain_errors():
         )
 
 
+def wanted_part(client, model):
+    # type: (Client, str) -> str
+    """Return what a model wants to be shown of a layer, CENTRE or FRAME.
+
+    Args:
+        client: from `connect`.
+        model: its name.
+    """
+    try:
+        return client.describe(model)["proxy"]
+    except DaemonError as error:
+        if error.code != MALFORMED:
+            raise
+        return CENTRE  # the daemon was started before an update, and does not know the question
+
+
 def shrink(client, picture, kind, progress):
     # type: (Client, Picture, str, Progress) -> bytes
     """Return the proxy of a picture, 224 x 224 RGB as float bytes.
@@ -108,7 +142,7 @@ def shrink(client, picture, kind, progress):
     Args:
         client: from `connect`.
         picture: see above.
-        kind: "centre", the square in the middle, or "frame", the whole picture.
+        kind: CENTRE, the square in the middle, or FRAME, the whole picture.
         progress: called with a sentence and a fraction, 0..1.
     """
     text = _("Looking at the layer...")
@@ -131,8 +165,8 @@ def shrink(client, picture, kind, progress):
     )
 
 
-def learn(client, proxy, settings, title, progress):
-    # type: (Client, bytes, Settings, str, Progress) -> Look
+def learn(client, proxy, settings, title, progress, area=None):
+    # type: (Client, bytes, Settings, str, Progress, Optional[Area]) -> Look
     """Learn the look of a proxy.
 
     Args:
@@ -141,6 +175,7 @@ def learn(client, proxy, settings, title, progress):
         settings: a `Settings`.
         title: of the LUT file.
         progress: called with a sentence and a fraction, 0..1.
+        area: of the layer that the proxy was made of.
     """
 
     def follow(message):
@@ -157,17 +192,18 @@ def learn(client, proxy, settings, title, progress):
     answer = client.learn([proxy], on_progress=follow, **settings.learn_fields(title))
     origin = {
         "lut_sha256": answer["look"],
-        "lut_size": answer["size"],
         "model": answer["model"],
         "model_version": answer["model_version"],
         "device": answer["device"],
         "learned_from": settings.learn_from,
         "version": client.daemon["version"],
     }
+    if answer["size"] is not None:
+        origin["lut_size"] = answer["size"]
     answered = ("model", "size")
     origin.update((name, settings.look[name]) for name in settings.look if name not in answered)
     # A daemon that was started before an update does not report.
-    return Look(answer["look"], origin, answer["unchanged"], answer.get("report"))
+    return Look(answer["look"], origin, answer["unchanged"], answer.get("report"), area)
 
 
 def load(client, path, strength):
@@ -197,8 +233,8 @@ def load(client, path, strength):
     return Look(answer["look"], origin)
 
 
-def apply(client, look, picture, strength, progress):
-    # type: (Client, Look, Picture, float, Progress) -> Iterator[Strip]
+def apply(client, look, picture, strength, progress, place=None):
+    # type: (Client, Look, Picture, float, Progress, Optional[Dict[str, int]]) -> Iterator[Strip]
     """Yield (first row, rows, bytes) of the picture with the look applied, in order.
 
     Args:
@@ -207,6 +243,7 @@ def apply(client, look, picture, strength, progress):
         picture: see above.
         strength: 1.0 for a look that was learned with its strength.
         progress: called with a sentence and a fraction, 0..1.
+        place: from `Look.place`, of the picture.
     """
     text = _("Applying the look...")
     progress(text, 0.0)
@@ -218,6 +255,7 @@ def apply(client, look, picture, strength, progress):
         picture.dtype,
         profile=picture.profile,
         strength=strength,
+        place=place,
     )
     for first, rows, pixels in strips:
         yield first, rows, pixels
