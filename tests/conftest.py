@@ -116,8 +116,8 @@ def photo(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Return a function that runs `vae-balance` with arguments in this process."""
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)  # so that no command starts the process again
+    for name, (_, value) in SETTINGS.items():
+        monkeypatch.setenv(name, str(value))  # so that no command changes this process
 
     def invoke(*arguments: object) -> Result:
         result = CliRunner().invoke(main, [str(argument) for argument in arguments])

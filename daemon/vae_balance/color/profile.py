@@ -1,9 +1,8 @@
 """Colors of an ICC profile to sRGB and back, and looks applied to pixels in their own profile.
 
 Matrix profiles are understood, that is all working spaces, cameras and displays, by formulas in
-float64 that nothing clips. lcms2, of which a wheel with float transforms has 28 MB, agrees to
-0.0005 in the tests; it would add profiles made of tables, mostly of scanners, but those can
-seldom be converted back to. Photos with such a profile are treated as sRGB, with a warning.
+float64 that nothing clips. Photos with a profile made of tables, mostly of scanners, are treated as
+sRGB, with a warning; docs/decisions/libraries.md says why.
 
 Source: ICC.1:2022, Image technology color management, sections 8, 9.2, 10.6 and 10.18.
 """

@@ -1,10 +1,6 @@
 """Pixels out of and into files by OpenImageIO.
 
-It was chosen by test, on one core with a 24-megapixel 16-bit photo, against pyvips and tifffile +
-imagecodecs. Read TIFF (LZW) 1.0 / 0.7 / 1.4 s and PNG 1.5 / 0.9 / 1.1 s; write TIFF (LZW) 2.8 /
-2.8 / 2.1 s; memory beyond the picture 10 / 15 / 190 MB; import 0.03 s each. It is the only one that
-writes float16 TIFF, and one package of 8 MB (the third: two, 28 MB) that finds every truncation of
-ours.
+docs/decisions/libraries.md tells what it was chosen against.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from vae_balance.errors import BalanceError, OptionError
 from vae_balance.files import atomic_write, make_folder
+from vae_balance.training.allocator import keep_freed_memory
 from vae_balance.training.photos import made_ahead
 
 T = TypeVar("T")
@@ -322,6 +323,7 @@ def _make_here(jobs: Sequence[_Job], recipe: Recipe) -> Iterator[int]:
 
 def _make_there(jobs: Sequence[_Job], recipe: Recipe, writer: Connection) -> None:
     """Make shards in a process of its own and tell of it."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
     torch.set_num_threads(1)
     try:
