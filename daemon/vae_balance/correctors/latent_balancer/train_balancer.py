@@ -128,6 +128,7 @@ class BalancerTraining:
     processes: int = 2
     seed: int = 1
     device: str = "cpu"
+    log_every: int = 50
     save_every: int = 250
     watch_every: int = 500
 
@@ -153,6 +154,7 @@ class BalancerTraining:
             device=self.device,
             average_decay=self.average_decay,
             clip=self.clip,
+            log_every=self.log_every,
             watch_every=self.watch_every,
             save_every=self.save_every,
         )
