@@ -438,6 +438,18 @@ def test_demo_damages_and_balances_the_sample(run: Run, random_model: Path, tmp_
     assert read_cube(tmp_path / "demo" / "look.cube").size == 33
 
 
+def test_demo_draws_the_steps_that_led_to_the_look(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_balance.correctors.explain.DPI", 40)
+    demo = ("demo", "--out-dir", tmp_path, "--model", "stretch", "--steps")
+    assert run(*demo).exit_code == 0
+    steps = sorted(path.name for path in tmp_path.glob("step-*.png"))
+    # Photo and proxy, colors counted, color map, result, LUT.
+    assert steps == [f"step-{number}.png" for number in range(1, 6)]
+    assert run(*demo).exit_code != 0  # nothing is overwritten
+
+
 def test_evaluate_prints_the_table_of_the_photos_asked_for(
     run: Run, random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vae_balance.commands import options
+from vae_balance.commands.console import require_extra
 from vae_balance.files import check_new, make_folder
 from vae_balance.photos.sample import SAMPLE, cast, side_by_side
 from vae_balance.photos.task import PhotoTask
@@ -24,16 +25,23 @@ _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
     metavar="DIR",
     help=f"Folder for {', '.join(_FILES)}.",
 )
+@click.option(
+    "--steps", is_flag=True, help="Draw each step that led to the look, too: step-1.png and so on."
+)
 @options.option(ITERATIONS)
 @options.model
 @options.device
 @options.force
-def demo(out_dir: Path, iterations: int | str, model: str, device: str, force: bool) -> None:
+def demo(
+    out_dir: Path, steps: bool, iterations: int | str, model: str, device: str, force: bool
+) -> None:
     """Damage a bundled photo with a color cast and balance it.
 
     \b
     vae-balance demo
     """
+    if steps:
+        require_extra("explain")
     damaged_file, balanced_file, pair_file, look_file = (out_dir / name for name in _FILES)
     for path in (damaged_file, balanced_file, pair_file, look_file):
         check_new(path, force)
@@ -51,13 +59,24 @@ def demo(out_dir: Path, iterations: int | str, model: str, device: str, force: b
     write_photo(damaged, damaged_file, overwrite=force)
     chosen = LookOptions(iterations=iterations)
     task = PhotoTask(damaged_file, balanced_file, look_file)
-    balance_photo(
+    learned = balance_photo(
         task,
         How(overwrite=force),
         lambda proxies: LearnedLook(learn(corrector, proxies, chosen)),
-    )
+    ).learned
     write_photo(side_by_side(damaged, read_photo(balanced_file)), pair_file, overwrite=force)
     click.echo(f"damaged photo:       {damaged_file}")
     click.echo(f"balanced photo:      {balanced_file}")
     click.echo(f"its look, as a LUT:  {look_file}")
     click.echo(f"side by side:        {pair_file.resolve()}")
+    if steps:
+        from vae_balance.correctors.explain import step_pictures
+
+        drawn = step_pictures(
+            learned.look,
+            damaged.pixels,
+            read_photo(balanced_file).pixels,
+            lambda number: out_dir / f"step-{number}.png",
+            force,
+        )
+        click.echo(f"steps:               {drawn[0]} to {drawn[-1].name}")

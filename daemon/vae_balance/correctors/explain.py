@@ -65,17 +65,17 @@ class _Card:
 
     def axes(self, left: float, top: float, width: float, height: float, **options: Any) -> Axes:
         """Return axes at that place of the card."""
-        page = float(self.figure.get_figheight())
-        low = page - self.top - top - height
-        box = ((self.left + left) / WIDTH, low / page, width / WIDTH, height / page)
+        wide, high = map(float, self.figure.get_size_inches())
+        low = high - self.top - top - height
+        box = ((self.left + left) / wide, low / high, width / wide, height / high)
         axes: Axes = self.figure.add_axes(box, **options)
         return axes
 
     def text(self, left: float, top: float, text: str, **options: Any) -> None:
         """Write text, its upper left corner at that place of the card."""
-        page = float(self.figure.get_figheight())
+        wide, high = map(float, self.figure.get_size_inches())
         style = {"fontsize": 10, "color": _FAINT, "va": "top", **options}
-        x, y = (self.left + left) / WIDTH, 1.0 - (self.top + top) / page
+        x, y = (self.left + left) / wide, 1.0 - (self.top + top) / high
         self.figure.text(x, y, text, **style)
 
     def label(self, left: float, top: float, text: str, size: float = 9.5) -> None:
@@ -141,14 +141,30 @@ def explain_sheet(
         figure.savefig(temporary, format="png", facecolor=_PAPER)
 
 
-def step_picture(step: Step, number: int, path: Path, overwrite: bool = False) -> None:
-    """Write one step as a PNG, as it is on the sheet, with its number.
+def step_pictures(
+    look: Look,
+    before: NDArray[Any],
+    after: NDArray[Any],
+    paths: Callable[[int], Path],
+    overwrite: bool = False,
+    proxy: str = "centre",
+) -> list[Path]:
+    """Write every card of the sheet as a PNG of its own; return their paths.
 
-    Raises:
-        OptionError: matplotlib is not installed.
-        OutputExistsError: there is a file and `overwrite` is false.
+    Args:
+        look: as of `explain_sheet`, and so are the others and what is raised.
+        before: the photo.
+        after: the photo with the look applied.
+        paths: returns the path of a card, 1 for the first.
+        overwrite: replace files that are there.
+        proxy: the part of the photo that was looked at.
     """
-    _save_part(_part_of(step), number, path, overwrite)
+    _require_matplotlib()
+    parts = _parts(look, before, after, proxy)
+    written = [paths(number) for number in range(1, len(parts) + 1)]
+    for number, (part, path) in enumerate(zip(parts, written, strict=True), 1):
+        _save_part(part, number, path, overwrite)
+    return written
 
 
 def _require_matplotlib() -> None:
@@ -160,9 +176,7 @@ def _require_matplotlib() -> None:
         ) from error
 
 
-def sheet_parts(
-    look: Look, before: NDArray[Any], after: NDArray[Any], proxy: str = "centre"
-) -> list[_Part]:
+def _parts(look: Look, before: NDArray[Any], after: NDArray[Any], proxy: str) -> list[_Part]:
     """Return the cards of a sheet; arguments as of `explain_sheet`."""
     steps = look.steps if isinstance(look, Explained) else ()
     small, result = _thumbnail(before), _thumbnail(after)
@@ -176,7 +190,7 @@ def sheet_parts(
 def _draw_sheet(look: Look, before: NDArray[Any], after: NDArray[Any], proxy: str) -> Figure:
     from matplotlib.figure import Figure
 
-    rows = _in_rows(sheet_parts(look, before, after, proxy))
+    rows = _in_rows(_parts(look, before, after, proxy))
     heights = [max(part.whole_height for part in row) for row in rows]
     figure = Figure((WIDTH, HEADING + sum(heights) + GAP * (len(rows) - 1) + MARGIN), DPI)
     figure.set_facecolor(_PAPER)
@@ -213,14 +227,13 @@ def _in_rows(parts: Sequence[_Part]) -> list[list[_Part]]:
 def _save_part(part: _Part, number: int, path: Path, overwrite: bool) -> None:
     from matplotlib.figure import Figure
 
-    _require_matplotlib()
     with atomic_write(path, overwrite) as temporary:
-        figure = Figure((WIDTH, part.whole_height + 2 * MARGIN), DPI)
+        size = (part.width + 2 * MARGIN, part.whole_height + 2 * MARGIN)
+        figure = Figure(size, DPI)
         figure.set_facecolor(_PAPER)
-        whole = replace(part, width=_ALL)
-        card = _card(figure, MARGIN, MARGIN, _ALL, part.whole_height, str(number), part.title)
-        whole.draw(card)
-        card.caption(whole.caption)
+        card = _card(figure, MARGIN, MARGIN, part.width, part.whole_height, str(number), part.title)
+        part.draw(card)
+        card.caption(part.caption)
         figure.savefig(temporary, format="png", facecolor=_PAPER)
 
 

@@ -6,7 +6,7 @@ learning by heart back (dropout, weight decay, noise):
     latents, latents-free, pixels, pixels-free
 
 Each gets so many minutes of one core. A run that was stopped goes on; one that is done is not
-repeated. `measure_proof` then compares what they have left.
+repeated. `proof_page.py` then compares what they have left.
 """
 
 from __future__ import annotations
@@ -14,47 +14,45 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from vae_balance.color.lab import ciede2000, srgb_to_lab
-from vae_balance.correctors.corrector import Corrector, LookOptions
-from vae_balance.correctors.latent_balancer.balancer_loss import LossWeights
-from vae_balance.correctors.latent_balancer.fused_network import FusedBalancerConfig
+from vae_balance.correctors.latent_balancer import balancer_cases
+from vae_balance.correctors.latent_balancer.balancer_loss import Thumbnail
+from vae_balance.correctors.latent_balancer.fused_network import (
+    FusedBalancerConfig,
+    FusedLatentBalancer,
+)
 from vae_balance.correctors.latent_balancer.train_balancer import (
     RESULT,
+    THUMBNAIL,
     BalancerTraining,
+    score_balancer,
     train_balancer,
 )
-from vae_balance.correctors.registry import load_corrector
-from vae_balance.correctors.unet.corrector import UNetCorrector
-from vae_balance.correctors.unet.network import UNetConfig
+from vae_balance.correctors.unet import corrector as unet_corrector
+from vae_balance.correctors.unet.network import UNet, UNetConfig
 from vae_balance.correctors.unet.train import UNetTraining, train_unet
-from vae_balance.evaluation.cases import draw_cases, held_out_photos
-from vae_balance.evaluation.compare import Comparison, compare
 from vae_balance.files import atomic_write
-from vae_balance.looks.steps import SeenRound
 from vae_balance.models.store import write_info
+from vae_balance.training import pairs
+from vae_balance.training.case_cache import Fields, read_shard
 from vae_balance.training.checkpoint import append_log, read_log
 from vae_balance.training.loop import LOG, Report, Row
 from vae_balance.training.pairs import Making
 
-Colors = NDArray[np.float32]
-
 LATENTS, PIXELS = "latents", "pixels"
 FREE = "-free"
 NAMES = (LATENTS, LATENTS + FREE, PIXELS, PIXELS + FREE)
-ROUNDS = 10
 _TIMES = "times.jsonl"
 _PLAN = "plan.json"
 _TRIAL_STEPS, _TRIAL_EVERY = 13, 4
-_RESULT_FILE = "proof.json"
+_LONGER = 3.0
+# Views that were trained on and are looked at again, and where they lie.
+_LOOKED_AT, _FIRST_SHARD = 240, "train-0000"
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,9 @@ class Proof:
         cases: folder of the balancer's cases; those that are missing are made.
         pairs: folder of the U-Net's pairs; those that are missing are made.
         count: cases, and pairs, to train on.
-        minutes: of one core's time for each run, by its name.
+        minutes: of one core's time for each run; the U-Net with all its settings gets three times
+            as many, or it would not have seen every view once.
+        names: of the runs.
         limit: held-out photos that are measured.
         device: where networks are trained.
     """
@@ -78,10 +78,15 @@ class Proof:
     out: Path
     cases: Path
     pairs: Path
-    minutes: Mapping[str, float]
+    minutes: float = 3.0
+    names: tuple[str, ...] = NAMES
     count: int = 4096
     limit: int = 26
     device: str = "cpu"
+
+    def minutes_of(self, name: str) -> float:
+        """Return the minutes of a run."""
+        return _LONGER * self.minutes if name == PIXELS else self.minutes
 
 
 @dataclass(frozen=True)
@@ -112,14 +117,12 @@ class Timed:
 def train_proof(
     config: Proof, report: Report, making: Making = lambda what, made, total: None
 ) -> list[Timed]:
-    """Train, or go on training, all runs; those with no minutes are left out.
+    """Train, or go on training, the runs.
 
     Raises:
         OptionError, BalanceError: as `train_balancer` and `train_unet`.
     """
-    return [
-        _train_run(name, config, report, making) for name in NAMES if config.minutes.get(name, 0.0)
-    ]
+    return [_train_run(name, config, report, making) for name in config.names]
 
 
 def _train_run(name: str, config: Proof, report: Report, making: Making) -> Timed:
@@ -134,12 +137,12 @@ def _train_run(name: str, config: Proof, report: Report, making: Making) -> Time
         train(config, trial, _TRIAL_STEPS, _TRIAL_EVERY, free, stopwatch, making)
         seconds = _seconds_a_step(trial)
         shutil.rmtree(trial)
-        steps = max(_TRIAL_STEPS, round(60.0 * config.minutes[name] / seconds))
+        steps = max(_TRIAL_STEPS, round(60.0 * config.minutes_of(name) / seconds))
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(plan) as temporary:
             temporary.write_text(json.dumps({"steps": steps}) + "\n", "utf-8")
     steps = int(json.loads(plan.read_text("utf-8"))["steps"])
-    every = max(5, steps // 100)
+    every = max(1, steps // 100)
     train(config, folder, steps, every, free, _Stopwatch(folder / _TIMES, report), making)
     return read_run(folder, name)
 
@@ -225,7 +228,7 @@ def _train_pixels(
     if free:
         settings = replace(settings, weight_decay=0.0, network=UNetConfig(dropout=0.0))
     train_unet(settings, report, making)
-    write_info(out, out.name, "1", "MIT", f"{steps} steps", UNetCorrector.name)
+    write_info(out, out.name, "1", "MIT", f"{steps} steps", unet_corrector.UNetCorrector.name)
 
 
 def read_run(folder: Path, name: str) -> Timed:
@@ -241,3 +244,23 @@ def read_run(folder: Path, name: str) -> Timed:
         {int(row["step"]): row["watch_damaged"] for row in watched},
         {int(row["step"]): row.get("watch_undamaged", 0.0) for row in watched},
     )
+
+
+def trained_error(config: Proof, name: str) -> float:
+    """Return the error left, as on watched photos, of damaged views that a run was trained on."""
+    folder = config.out / name
+    if name.startswith(PIXELS):
+        fields = _first(config.pairs / _FIRST_SHARD, pairs.NAMES)
+        unet = UNet.load_folder(folder / unet_corrector.NETWORK)
+        row = pairs.score_pairs(unet, lambda network, given: network(given), fields, "cpu")
+    else:
+        fields = _first(config.cases / _FIRST_SHARD, (*balancer_cases.NAMES, "strength"))
+        balancer = FusedLatentBalancer.load_folder(folder / RESULT)
+        thumbnail = Thumbnail.load_folder(config.cases / "thumbnail" / THUMBNAIL)
+        row = score_balancer(balancer, thumbnail, fields, "cpu")
+    return row["watch_damaged"]
+
+
+def _first(shard: Path, names: Sequence[str]) -> Fields:
+    """Return some cases of a shard."""
+    return {name: values[:_LOOKED_AT] for name, values in read_shard(shard, names).items()}

@@ -32,6 +32,7 @@ from vae_balance.training.case_cache import (
 )
 from vae_balance.training.damage import Damage
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, train
+from vae_balance.training.optimizer import decaying_optimizer
 from vae_balance.training.photos import PhotoPool, Split, read_split
 
 N = TypeVar("N", bound=nn.Module)
@@ -151,11 +152,6 @@ def train_on_pairs(
         making: told how many pairs are made.
     """
     shards = make_pairs(recipe, config, making)
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
 
     def finish(fields: Fields, rng: np.random.Generator) -> PixelBatch:
         return mirrored_batch(fields, rng, config.device)
@@ -173,7 +169,7 @@ def train_on_pairs(
     )
     return train(
         network,
-        torch.optim.AdamW(groups),
+        decaying_optimizer(network, config.weight_decay),
         CaseBatches(shards.training, NAMES, finish, config.batch, config.seed, config.window),
         loss_of,
         keep,

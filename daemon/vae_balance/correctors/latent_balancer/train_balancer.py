@@ -8,7 +8,6 @@ The first round learns to undo damage, the second to go on with what the first h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -57,10 +56,8 @@ from vae_balance.training.loop import (
     train,
 )
 from vae_balance.training.optimizer import decaying_optimizer
+from vae_balance.training.pairs import Making
 from vae_balance.training.photos import read_split
-
-# Called with what is made, the number made and the number to be made.
-Making = Callable[[str, int, int], None]
 
 # The folder in `out` that holds the trained network.
 RESULT = "latent_balancer"
