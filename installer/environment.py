@@ -16,6 +16,29 @@ VERSIONS = (13, 12, 11, 10, 14)
 
 # Fails without the parts that Debian and Ubuntu keep in a package of their own.
 _PROBE = "import ensurepip, sys, venv; print(*sys.version_info[:2], sys.base_prefix)"
+# Prints the packages of which a file is missing or of another size than it was installed with; of
+# our own, every byte counts.
+_DAMAGED = """
+import base64, hashlib
+from importlib.metadata import distributions
+
+def is_whole(file, every_byte):
+    if file.size is None:  # made later, as bytecode is
+        return True
+    try:
+        path = file.locate()
+        if not every_byte or file.hash is None:
+            return path.stat().st_size == file.size
+        digest = hashlib.new(file.hash.mode, path.read_bytes()).digest()
+    except OSError:
+        return False
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value
+
+for package in distributions():
+    name = package.metadata["Name"]
+    if not all(is_whole(file, name == "vae-balance") for file in package.files or ()):
+        print(name)
+"""
 # Python of the Microsoft Store writes into folders that no other program sees.
 _STORE = "WindowsApps"
 
@@ -49,6 +72,11 @@ def is_ready(folder: Path, wanted: str | None) -> bool:
     if not python.exists() or not _prints([str(python), "-m", "pip", "--version"]):
         return False  # none, or interrupted, or the Python that it was made with is gone
     return wanted is None or _prints([wanted, "-c", _PROBE]) == _prints([str(python), "-c", _PROBE])
+
+
+def damaged_packages(folder: Path) -> list[str]:
+    """Return the names of packages in the environment that are not as they were installed."""
+    return _prints([str(python_of(folder)), "-c", _DAMAGED]).split()
 
 
 def python_of(folder: Path) -> Path:

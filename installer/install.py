@@ -22,7 +22,16 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from environment import CONSTRAINTS, ROOT, InstallError, is_ready, make_environment, pip, python_of
+from environment import (
+    CONSTRAINTS,
+    ROOT,
+    InstallError,
+    damaged_packages,
+    is_ready,
+    make_environment,
+    pip,
+    python_of,
+)
 from journal import Journal
 from record import Record
 
@@ -86,7 +95,10 @@ class Installer:
         source, digest = self._source()
         digest = f"{digest} torch={wanted}"
         ready = is_ready(folder, self.options.python)
-        if ready and self.record.digest == digest and self._runs():
+        damaged = damaged_packages(folder) if ready else []
+        if damaged:
+            self.journal.say(f"Damaged, and to be installed anew: {', '.join(damaged)}.")
+        elif ready and self.record.digest == digest and self._runs():
             self.journal.say(f"VAE Balance {__version__} is in {folder} already.")
             return
         if ready:
@@ -99,7 +111,7 @@ class Installer:
             )
         build = choose_torch(wanted, self.places.platform, platform.machine(), find_gpu())
         self.journal.say(_torch_text(build, self.options.wheels))
-        self._pip(source, build)
+        self._pip(source, build, damaged)
         self._note(digest=digest, torch=wanted)
 
     def _source(self) -> tuple[Path, str]:
@@ -118,7 +130,7 @@ class Installer:
         command = [python, "-m", "vae_balance", "--version"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    def _pip(self, source: Path, build: TorchBuild) -> None:
+    def _pip(self, source: Path, build: TorchBuild, damaged: list[str]) -> None:
         python = python_of(Path(self.places.environment))
         offline = self.options.wheels is not None
         environ = {**os.environ, "PIP_CACHE_DIR": str(self.places.downloads)}
@@ -129,8 +141,8 @@ class Installer:
         else:
             finding = [] if self.journal.dry_run else sources(build, python)
         logged = ["--log", str(self.places.install_log)]
-        # Of the same version, it would be left as it is.
-        remove = pip(python, "uninstall", "--yes", "--quiet", "vae-balance")
+        # Of the same version, they would be left as they are.
+        remove = pip(python, "uninstall", "--yes", "--quiet", "vae-balance", *damaged)
         if not self.journal.dry_run:
             subprocess.run(remove, capture_output=True, check=False, env=environ)
         requirements = [str(source), "torch" if offline else build.requirement]

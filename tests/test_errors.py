@@ -57,3 +57,8 @@ def test_what_the_daemon_calls_malformed_is_a_wrong_option() -> None:
 )
 def test_other_errors_have_a_code_too(error: Exception, code: str) -> None:
     assert describe(error)[0] == code
+
+
+def test_spaces_in_a_name_are_kept_and_lines_are_joined() -> None:
+    assert describe(ImageError("two  spaces\t.jpg: broken"))[1] == r"two  spaces\t.jpg: broken"
+    assert describe(OSError("one\n\n  two\n"))[1] == "one   two"

@@ -105,7 +105,8 @@ def describe(error: BaseException) -> tuple[str, str]:
         message = f"a defect of VAE Balance, see its log: {error!r}"
     else:
         message = str(error)
-    return code, " ".join(message.split())
+    # Names keep their spaces, however many.
+    return code, printable(" ".join(line for line in message.splitlines() if line.strip()))
 
 
 def _code_of(error: BaseException) -> str:

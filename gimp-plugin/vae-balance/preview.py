@@ -353,6 +353,9 @@ class _Status(Gtk.Box):
         self._symbol.set_no_show_all(True)
         self._label = Gtk.Label(wrap=True, xalign=0.0, max_width_chars=70, lines=2)
         self._label.set_ellipsize(Pango.EllipsizeMode.END)
+        # To be copied, into a report for instance, but never in the way of the tab key.
+        self._label.set_selectable(True)
+        self._label.set_can_focus(False)
         # High enough for two lines, so that the dialog keeps its size.
         self.set_size_request(WIDTH, 38)
         self.pack_start(self._symbol, False, False, 0)

@@ -224,6 +224,11 @@ def test_a_tour_through_the_dialogs(gimp: Gimp, language: str) -> None:
     tour(gimp, language)
 
 
+@pytest.mark.parametrize("kind", ["light-1", "dark-2"])
+def test_the_dialog_fits_and_says_what_was_found(gimp: Gimp, kind: str) -> None:
+    tour(gimp, kind)
+
+
 def test_several_layers_are_balanced_in_one_step_to_undo(gimp: Gimp) -> None:
     for name, script in (("write_layers.py", WRITE_LAYERS), ("read_layers.py", READ_LAYERS)):
         (gimp.io / name).write_text(script)

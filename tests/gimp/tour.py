@@ -3,6 +3,7 @@
     python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
     python3 tour.py pictures      # takes those of docs/; `screenshots.py` calls it
+    python3 tour.py light-2       # the dialog in a light or dark theme, at a scale of 1 or 2
 
 Opens a photo, cancels at work, chooses the menu entry again, switches to before and after, moves
 iterations, waits for the preview, resets the values, zooms, presses Return where it cannot and
@@ -25,9 +26,18 @@ from vae_balance_protocol.client import Client
 SHOTS = "/io/shots"
 # Rows of the preview.
 PREVIEW = 322
+# A place in the line below it, which says what was found.
+LINE = (60, 378)
+# What must fit into a small laptop's screen, beside its bars.
+MOST_WIDTH, MOST_HEIGHT = 1366, 700
 # What GTK or Python says on standard error of the plug-in's own code.
 _DEFECT = re.compile(r"vae-balance\.py:\d+\): \w+-CRITICAL|^Traceback")
 TITLES = {"en_US": ("VAE Balance", "Apply LUT"), "de_DE": ("VAE Balance", "LUT anwenden")}
+# What the line says of the tour's photo, which has a cast.
+FOUND = {
+    "en_US": re.compile(r"Found: \S+ cast of \d+.*; \d+ % sure\."),
+    "de_DE": re.compile(r"Gefunden: \S+stich von \d+.*; zu \d+ % sicher\."),
+}
 
 
 def open_entry(window: Window, number: int, title: str, shot: str = "") -> str:
@@ -64,11 +74,25 @@ def running() -> list[str] | None:
     return [job["verb"] for job in status["running"]] + ["queued"] * status["queued"]
 
 
+def check_found(window: Window, dialog: str, language: str = "en_US") -> None:
+    """Read what was found in the photo, and check that it says so."""
+    told = window.read(dialog, *LINE)
+    assert FOUND[language].fullmatch(told), told
+
+
+def check_size(window: Window, dialog: str) -> None:
+    """Check that a small screen has room for the dialog."""
+    width, height = window.size(dialog)
+    assert width <= MOST_WIDTH, width
+    assert height <= MOST_HEIGHT, height
+
+
 def tour(window: Window) -> None:
     """Go through both dialogs."""
     dialog = open_entry(window, 0, "VAE Balance", "menu")
     first = preview(window, dialog)
     window.shot(f"{SHOTS}/dialog.png", dialog)
+    check_found(window, dialog)
     window.focus(dialog)
     window.key("b")
     before = preview(window, dialog, first)
@@ -207,20 +231,41 @@ def look(window: Window, language: str) -> None:
         dialog = open_entry(window, number, title, f"{language}-menu")
         preview(window, dialog)
         window.shot(f"{SHOTS}/{language}-{number}.png", dialog)
+        if number == 0:
+            check_found(window, dialog, language)
+            check_size(window, dialog)
         press(window, dialog, "Escape", title)
+
+
+def appearance(window: Window, kind: str) -> None:
+    """Look at the dialog, with all that it can show."""
+    dialog = open_entry(window, 0, "VAE Balance")
+    preview(window, dialog)
+    window.shot(f"{SHOTS}/{kind}.png", dialog)
+    check_found(window, dialog)
+    window.focus(dialog)
+    window.key("alt+d", pause=1.0)
+    window.shot(f"{SHOTS}/{kind}-advanced.png", dialog)
+    check_size(window, dialog)
+    press(window, dialog, "Escape", "VAE Balance")
 
 
 def main() -> None:
     """Run the tour, or look around in another language, or at several layers, or for docs/."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "en_US"
     language = kind if kind in TITLES else "en_US"
+    photo = "/io/several.xcf" if kind == "several" else "/io/tour.png"
+    looked_at = re.fullmatch("(light|dark)-([12])", kind)
+    scheme, scale = looked_at.groups() if looked_at else ("dark", "1")
     Path(SHOTS).mkdir(exist_ok=True)
-    window = Window("/io/several.xcf" if kind == "several" else "/io/tour.png", language)
+    window = Window(photo, language, scheme, int(scale))
     try:
         if kind == "several":
             several(window)
         elif kind == "pictures":
             pictures(window)
+        elif looked_at:
+            appearance(window, kind)
         elif language == "en_US":
             cancel(window)
             tour(window)

@@ -23,28 +23,47 @@ _GIMPRC = """\
 (restore-session no)
 (save-session-info no)
 (color-profile-policy keep)
+(theme-color-scheme {scheme})
 """
 _SIZE = (1700, 1000)
+# Of what is marked with the mouse, the text.
+_READ_MARKED = """
+import gi
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gdk, Gtk
+print(Gtk.Clipboard.get(Gdk.SELECTION_PRIMARY).wait_for_text() or "")
+"""
 
 
 class Window:
-    """GIMP on an Xvfb of its own."""
+    """GIMP on an Xvfb of its own.
 
-    def __init__(self, photo: str, language: str = "en_US") -> None:
+    Attributes:
+        main: the window with the photo.
+        scale: how many pixels of the screen, each way, stand for one of GIMP's.
+    """
+
+    def __init__(
+        self, photo: str, language: str = "en_US", scheme: str = "dark", scale: int = 1
+    ) -> None:
         """Start both, and wait until the photo's window is there.
 
         Args:
             photo: path of a picture to open.
             language: such as "de_DE", in which GIMP speaks.
+            scheme: "dark" or "light".
+            scale: 1, or 2 for a screen with very small pixels.
         """
+        self.scale = scale
+        self._size = (scale * _SIZE[0], scale * _SIZE[1])
         profile = Path(os.environ["GIMP3_DIRECTORY"])
-        (profile / "gimprc").write_text(_GIMPRC)
+        (profile / "gimprc").write_text(_GIMPRC.format(scheme=scheme))
         (profile / "sessionrc").write_text("(single-window-mode yes)\n")
         runtime = Path("/tmp/runtime")
         runtime.mkdir(mode=0o700, exist_ok=True)
         make_locale = ["localedef", "-i", language, "-f", "UTF-8", f"{language}.UTF-8"]
         subprocess.run(make_locale, check=True)
-        size = "x".join(map(str, _SIZE))
+        size = "x".join(map(str, self._size))
         xvfb = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
         self._xvfb = subprocess.Popen(
             xvfb, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -54,15 +73,15 @@ class Window:
         assert display, "Xvfb did not start"
         os.environ.update(
             DISPLAY=f":{display}", GDK_BACKEND="x11", XDG_RUNTIME_DIR=str(runtime),
-            LANG=f"{language}.UTF-8",
+            LANG=f"{language}.UTF-8", GDK_SCALE=str(scale),
         )  # fmt: skip
         with Path("/tmp/gimp.err").open("w") as errors:
             self._gimp = subprocess.Popen(["gimp", "--no-splash", photo], stderr=errors)
         name = Path(photo).stem
         self.main = self.wait_for(f"{name}.*GIMP", 120)
-        self.tool("windowsize", self.main, *_SIZE)
+        self.tool("windowsize", self.main, *self._size)
         self.tool("windowmove", self.main, 0, 0)
-        self.tool("mousemove", 5, _SIZE[1] - 5)  # where no tooltip comes up
+        self.tool("mousemove", 5, self._size[1] - 5)  # where no tooltip comes up
         time.sleep(2)  # until the canvas has drawn itself; nothing tells when
 
     def close(self) -> None:
@@ -115,9 +134,23 @@ class Window:
 
     def click_cancel(self) -> None:
         """Click on Cancel in the status bar, which is there as long as a plug-in works."""
-        self.tool("mousemove", _SIZE[0] - 50, _SIZE[1] - 16)
+        self.tool("mousemove", self._size[0] - 50, self._size[1] - 16)
         self.tool("click", 1)
-        self.tool("mousemove", 5, _SIZE[1] - 5)
+        self.tool("mousemove", 5, self._size[1] - 5)
+
+    def read(self, window: str, x: int, y: int) -> str:
+        """Return the text that lies at a place of a window, which three clicks mark."""
+        self.tool("mousemove", "--window", window, self.scale * x, self.scale * y)
+        self.tool("click", "--repeat", 3, "--delay", 60, 1)
+        command = ["python3", "-c", _READ_MARKED]
+        read = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        self.tool("mousemove", 5, self._size[1] - 5)
+        return read.stdout.strip()
+
+    def size(self, window: str) -> tuple[int, int]:
+        """Return width and height of a window, in GIMP's pixels."""
+        place = self._place(window)
+        return int(place["WIDTH"]) // self.scale, int(place["HEIGHT"]) // self.scale
 
     def is_changed(self) -> bool:
         """Tell whether the photo has changed since it was opened, as GIMP's title says."""
@@ -134,7 +167,7 @@ class Window:
 
         Args:
             window: which.
-            height: of the part.
+            height: of the part, in GIMP's pixels.
             is_ready: tells whether what draws it has done its work.
             old: what an earlier call returned.
         """
@@ -155,7 +188,7 @@ class Window:
         until(lambda: self._pixels(window, height) == picture, 90, "an earlier preview")
 
     def _pixels(self, window: str, height: int) -> bytes:
-        self._scrot("/tmp/part.png", {**self._place(window), "HEIGHT": str(height)})
+        self._scrot("/tmp/part.png", {**self._place(window), "HEIGHT": str(self.scale * height)})
         return Path("/tmp/part.png").read_bytes()
 
     def _place(self, window: str) -> dict[str, str]:

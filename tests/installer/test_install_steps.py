@@ -89,6 +89,22 @@ def test_with_a_folder_of_wheels_no_index_is_asked(
     assert command[-2:] == [str(wheel), "torch"]
 
 
+def test_what_is_damaged_is_installed_anew(
+    home: Path,
+    ran: list[list[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert install.main([]) == 0
+    monkeypatch.setattr(install, "damaged_packages", lambda folder: ["numpy"])
+    ran.clear()
+    assert install.main([]) == 0
+    assert "Damaged, and to be installed anew: numpy." in capsys.readouterr().out
+    (remove,) = [command for command in ran if "uninstall" in command]
+    assert remove[-2:] == ["vae-balance", "numpy"]
+    assert pip_install(ran)
+
+
 def test_the_choice_of_a_build_is_kept_for_the_next_time(
     home: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
