@@ -27,7 +27,7 @@ SHOTS = "/io/shots"
 # Rows of the preview.
 PREVIEW = 322
 # A place in the line below it, which says what was found.
-LINE = (60, 378)
+LINE = (60, 388)
 # What must fit into a small laptop's screen, beside its bars.
 MOST_WIDTH, MOST_HEIGHT = 1366, 700
 # What GTK or Python says on standard error of the plug-in's own code.
@@ -116,7 +116,7 @@ def tour(window: Window) -> None:
     look_closely(window, dialog, twice)
     no_file(window, dialog)
     assert not window.is_changed(), "the image changed before OK"
-    window.tool("windowmove", dialog, 1130, 60)
+    window.tool("windowmove", dialog, 1165, 60)
     window.shot(f"{SHOTS}/window.png")
     window.focus(dialog)
     window.key("alt+g", "Return")  # from the number, as from everywhere: balance
@@ -186,7 +186,7 @@ def pictures(window: Window) -> None:
     dialog = open_entry(window, 0, "VAE Balance", "menu")
     preview(window, dialog)
     window.shot(f"{SHOTS}/dialog.png", dialog)
-    window.tool("windowmove", "--sync", dialog, 1130, 60)
+    window.tool("windowmove", "--sync", dialog, 1165, 60)
     window.shot(f"{SHOTS}/window.png")
     press(window, dialog, "alt+b", "VAE Balance")
     window.wait_changed(True)

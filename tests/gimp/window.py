@@ -25,7 +25,7 @@ _GIMPRC = """\
 (color-profile-policy keep)
 (theme-color-scheme {scheme})
 """
-_SIZE = (1700, 1000)
+_SIZE = (1800, 1000)
 # Of what is marked with the mouse, the text.
 _READ_MARKED = """
 import gi
