@@ -61,11 +61,12 @@ class Daemon:
         self.learned: dict[str, object] = {}  # what it answers besides
         self.error: DaemonError | None = None  # what it says of models and to exports
         self.places: list[object] = []
+        self.colors = {"embedded": "color", "mixed": "color", "colorize": "grey", "both": "any"}
 
     def describe(self, model):
         if self.error:
             raise self.error
-        return {"proxy": "frame"}
+        return {"proxy": "frame", "colors": self.colors[model]}
 
     def export(self, look, format):
         if self.error:
@@ -321,6 +322,19 @@ def test_a_model_that_wants_the_frame_is_shown_all_of_a_layer_or_of_the_selectio
     assert (picture.width, picture.height, kind, area) == (50, 40, "frame", (0, 0, 50, 40))
     picture, kind, area = learn_picture(Layer(), SELECTION, "centre")
     assert (picture.width, picture.height, kind, area) == (20, 10, "frame", (5, 6, 20, 10))
+
+
+def test_only_models_that_can_do_something_with_a_photo_are_offered():
+    client = Daemon()
+    client.daemon["models"] = list(client.colors)
+    assert work.models_for(client, "color") == ["embedded", "mixed", "both"]
+    assert work.models_for(client, "grey") == ["colorize", "both"]
+    for code in ("malformed", "model"):  # an older daemon, a model that is damaged
+        client.error = DaemonError(code, "no answer")
+        assert work.models_for(client, "color") == list(client.colors)
+    client.error = DaemonError("lost", "it is gone")
+    with pytest.raises(DaemonError, match="it is gone"):
+        work.models_for(client, "color")
 
 
 def test_the_part_is_asked_of_the_daemon_and_the_centre_of_an_older_one():

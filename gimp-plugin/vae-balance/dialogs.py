@@ -299,7 +299,7 @@ class _Models(Gtk.ComboBoxText):
         self._fill()
 
     def set_known(self, models: list[str]) -> None:
-        """Offer the models that the daemon knows."""
+        """Offer these models, and the one that is chosen."""
         self._known = models
         self._fill()
 

@@ -80,7 +80,7 @@ class Preview(Gtk.Box):
             output: returns where the result goes.
             picture_of: returns what a look is learned from, for "layer" or "selection" and the part
                 of it that is wanted, as `balancing.learn_picture`.
-            on_models: gets the names of the models that the daemon knows.
+            on_models: gets the names of the models that the daemon knows for photos with colors.
             on_look: gets each look that is shown, None while there is none.
         """
         super().__init__(orientation=Gtk.Orientation.VERTICAL, spacing=6)
@@ -515,7 +515,7 @@ class _Worker:
     def _connected(self, progress: Callable[[str, float], None]) -> work.Client:
         if self._client is None:
             self._client = work.connect(progress)
-            models = list(self._client.daemon["models"])
+            models = work.models_for(self._client, "color")
             GLib.idle_add(self._view.show_models, models)
         return self._client
 

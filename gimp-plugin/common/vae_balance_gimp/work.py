@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.compat import as_text
-from vae_balance_protocol.messages import MALFORMED
+from vae_balance_protocol.messages import MALFORMED, MODEL
 from vae_balance_protocol.options import CENTRE
 from vae_balance_protocol.places import log_file
 from vae_balance_protocol.zmtp import clock
@@ -24,7 +24,7 @@ from .texts import N_, UserError, _, sentence
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Iterator, Optional
+    from typing import Any, Dict, Iterator, List, Optional
 
     from .interfaces import Area, Picture, Progress, Strip
     from .settings import Settings
@@ -117,6 +117,30 @@ def plain_errors():
         raise UserError(
             _("A file cannot be read or written: {reason}").format(reason=reason + place)
         )
+
+
+def models_for(client, colors):
+    # type: (Client, str) -> List[str]
+    """Return the names of the models that can do something with photos of a kind.
+
+    What cannot be asked, such as a damaged model, is named too: who chooses it is told what is
+    wrong.
+
+    Args:
+        client: from `connect`.
+        colors: "color" or "grey".
+    """
+    names = []
+    for name in client.daemon["models"]:
+        try:
+            wanted = client.describe(name)["colors"]
+        except DaemonError as error:
+            if error.code not in (MODEL, MALFORMED):
+                raise
+            wanted = colors
+        if wanted in (colors, "any"):
+            names.append(name)
+    return names
 
 
 def wanted_part(client, model):
