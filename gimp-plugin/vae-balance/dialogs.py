@@ -208,6 +208,9 @@ class _Dialog:
             self._dialog.set_icon_from_file(str(icon))
         self._reason = Gtk.Label(xalign=0.0, wrap=True, max_width_chars=70, no_show_all=True)
         self._reason.get_style_context().add_class("warning")
+        # To be copied, but never in the way of the tab key.
+        self._reason.set_selectable(True)
+        self._reason.set_can_focus(False)
 
     def fill(self, preview: Preview, rows: Rows, more: Rows | None = None) -> None:
         """Put the preview, the controls, and those for advanced users into the dialog."""

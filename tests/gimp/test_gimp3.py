@@ -131,6 +131,7 @@ def write_photos(folder: Path) -> None:
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
         colors = np.asarray(photo, np.float32) / np.float32(255)
+    Image.fromarray(np.uint8(colors * 255 + 0.5)).save(folder / "sound.png")
     # Auto makes three rounds of it: two and ten give other pictures, which the tour waits for.
     ruined = random_damage(np.random.default_rng(1), "expired film", 2.0)(colors)
     Image.fromarray(np.uint8(ruined * 255 + 0.5)).save(folder / "tour.png")
@@ -224,7 +225,7 @@ def test_a_tour_through_the_dialogs(gimp: Gimp, language: str) -> None:
     tour(gimp, language)
 
 
-@pytest.mark.parametrize("kind", ["light-1", "dark-2"])
+@pytest.mark.parametrize("kind", ["light-1", "dark-2", "sound"])
 def test_the_dialog_fits_and_says_what_was_found(gimp: Gimp, kind: str) -> None:
     tour(gimp, kind)
 

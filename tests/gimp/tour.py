@@ -2,6 +2,7 @@
 
     python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
+    python3 tour.py sound         # /io/sound.png, in which there is nothing to correct
     python3 tour.py pictures      # takes those of docs/; `screenshots.py` calls it
     python3 tour.py light-2       # the dialog in a light or dark theme, at a scale of 1 or 2
 
@@ -24,6 +25,8 @@ from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 
 SHOTS = "/io/shots"
+# The letters of the entries, the same in all languages that are looked at.
+BALANCE, LUT = "b", "l"
 # Rows of the preview.
 PREVIEW = 322
 # A place in the line below it, which says what was found.
@@ -40,13 +43,14 @@ FOUND = {
 }
 
 
-def open_entry(window: Window, number: int, title: str, shot: str = "") -> str:
+def open_entry(window: Window, letter: str, title: str, shot: str = "") -> str:
     """Choose an entry of Filters > Color, which is the menu's last; return its dialog."""
     window.focus(window.main)
-    window.key("alt+r", "Up", "Right", *["Down"] * number, pause=0.8)
+    window.key("alt+r", "Up", "Right", pause=0.8)
     if shot:
         window.shot(f"{SHOTS}/{shot}.png")
-    window.key("Return")
+    # On the submenu, Return is for the first of its entries.
+    window.key("Return" if letter == BALANCE else letter)
     dialog = window.wait_for(f"^{title}$")
     window.tool("windowmove", dialog, 420, 60)
     return dialog
@@ -89,7 +93,7 @@ def check_size(window: Window, dialog: str) -> None:
 
 def tour(window: Window) -> None:
     """Go through both dialogs."""
-    dialog = open_entry(window, 0, "VAE Balance", "menu")
+    dialog = open_entry(window, BALANCE, "VAE Balance", "menu")
     first = preview(window, dialog)
     window.shot(f"{SHOTS}/dialog.png", dialog)
     check_found(window, dialog)
@@ -171,7 +175,7 @@ def no_file(window: Window, dialog: str) -> None:
 
 def apply_last(window: Window) -> None:
     """Apply the look learned last."""
-    dialog = open_entry(window, 1, "Apply LUT")
+    dialog = open_entry(window, LUT, "Apply LUT")
     none = preview(window, dialog)
     window.focus(dialog)
     window.key("alt+k", "Right")
@@ -183,7 +187,7 @@ def apply_last(window: Window) -> None:
 
 def pictures(window: Window) -> None:
     """Take pictures of the menu, of both dialogs, and of the window with one of them."""
-    dialog = open_entry(window, 0, "VAE Balance", "menu")
+    dialog = open_entry(window, BALANCE, "VAE Balance", "menu")
     preview(window, dialog)
     window.shot(f"{SHOTS}/dialog.png", dialog)
     window.tool("windowmove", "--sync", dialog, 1165, 60)
@@ -198,7 +202,7 @@ def pictures(window: Window) -> None:
 
 def cancel(window: Window) -> None:
     """Cancel in the status bar while the daemon learns, which ends the plug-in at once."""
-    dialog = open_entry(window, 0, "VAE Balance")
+    dialog = open_entry(window, BALANCE, "VAE Balance")
     first = preview(window, dialog)
     window.focus(dialog)
     window.key("alt+d", "alt+i", "End")  # ten iterations
@@ -212,9 +216,23 @@ def cancel(window: Window) -> None:
     assert not window.is_changed(), "the image changed in spite of Cancel"
 
 
+def sound(window: Window) -> None:
+    """Look at a photo whose colors are sound: that is said, and nothing can be balanced."""
+    dialog = open_entry(window, BALANCE, "VAE Balance")
+    preview(window, dialog)
+    window.shot(f"{SHOTS}/sound.png", dialog)
+    told = window.read(dialog, *LINE)
+    assert told == "Nothing was found to correct.", told
+    window.focus(dialog)
+    window.key("Return", pause=2.0)
+    assert window.find("^VAE Balance$"), "the dialog has closed though nothing is corrected"
+    press(window, dialog, "Escape", "VAE Balance")
+    assert not window.is_changed(), "the image changed"
+
+
 def several(window: Window) -> None:
     """Balance the selected layers at once, undo, do it again, and save the picture."""
-    dialog = open_entry(window, 0, "VAE Balance")
+    dialog = open_entry(window, BALANCE, "VAE Balance")
     preview(window, dialog)
     press(window, dialog, "alt+b", "VAE Balance")
     for key, changed in (("ctrl+z", False), ("ctrl+f", True), ("ctrl+s", False)):
@@ -227,8 +245,9 @@ def several(window: Window) -> None:
 
 def look(window: Window, language: str) -> None:
     """Take a picture of the menu and of each dialog in another language."""
-    for number, title in zip((0, 1), TITLES[language], strict=True):  # the first starts the daemon
-        dialog = open_entry(window, number, title, f"{language}-menu")
+    # The first starts the daemon.
+    for number, (letter, title) in enumerate(zip((BALANCE, LUT), TITLES[language], strict=True)):
+        dialog = open_entry(window, letter, title, f"{language}-menu")
         preview(window, dialog)
         window.shot(f"{SHOTS}/{language}-{number}.png", dialog)
         if number == 0:
@@ -239,7 +258,7 @@ def look(window: Window, language: str) -> None:
 
 def appearance(window: Window, kind: str) -> None:
     """Look at the dialog, with all that it can show."""
-    dialog = open_entry(window, 0, "VAE Balance")
+    dialog = open_entry(window, BALANCE, "VAE Balance")
     preview(window, dialog)
     window.shot(f"{SHOTS}/{kind}.png", dialog)
     check_found(window, dialog)
@@ -254,7 +273,7 @@ def main() -> None:
     """Run the tour, or look around in another language, or at several layers, or for docs/."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "en_US"
     language = kind if kind in TITLES else "en_US"
-    photo = "/io/several.xcf" if kind == "several" else "/io/tour.png"
+    photo = {"several": "/io/several.xcf", "sound": "/io/sound.png"}.get(kind, "/io/tour.png")
     looked_at = re.fullmatch("(light|dark)-([12])", kind)
     scheme, scale = looked_at.groups() if looked_at else ("dark", "1")
     Path(SHOTS).mkdir(exist_ok=True)
@@ -262,6 +281,8 @@ def main() -> None:
     try:
         if kind == "several":
             several(window)
+        elif kind == "sound":
+            sound(window)
         elif kind == "pictures":
             pictures(window)
         elif looked_at:
