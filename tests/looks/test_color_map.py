@@ -100,3 +100,31 @@ def test_bins_weigh_colors_by_their_pixels() -> None:
     np.testing.assert_allclose(means, [[0.1] * 3, [0.9] * 3], rtol=1e-6)
     np.testing.assert_allclose(targets, means + 0.05, rtol=1e-5)
     np.testing.assert_allclose(weights, [0.75, 0.25])
+
+
+def lightened() -> tuple[ColorMap, Colors]:
+    """Return a map that leaves 0..1 at both ends, and a photo for it."""
+    colors = photo_colors()
+    nothing = (np.zeros((4, 1)), np.zeros((1, 3)))
+    return ColorMap(np.concatenate([0.3 * np.eye(3), -0.15 * np.ones((1, 3))]), *nothing), colors
+
+
+def test_shoulders_keep_a_photo_in_range_and_its_colors_apart() -> None:
+    color_map, colors = lightened()
+    ramp = np.repeat(np.linspace(0.0, 1.0, 1001, dtype=np.float32)[:, None], 3, axis=1)
+    plain, kept = color_map(ramp), color_map.within(colors)(ramp)
+    assert plain.min() < -0.1 and plain.max() > 1.1
+    assert kept.min() >= 0.0 and kept.max() <= 1.0
+    mine = (ramp[:, 0] >= colors.min()) & (ramp[:, 0] <= colors.max())
+    assert (np.diff(kept[mine], axis=0) > 1e-5).all()
+    inside = (plain > 0.04) & (plain < 0.96)
+    np.testing.assert_array_equal(kept[inside], plain[inside])
+    assert np.abs(kept - plain.clip(0.0, 1.0)).max() < 0.03
+
+
+def test_a_map_that_stays_in_range_gets_no_shoulders() -> None:
+    colors = photo_colors()
+    color_map = fit_color_map(colors, (0.1 + 0.8 * colors).astype(np.float32))
+    np.testing.assert_array_equal(color_map.within(colors)(colors), color_map(colors))
+    same = fit_color_map(colors, colors).within(colors)
+    np.testing.assert_array_equal(same(colors), colors)

@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.corrector import (
     LookOptions,
     Progress,
@@ -24,10 +23,11 @@ from vae_balance.correctors.corrector import (
     stack_proxies,
     together,
 )
-from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
+from vae_balance.looks.color_map import ColorMap, fit_color_map
 from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.report import LookReport, report_on
+from vae_balance.looks.safe_lut import baked
 from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
 
 Colors = NDArray[np.float32]
@@ -114,13 +114,12 @@ def learn_from_pictures(
         step = partial(progress, done, most, "map colors")
         plain = is_plain(current)
         made[plain] = seen[plain]
-        color_map = fit_color_map(seen, made, step)
+        color_map = fit_color_map(seen, made, step).within(current, step)
         shares = np.where(plain, 0.0, 1.0).astype(np.float32)
         doubts = np.full_like(shares, np.nan)
         rounds.append(PictureRound(current[:1], seen[:1], made[:1], color_map, shares, doubts))
         current = mapped(current, color_map, step)
-    progress(most, most, "bake")
     maps = [learned.color_map for learned in rounds]
-    lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
+    lut = baked(maps, first, options.size, partial(progress, most, most, "bake"))
     lut = lut.blended(options.strength).clipped()
     return PictureLook(lut, origin, tuple(rounds), told, report=report_on(first, rounds))

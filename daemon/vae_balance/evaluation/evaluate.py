@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.classical import grey_world, per_channel_stretch, shades_of_grey
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.learn import BalancedLook, learn_look
@@ -43,7 +42,8 @@ from vae_balance.evaluation.quality import (
 )
 from vae_balance.evaluation.sheets import SHEET_PHOTOS, Triple, before_after_sheet, damage_sheet
 from vae_balance.files import atomic_write
-from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
+from vae_balance.looks.color_map import fit_color_map
+from vae_balance.looks.safe_lut import baked, safety_of
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square, load_photo, to_8_bits
@@ -93,7 +93,8 @@ def evaluate(
         with_published = number % PUBLISHED_EVERY == 0 and case.strength != EXTREME
         errors, look = measure(case, model, with_published)
         sure, rounds = look.report.confidence, len(look.rounds)
-        scores.append(Score(name, case.kind, case.strength, errors, sure, rounds))
+        safety = safety_of(look.lut, case.damaged)
+        scores.append(Score(name, case.kind, case.strength, errors, sure, rounds, safety))
         if case.kind == UNDAMAGED:
             clean.append(case.damaged)
         elif len(damaged) < len(clean):
@@ -132,8 +133,8 @@ def measure(
     # A round does not know how many follow: the first rounds of five are those of a shorter look.
     look = learn_look([case.damaged], model, LookOptions(iterations=max(ITERATIONS)))
     maps = [learned.color_map for learned in look.rounds]
-    for count in ITERATIONS:
-        errors[OURS[count]] = error(_baked(maps[:count])(case.damaged))
+    for count in ITERATIONS:  # the LUT a user gets: what is scored is the program
+        errors[OURS[count]] = error(baked(maps[:count], case.damaged)(case.damaged))
     if with_published:
         first = look.rounds[0]
         published = fit_published_color_map(first.distorted, first.fixed)
@@ -149,11 +150,6 @@ def error_to(truth: Colors) -> Callable[[Colors], float]:
     """Return what gives the mean CIEDE2000 of a picture to the truth; both sRGB-encoded, 0..1."""
     expected = _lab(truth)
     return lambda corrected: float(deltaE_ciede2000(expected, _lab(corrected)).mean())
-
-
-def _baked(maps: Sequence[ColorMap]) -> Lut3D:
-    """Return the LUT a user gets: what is scored is the program, not its algorithm alone."""
-    return Lut3D.from_function(lambda colors: compose(maps, colors)).clipped()
 
 
 def _lab(pixels: Colors) -> Colors:

@@ -13,6 +13,7 @@ import numpy as np
 from vae_balance.evaluation.cases import EXTREME, EXTREME_STRENGTH, STRENGTHS, UNDAMAGED
 from vae_balance.evaluation.targets import Target, targets_markdown
 from vae_balance.looks.report import RIGHT
+from vae_balance.looks.safe_lut import LEAST_UNFOLDED, Safety
 from vae_balance.training.damage import KIND_NAMES
 
 NONE = "no correction"
@@ -34,7 +35,9 @@ Photos that no training has seen are damaged by chance, balanced, and compared w
 The rows are kinds of damage, then its strengths, then all of it. The columns are no correction,
 three classical ones, the published algorithm's own color map beside ours behind the same networks,
 ours by iterations (auto: as many as the model finds worth while), and our color map fitted
-to the undamaged photo itself, the best it could do.
+to the undamaged photo itself, the best it could do. A look is safe when its LUT keeps 65,536 greys
+in order, none more than 64 of 65,535 codes above the one before, and folds no colors over one
+another in at least 99.5 % of the cells of its lattice that the photo occupies.
 """
 MEANING = (
     "Error of a case: mean CIEDE2000 to the undamaged photo; of undamaged photos: how far they are "
@@ -58,6 +61,7 @@ class Score:
         errors: column -> error; columns that were not measured on this case are missing.
         confidence: that the model has in its look at auto, 0..1; None where it does not judge.
         rounds: of the look at auto.
+        safety: of its LUT; None where it was not measured.
     """
 
     photo: str
@@ -66,6 +70,7 @@ class Score:
     errors: dict[str, float]
     confidence: float | None = None
     rounds: int = 1
+    safety: Safety | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ class Quality:
             self._ratio(ALL_DAMAGE, AUTO, fixed, 1.03),
             self._ratio(EXTREME, OURS[3], OURS[1], 0.93),
             self._ratio(ALL_DAMAGE, OURS_BESIDE_PUBLISHED, PUBLISHED, 1.0),
+            *self._safe_looks(),
             Target("VAE on undamaged photos, PSNR", self.vae_clean.psnr, 26.0, "dB", False),
             Target("VAE on damaged photos, PSNR", self.vae_damaged.psnr, 26.0, "dB", False),
             Target("VAE on undamaged photos, CIE76 at 1/8", self.vae_clean.color, 1.6),
@@ -165,6 +171,18 @@ class Quality:
     def _mean(self, row: str, column: str) -> float | None:
         cell = self.cell(row, column)
         return None if cell is None else cell.mean
+
+    def _safe_looks(self) -> list[Target]:
+        """Return how many looks keep colors and greys in order, and the worst of them."""
+        measured = [score.safety for score in self.scores if score.safety is not None]
+        share = float(np.mean([each.safe for each in measured])) if measured else None
+        unfolded = min((each.unfolded for each in measured), default=None)
+        return [
+            Target("safe looks, at auto", share, 1.0, at_most=False, detail=f"{len(measured)}"),
+            Target(
+                "least share of a photo's colors without folds", unfolded, LEAST_UNFOLDED, "", False
+            ),
+        ]
 
     def _worst_kind(self, column: str, bound: float) -> Target:
         """Return the greatest ratio to the best classical column of the same kind of damage."""

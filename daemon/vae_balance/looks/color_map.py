@@ -5,13 +5,14 @@
 The affine part is a ridge regression toward the identity; the hidden layer learns what it leaves
 over and is pulled to nothing where the photo has no colors, so that the map stays sane on other
 photos. A few hundred parameters and weighted color bins instead of 50,176 pixels make
-Levenberg-Marquardt converge in tens of milliseconds.
+Levenberg-Marquardt converge in tens of milliseconds. Where the map would leave 0..1 it gets
+shoulders: colors of the photo that differ go on to differ there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
 
@@ -19,6 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
+
+from vae_balance.looks.color_cells import corners_of, occupied_cells
 
 Floats = NDArray[np.float64]
 Colors = NDArray[np.float32]
@@ -36,11 +39,55 @@ RIDGE = 2e-4
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 # Slope under which the map counts as folded: it would turn a gradient back or flatten it.
 LEAST_SLOPE = 0.02
-
+# Where a shoulder begins at most, seen from black or white: ten codes of 8 bits.
+MOST_SHOULDER = 0.04
+# What is beyond by less is a matter of rounding.
+LEAST_BEYOND = 1e-6
+# Nodes along each edge of the lattice on which shoulders are measured.
+_NODES = 33
 # Pixels that are binned at a time, those of 20 proxies.
 _BINNED_TOGETHER = 1 << 20
 
 _FITTING = Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Shoulders:
+    """What brings values beyond 0..1 back without making one of them all.
+
+    From a little before the end on, values come closer and closer to it, x / (1 + k x), until the
+    farthest that there are reach it. Where none is beyond an end, nothing changes.
+
+    Attributes:
+        below: (3,) how far red, green and blue go below 0.
+        above: (3,) how far they go above 1.
+    """
+
+    below: Colors
+    above: Colors
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Bring float32 values (N, 3) into 0..1, in order."""
+        start, reach, bend = _shoulder(self.below)
+        inside = (start - values).clamp_(torch.zeros(3), reach)
+        values = values.maximum(start).sub_(inside / (1.0 + bend * inside))
+        start, reach, bend = _shoulder(self.above)
+        inside = (values - (1.0 - start)).clamp_(torch.zeros(3), reach)
+        values = values.minimum(1.0 - start).add_(inside / (1.0 + bend * inside))
+        return values.clamp_(0.0, 1.0)
+
+
+def _shoulder(beyond: Colors) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return how far before an end a shoulder begins, its length, and k of x / (1 + k x)."""
+    beyond = np.where(beyond > LEAST_BEYOND, beyond, 0.0).astype(np.float64)
+    start = np.minimum(beyond, MOST_SHOULDER)
+    reach = start + beyond
+    bend = np.divide(beyond, start * reach, out=np.zeros_like(beyond), where=start > 0.0)
+    return _tensor(start), _tensor(reach), _tensor(bend)
+
+
+def _tensor(values: NDArray[np.floating]) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +98,37 @@ class ColorMap:
         affine: (4, 3) change of color for (r, g, b, 1).
         inner: (4, hidden) weights and bias of the hidden layer.
         outer: (hidden, 3) weights of the output.
+        shoulders: what keeps the result in 0..1; None leaves it as it is.
     """
 
     affine: Floats
     inner: Floats
     outer: Floats
+    shoulders: Shoulders | None = None
+
+    def within(self, photos: Colors, step: Callable[[], None] = lambda: None) -> ColorMap:
+        """Return the map with shoulders for the colors of photos, (..., 3) in 0..1.
+
+        Args:
+            photos: what the map will be applied to.
+            step: called every so many pixels; may raise what is to end it.
+        """
+        corners = corners_of(occupied_cells(photos, _NODES, step), _NODES)
+        mapped = replace(self, shoulders=None)(corners / np.float32(_NODES - 1))
+        shoulders = Shoulders(-mapped.min(axis=0), mapped.max(axis=0) - 1.0)
+        return replace(self, shoulders=shoulders)
 
     def __call__(self, colors: NDArray[np.floating]) -> Colors:
-        """Map colors (..., 3) in 0..1; the result is not clipped."""
+        """Map colors (..., 3) in 0..1; without shoulders the result may leave 0..1."""
         x = torch.from_numpy(np.array(colors, dtype=np.float32).reshape(-1, 3))
-        affine, inner, outer = (
-            torch.from_numpy(weights.astype(np.float32))
-            for weights in (self.affine, self.inner, self.outer)
-        )
+        affine, inner, outer = _tensor(self.affine), _tensor(self.inner), _tensor(self.outer)
         # By PyTorch: the threads of numpy's linear algebra go on spinning when their work is done,
         # and take the cores from the networks, which come next. In place where arrays are large:
         # fresh memory costs more than the arithmetic.
         hidden = torch.addmm(inner[3], x, inner[:3]).tanh_()
         mapped = torch.addmm(affine[3], x, affine[:3]).add_(x).addmm_(hidden, outer)
+        if self.shoulders is not None:
+            mapped = self.shoulders(mapped)
         return mapped.numpy().reshape(np.shape(colors))
 
 
@@ -98,10 +158,10 @@ def fit_color_map(
 
 
 def compose(maps: Sequence[ColorMap], colors: NDArray[np.floating]) -> Colors:
-    """Apply color maps one after the other to sRGB-encoded colors (..., 3) in 0..1."""
+    """Apply color maps one after the other to sRGB-encoded colors (..., 3); all in 0..1."""
     mapped = np.asarray(colors, dtype=np.float32)
     for color_map in maps:
-        mapped = color_map(np.clip(mapped, 0.0, 1.0))
+        mapped = color_map(mapped).clip(0.0, 1.0)
     return mapped
 
 

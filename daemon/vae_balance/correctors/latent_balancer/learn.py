@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vae_balance.color.lut import Lut3D
 from vae_balance.correctors.corrector import (
     TOGETHER,
     LookOptions,
@@ -38,10 +37,11 @@ from vae_balance.correctors.corrector import (
 )
 from vae_balance.correctors.latent_balancer.asking import ask, goes_on
 from vae_balance.correctors.latent_balancer.model import Model
-from vae_balance.looks.color_map import ColorMap, compose, fit_color_map
+from vae_balance.looks.color_map import ColorMap, fit_color_map
 from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.report import LookReport, report_on
+from vae_balance.looks.safe_lut import baked
 from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
 from vae_balance.models.store import FIRST_CORRECTOR
 from vae_balance_protocol import options as table
@@ -68,7 +68,7 @@ class Round:
         distorted: (N, 224, 224, 3) decoded from `moments`, 0..1.
         fixed: (N, 224, 224, 3) decoded from `balanced`, 0..1, or `distorted` with as much of the
             change to that as the round takes.
-        color_map: learned from `distorted` to `fixed` of all proxies.
+        color_map: learned from `distorted` to `fixed` of all proxies, with shoulders for these.
         shares: how much of the correction each of all proxies gets, 0..1.
         doubts: by how much (mean CIEDE2000) the balancer expects to be wrong all the same, of each;
             not numbers where it does not judge itself.
@@ -170,9 +170,8 @@ def learn_look(
         rounds.append(learned)
         if options.iterations == table.AUTO and not learned.shares.any():
             break
-    progress(most, most, "bake")
     maps = [learned.color_map for learned in rounds]
-    lut = Lut3D.from_function(lambda colors: compose(maps, colors), options.size)
+    lut = baked(maps, first, options.size, partial(progress, most, most, "bake"))
     heeds = heeded(options, table.LEARNING)
     if options.iterations == table.AUTO:
         heeds["iterations"] = f"{table.AUTO}, {len(rounds)} learned"
@@ -215,13 +214,14 @@ def _learn_round(
     plain = np.concatenate(plains)
     fixed[plain], shares[plain] = distorted[plain], 0.0
     shown = seen[: SHOWN // TOGETHER]
+    step = partial(progress, "map colors")
     return Round(
         proxies[:SHOWN],
         torch.cat([few.moments for few in shown]).float().cpu().numpy(),
         torch.cat([few.balanced for few in shown]).float().cpu().numpy(),
         distorted[:SHOWN],
         fixed[:SHOWN],
-        fit_color_map(distorted, fixed, partial(progress, "map colors")),
+        fit_color_map(distorted, fixed, step).within(proxies, step),
         shares,
         np.concatenate([few.doubts for few in seen]),
     )
