@@ -13,8 +13,9 @@ import gimp
 import gimpenums
 
 from vae_balance_gimp.checks import changed_error, is_inside
-from vae_balance_gimp.strips import ITEM_BYTES, cut, is_opaque, keep_selected
+from vae_balance_gimp.strips import cut, is_opaque, keep_selected
 from vae_balance_gimp.texts import _
+from vae_balance_protocol.messages import ITEM_BYTES
 
 PARASITE = "vae-balance"
 _PERSISTENT, _UNDOABLE = 1, 2  # GIMP_PARASITE_PERSISTENT, GIMP_PARASITE_UNDOABLE

@@ -15,8 +15,9 @@ from gi.repository import Babl, Gegl, Gimp
 
 from canvas import is_covering, is_pass_through, is_rendered, render, visible_filters
 from vae_balance_gimp.checks import changed_error, is_inside
-from vae_balance_gimp.strips import ITEM_BYTES, cut, is_opaque, keep_selected
+from vae_balance_gimp.strips import cut, is_opaque, keep_selected
 from vae_balance_gimp.texts import UserError, _
+from vae_balance_protocol.messages import ITEM_BYTES
 
 PARASITE = "vae-balance"
 # GIMP stores these as the protocol sends them; all others travel as floats.

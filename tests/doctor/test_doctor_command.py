@@ -10,34 +10,34 @@ import pytest
 from click.testing import Result
 
 from vae_balance.doctor import examination, report
-from vae_balance.doctor.line import Line
+from vae_balance.doctor.finding import Finding
 from vae_balance.doctor.report import Redactor
 from vae_balance.installation.places import Places
 
-GREEN = Line("Python", "3.11.7, /usr/bin/python3")
-RED = Line("GIMP 3.0 (flatpak)", "no plug-in in /home/anna/.config/GIMP/3.0", "install again")
+GREEN = Finding("Python", "3.11.7, /usr/bin/python3")
+RED = Finding("GIMP 3.0 (flatpak)", "no plug-in in /home/anna/.config/GIMP/3.0", "install again")
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     """Return the lines that the doctor will have; a test fills them."""
-    found: list[Line] = []
+    found: list[Finding] = []
 
-    def examine(photo: Path | None) -> Iterator[Line]:
+    def examine(photo: Path | None) -> Iterator[Finding]:
         return iter(found)
 
     monkeypatch.setattr(examination, "examine", examine)
     return found
 
 
-def test_all_is_well(run: Callable[..., Result], lines: list[Line]) -> None:
+def test_all_is_well(run: Callable[..., Result], lines: list[Finding]) -> None:
     lines.append(GREEN)
     result = run("doctor")
     assert result.exit_code == 0
     assert result.output == "ok  Python  3.11.7, /usr/bin/python3\nAll is well.\n"
 
 
-def test_a_red_line_has_its_mend_below_it(run: Callable[..., Result], lines: list[Line]) -> None:
+def test_a_red_line_has_its_mend_below_it(run: Callable[..., Result], lines: list[Finding]) -> None:
     lines += [GREEN, RED]
     result = run("doctor")
     assert result.exit_code == 1
@@ -51,7 +51,7 @@ def test_a_red_line_has_its_mend_below_it(run: Callable[..., Result], lines: lis
     assert "\x1b[32mok" in report.as_text(lines)
 
 
-def test_json_for_programs(run: Callable[..., Result], lines: list[Line]) -> None:
+def test_json_for_programs(run: Callable[..., Result], lines: list[Finding]) -> None:
     lines += [GREEN, RED]
     result = run("doctor", "--json")
     assert result.exit_code == 1
@@ -66,7 +66,7 @@ def test_json_for_programs(run: Callable[..., Result], lines: list[Line]) -> Non
 
 
 def test_a_report_is_not_written_over(
-    run: Callable[..., Result], lines: list[Line], tmp_path: Path
+    run: Callable[..., Result], lines: list[Finding], tmp_path: Path
 ) -> None:
     lines.append(GREEN)
     file = tmp_path / "report.json"
@@ -78,10 +78,10 @@ def test_a_report_is_not_written_over(
 
 def test_a_report_has_nothing_private() -> None:
     lines = [
-        Line("disk", "12 MB free in /home/anna/.local/share/vae-balance"),
-        Line("log", "/home/anna/.local/state/daemon.log; last error: /home/anna/Tom/a.tif: bad"),
-        Line("model mine", "/mnt/clients/Smith/model.json: damaged", "ask anna@studio"),
-        Line("command", "/usr/bin/python3 -m vae_balance: Permission denied"),
+        Finding("disk", "12 MB free in /home/anna/.local/share/vae-balance"),
+        Finding("log", "/home/anna/.local/state/daemon.log; last error: /home/anna/Tom/a.tif: bad"),
+        Finding("model mine", "/mnt/clients/Smith/model.json: damaged", "ask anna@studio"),
+        Finding("command", "/usr/bin/python3 -m vae_balance: Permission denied"),
     ]
     places = Places({"HOME": "/home/anna"}, "linux")
     document = json.loads(report.as_report(lines, places, {"USER": "anna"}))
@@ -113,7 +113,7 @@ def test_windows_paths_are_hidden_too(text: str, hidden: str) -> None:
 def test_an_examination_has_a_line_for_everything(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
-    monkeypatch.setattr(examination, "daemon_line", lambda: Line("daemon", "answers"))
+    monkeypatch.setattr(examination, "daemon_finding", lambda: Finding("daemon", "answers"))
     subjects = [line.subject for line in examination.examine()]
     assert subjects == [
         *("Python", "package", "torch", "model embedded", "classifier"),

@@ -20,7 +20,7 @@ import zmq
 import vae_balance
 import vae_balance_protocol
 from vae_balance.server.service import Service
-from vae_balance.server.settings import Settings
+from vae_balance.server.settings import DaemonSettings
 from vae_balance_protocol.client import Client
 
 TIMEOUT = 30.0
@@ -186,7 +186,9 @@ class ServiceThread:
         # No model is loaded at the start: that is for the tests of models.
         defaults: dict[str, Any] = {"device": "cpu", "keep_alive": 0.0}
         self.token = "5" * 64
-        self.service = Service(Settings(**{**defaults, **settings}), self.token, folder / "log")
+        self.service = Service(
+            DaemonSettings(**{**defaults, **settings}), self.token, folder / "log"
+        )
         self.thread = threading.Thread(target=self.service.run)
         self.thread.start()
 

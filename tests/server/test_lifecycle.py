@@ -23,7 +23,7 @@ from PIL import Image
 from vae_balance import __version__
 from vae_balance.models.store import write_info
 from vae_balance.server import lifecycle
-from vae_balance.server.settings import Settings
+from vae_balance.server.settings import DaemonSettings
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.errors import ConnectionLost, NotStarted
 
@@ -513,9 +513,9 @@ def test_threads_that_wait_leave_the_cores_to_others(
 ) -> None:
     seen = []
 
-    def serve(settings: Settings, by_client: bool) -> lifecycle.Ended:
+    def serve(settings: DaemonSettings, by_client: bool) -> lifecycle.ServeOutcome:
         seen.append(os.environ["OMP_WAIT_POLICY"])
-        return lifecycle.Ended()
+        return lifecycle.ServeOutcome()
 
     monkeypatch.setattr(lifecycle, "serve", serve)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

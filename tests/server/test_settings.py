@@ -11,7 +11,7 @@ from vae_balance.errors import OptionError
 from vae_balance.server.settings import (
     FOREVER,
     SETTINGS,
-    Settings,
+    DaemonSettings,
     read_settings,
     settings_markdown,
 )
@@ -25,19 +25,19 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_without_anything_the_defaults_hold(file: Path) -> None:
-    assert read_settings(file, {}, {}) == Settings()
-    assert (Settings().device, Settings().keep_alive) == ("auto", 300.0)
+    assert read_settings(file, {}, {}) == DaemonSettings()
+    assert (DaemonSettings().device, DaemonSettings().keep_alive) == ("auto", 300.0)
 
 
 def test_the_defaults_can_be_written_down(file: Path) -> None:
     lines = [
-        f'{s.name} = "{s.default}"' if isinstance(getattr(Settings(), s.name), str)
+        f'{s.name} = "{s.default}"' if isinstance(getattr(DaemonSettings(), s.name), str)
         else f"{s.name} = {s.default}"
         for s in SETTINGS
     ]  # fmt: skip
     file.write_text("\n".join(lines))
-    assert read_settings(file, {}, {}) == Settings()
-    assert read_settings(file, {}, {s.name: s.default for s in SETTINGS}) == Settings()
+    assert read_settings(file, {}, {}) == DaemonSettings()
+    assert read_settings(file, {}, {s.name: s.default for s in SETTINGS}) == DaemonSettings()
 
 
 def test_flags_go_over_the_environment_and_that_over_the_file(file: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_unknown_variable_of_ours_is_refused(file: Path) -> None:
 
 def test_variables_that_are_no_settings_are_left_alone(file: Path) -> None:
     environ = {"VAE_BALANCE_STATE": "/somewhere", "VAE_BALANCE_COMMAND": "[]"}
-    assert read_settings(file, environ, {}) == Settings()
+    assert read_settings(file, environ, {}) == DaemonSettings()
 
 
 def test_a_wrong_flag_is_named(file: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_wrong_flag_is_named(file: Path) -> None:
 def test_every_setting_has_a_row_in_the_table() -> None:
     table = settings_markdown()
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [s.name for s in SETTINGS]
-    assert [s.name for s in SETTINGS] == list(Settings.__dataclass_fields__)
+    assert [s.name for s in SETTINGS] == list(DaemonSettings.__dataclass_fields__)
 
 
 def test_the_table_is_in_the_readme() -> None:

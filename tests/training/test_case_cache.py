@@ -82,7 +82,7 @@ def values(shards: list[Path]) -> list[float]:
 def test_cases_are_made_once(cache: CaseCache, recipe: Numbers) -> None:
     first = values(fill(cache, recipe, SHARD + 40))
     assert len(set(first)) > SHARD // 2  # as many as half floats tell apart
-    assert made(recipe) == SHARD // case_cache.TOGETHER + 3
+    assert made(recipe) == SHARD // case_cache.BATCH_SIZE + 3
     assert values(fill(cache, recipe, SHARD + 40)) == first
     assert made(recipe) == 0
 
@@ -104,10 +104,10 @@ def test_an_interrupted_making_goes_on_with_the_same_cases(
     failing = Numbers(recipe.log, "error")
     with pytest.raises(ImageError, match=r"flower.jpg"):
         fill(cache, failing, 3 * SHARD)
-    assert made(recipe) == SHARD // case_cache.TOGETHER
+    assert made(recipe) == SHARD // case_cache.BATCH_SIZE
     (cache.folder / "train-0001.part").mkdir()  # as a process that was killed leaves it
     resumed = values(fill(cache, recipe, 3 * SHARD))
-    assert made(recipe) == 2 * SHARD // case_cache.TOGETHER
+    assert made(recipe) == 2 * SHARD // case_cache.BATCH_SIZE
     other = CaseCache(tmp_path / "other", MADE_BY)
     other.open()
     assert values(fill(other, recipe, 3 * SHARD)) == resumed

@@ -22,7 +22,7 @@ from vae_balance.color import spaces, srgb
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut
 from vae_balance.errors import OptionError
 
-Floats = npt.NDArray[np.floating[Any]]
+Reals = npt.NDArray[np.floating[Any]]
 Pixels = npt.NDArray[Any]
 
 # Linear sRGB to XYZ relative to the D50 of ICC profiles (0.9642, 1, 0.8249): from the primaries of
@@ -46,9 +46,9 @@ _STRIP_PIXELS = 1 << 14
 class _Curve(Protocol):
     """A tone curve of one channel; odd functions, so that negative values survive."""
 
-    def linear(self, encoded: Floats) -> Floats: ...
+    def linear(self, encoded: Reals) -> Reals: ...
 
-    def encoded(self, linear: Floats) -> Floats: ...
+    def encoded(self, linear: Reals) -> Reals: ...
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class _Parametric:
     e: float = 0.0
     f: float = 0.0
 
-    def linear(self, encoded: Floats) -> Floats:
+    def linear(self, encoded: Reals) -> Reals:
         x = np.abs(encoded)
         power = np.maximum(self.a * x + self.b, 0.0) ** self.g + self.e
         return np.copysign(np.where(x >= self.d, power, self.c * x + self.f), encoded)
 
-    def encoded(self, linear: Floats) -> Floats:
+    def encoded(self, linear: Reals) -> Reals:
         y = np.abs(linear)
         power = (np.maximum(y - self.e, 0.0) ** (1.0 / self.g) - self.b) / self.a
         below = (y - self.f) / self.c if self.c else np.full_like(y, max(self.d, 0.0))
@@ -80,15 +80,15 @@ class _Parametric:
 class _Sampled:
     """Straight lines between equidistant samples, rising from 0 to 1; the last line goes on."""
 
-    samples: Floats
+    samples: Reals
 
-    def linear(self, encoded: Floats) -> Floats:
+    def linear(self, encoded: Reals) -> Reals:
         x = np.abs(encoded)
         steps = np.linspace(0.0, 1.0, len(self.samples))
         y = np.interp(x, steps, self.samples) + np.maximum(x - 1.0, 0.0) * self._last_slope()
         return np.copysign(y, encoded)
 
-    def encoded(self, linear: Floats) -> Floats:
+    def encoded(self, linear: Reals) -> Reals:
         y = np.abs(linear)
         steps = np.linspace(0.0, 1.0, len(self.samples))
         x = np.interp(y, self.samples, steps)
@@ -108,18 +108,18 @@ class _Profile:
     """A matrix profile: curves to linear light, and a matrix from there to linear sRGB."""
 
     curves: tuple[_Curve, _Curve, _Curve]
-    matrix: Floats
+    matrix: Reals
 
-    def to_srgb(self, colors: Floats) -> Floats:
+    def to_srgb(self, colors: Reals) -> Reals:
         return _SRGB_CURVE.encoded(self.linear(colors) @ self.matrix.T)
 
-    def from_srgb(self, colors: Floats) -> Floats:
+    def from_srgb(self, colors: Reals) -> Reals:
         return self.encoded(_SRGB_CURVE.linear(colors) @ np.linalg.inv(self.matrix).T)
 
-    def linear(self, colors: Floats) -> Floats:
+    def linear(self, colors: Reals) -> Reals:
         return np.stack([c.linear(colors[..., i]) for i, c in enumerate(self.curves)], axis=-1)
 
-    def encoded(self, colors: Floats) -> Floats:
+    def encoded(self, colors: Reals) -> Reals:
         return np.stack([c.encoded(colors[..., i]) for i, c in enumerate(self.curves)], axis=-1)
 
 
@@ -278,7 +278,7 @@ def apply_in_profile(
 def _converted(lut: Lut3D, profile: _Profile) -> Lut3D:
     size = max(_LUT_SIZE, lut.size)
 
-    def look(colors: Floats) -> Floats:
+    def look(colors: Reals) -> Reals:
         before = profile.to_srgb(colors)
         after = lut(before).astype(np.float64)
         # Curves are steep near black, where rounding alone would move saturated colors.
@@ -301,8 +301,8 @@ def _is_coarse(profile: _Profile) -> bool:
 def _apply_elsewhere(
     lut: ColorLut,
     pixels: Pixels,
-    there: Callable[[Floats], Floats],
-    back: Callable[[Floats], Floats],
+    there: Callable[[Reals], Reals],
+    back: Callable[[Reals], Reals],
     out: Pixels | None,
     threads: int,
 ) -> Pixels:

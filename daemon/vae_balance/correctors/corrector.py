@@ -29,7 +29,7 @@ Proxy = NDArray[np.float32]
 PLAIN = 2.5 / 255
 # Proxies that go through networks together: memory stays flat for a roll, and whoever waits for the
 # look of a single photo does not wait long for a step of it.
-TOGETHER = 2
+BATCH_SIZE = 2
 # Called with the number of steps done and of all steps, and with the stage that begins.
 Progress = Callable[[int, int, str], None]
 
@@ -158,8 +158,8 @@ def stack_proxies(proxies: Sequence[Proxy], size: int = PROXY_SIZE) -> Proxy:
 
 def together(proxies: Proxy) -> Iterator[slice]:
     """Yield which of proxies (N, S, S, 3) go through the networks together."""
-    for first in range(0, len(proxies), TOGETHER):
-        yield slice(first, first + TOGETHER)
+    for first in range(0, len(proxies), BATCH_SIZE):
+        yield slice(first, first + BATCH_SIZE)
 
 
 def mapped(proxies: Proxy, color_map: Callable[[Proxy], Proxy], step: Callable[[], None]) -> Proxy:

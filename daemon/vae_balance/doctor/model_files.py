@@ -10,17 +10,17 @@ from vae_balance.correctors.classifier_weights import (
     WeightsError,
     whole_weights,
 )
-from vae_balance.doctor.line import INSTALL_AGAIN, Line
+from vae_balance.doctor.finding import INSTALL_AGAIN, Finding
 from vae_balance.errors import ModelError
 from vae_balance.models.store import EMBEDDED, list_models, verify_files
 
 
-def model_lines() -> Iterator[Line]:
+def model_findings() -> Iterator[Finding]:
     """Look at each model that has weights."""
     try:
         models = list_models()
     except ModelError as error:  # the embedded one has no description
-        yield Line(f"model {EMBEDDED}", str(error), INSTALL_AGAIN)
+        yield Finding(f"model {EMBEDDED}", str(error), INSTALL_AGAIN)
         return
     for info in models:
         subject = f"model {info.name}"
@@ -28,17 +28,17 @@ def model_lines() -> Iterator[Line]:
             verify_files(info)
         except ModelError as error:
             own = f"put a whole copy of it into {info.folder}, or remove that folder"
-            yield Line(subject, str(error), INSTALL_AGAIN if info.name == EMBEDDED else own)
+            yield Finding(subject, str(error), INSTALL_AGAIN if info.name == EMBEDDED else own)
         else:
             count = len(info.sha256)
             if count:  # the classical corrections have no weights
-                yield Line(subject, f"version {info.version}, all {count} checksums are right")
+                yield Finding(subject, f"version {info.version}, all {count} checksums are right")
 
 
-def classifier_line() -> Line:
+def classifier_finding() -> Finding:
     """Look at the weights of the classifier that the embedded model is fused with."""
     try:
         whole_weights()
     except WeightsError as error:
-        return Line("classifier", error.finding, error.mend)
-    return Line("classifier", f"{DISTRIBUTION} {VERSION}, its checksum is right")
+        return Finding("classifier", error.finding, error.mend)
+    return Finding("classifier", f"{DISTRIBUTION} {VERSION}, its checksum is right")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from vae_balance import __version__
-from vae_balance.doctor.line import Line
+from vae_balance.doctor.finding import Finding
 from vae_balance.installation.places import Places
 
 # What lies under the home folder and tells nothing of its user but which programs there are.
@@ -42,7 +42,7 @@ _PATH_IN_HOME = re.compile(r"~[/\\][^\n:;,\"'<>|]*")
 _HIDDEN = "<path>"
 
 
-def as_text(lines: Sequence[Line]) -> str:
+def as_text(lines: Sequence[Finding]) -> str:
     """Return the lines for a screen: green or red, with the mend below each red one."""
     width = max(len(line.subject) for line in lines)
     text = []
@@ -56,13 +56,13 @@ def as_text(lines: Sequence[Line]) -> str:
     return "\n".join(text)
 
 
-def as_json(lines: Sequence[Line]) -> str:
+def as_json(lines: Sequence[Finding]) -> str:
     """Return the lines as a JSON document."""
     return json.dumps({"ok": all(line.ok for line in lines), "lines": _rows(lines)}, indent=2)
 
 
 def as_report(
-    lines: Sequence[Line], places: Places, environ: Mapping[str, str] = os.environ
+    lines: Sequence[Finding], places: Places, environ: Mapping[str, str] = os.environ
 ) -> str:
     """Return the lines and what the computer is, as JSON, without private paths and names."""
     document = {
@@ -115,7 +115,7 @@ def _path_in_home(path: str) -> str:
     return path if first in _KNOWN_IN_HOME else f"~/{_HIDDEN}"
 
 
-def _rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
+def _rows(lines: Sequence[Finding]) -> list[dict[str, Any]]:
     return [
         {"subject": line.subject, "ok": line.ok, "finding": line.finding, "mend": line.mend}
         for line in lines

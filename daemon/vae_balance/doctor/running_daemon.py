@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from vae_balance import __version__
-from vae_balance.doctor.line import Line
+from vae_balance.doctor.finding import Finding
 from vae_balance_protocol import DaemonError, places
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.connection import read_connection
@@ -16,7 +16,7 @@ _START_SECONDS = 60.0
 _STOP = "vae-balance stop; the next client starts it anew"
 
 
-def daemon_line() -> Line:
+def daemon_finding() -> Finding:
     """Reach the daemon as GIMP does, which starts it when none runs."""
     secret = _trouble_with_token(Path(places.connection_file()))
     if secret is not None:
@@ -30,11 +30,11 @@ def daemon_line() -> Line:
     version = answer["version"]
     where = f"pid {answer['pid']}, port {port}"
     if version != __version__:
-        return Line("daemon", f"version {version} runs, {where}; this is {__version__}", _STOP)
-    return Line("daemon", f"version {version} answers, {where}, device {answer['device']}")
+        return Finding("daemon", f"version {version} runs, {where}; this is {__version__}", _STOP)
+    return Finding("daemon", f"version {version} answers, {where}, device {answer['device']}")
 
 
-def _trouble_with_token(file: Path) -> Line | None:
+def _trouble_with_token(file: Path) -> Finding | None:
     """Return what is wrong with the rights to the file that holds the token, if anything is."""
     try:
         with file.open("rb"):
@@ -43,18 +43,18 @@ def _trouble_with_token(file: Path) -> Line | None:
         return None
     except OSError as error:
         finding = f"{file}, which holds the token, cannot be read: {error.strerror}"
-        return Line("daemon", finding, f"make it yours again, or remove it: {file}")
+        return Finding("daemon", finding, f"make it yours again, or remove it: {file}")
     if os.name != "nt" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         finding = f"{file}, which holds the token, can be read by others"
-        return Line("daemon", finding, f"chmod 600 {file}; then {_STOP}")
+        return Finding("daemon", finding, f"chmod 600 {file}; then {_STOP}")
     return None
 
 
-def _unreached(error: DaemonError) -> Line:
+def _unreached(error: DaemonError) -> Finding:
     lines = [line for line in error.message.splitlines() if line.strip()]
     finding = lines[0].rstrip(":").replace("; its log ends", "")
     if len(lines) > 1:
         finding += f"; its log ends: {lines[-1].strip()}"
     if error.code == "version":
-        return Line("daemon", finding, _STOP)
-    return Line("daemon", finding, "vae-balance stop; then vae-balance serve, which tells more")
+        return Finding("daemon", finding, _STOP)
+    return Finding("daemon", finding, "vae-balance stop; then vae-balance serve, which tells more")

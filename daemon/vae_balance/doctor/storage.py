@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from vae_balance.doctor.line import Line
+from vae_balance.doctor.finding import Finding
 from vae_balance.installation.places import Places
 from vae_balance_protocol import messages
 from vae_balance_protocol import places as protocol_places
@@ -22,7 +22,7 @@ _LOG_TAIL_BYTES = 64 * 1024
 _SHOWN = 160
 
 
-def disk_line(places: Places) -> Line:
+def disk_finding(places: Places) -> Finding:
     """Look at the room where the program, its log and temporary files lie."""
     folders = (Path(places.data), Path(places.state), Path(tempfile.gettempdir()))
     free = {_existing(folder): 0 for folder in folders}
@@ -31,11 +31,11 @@ def disk_line(places: Places) -> Line:
     folder, least = min(free.items(), key=lambda item: item[1])
     finding = f"{least:,} MB free in {folder}".replace(",", " ")
     if least < NEEDED_MB:
-        return Line("disk", finding, f"make room there, {NEEDED_MB} MB at least")
-    return Line("disk", finding)
+        return Finding("disk", finding, f"make room there, {NEEDED_MB} MB at least")
+    return Finding("disk", finding)
 
 
-def log_line(places: Places) -> Line:
+def log_finding(places: Places) -> Finding:
     """Look at the folder of the logs, and at the last trouble that the daemon's log tells of."""
     state = Path(places.state)
     log = Path(protocol_places.log_file())
@@ -45,10 +45,10 @@ def log_line(places: Places) -> Line:
             pass
     except OSError as error:
         finding = f"{state} cannot be written to: {error.strerror}"
-        return Line("log", finding, f"make that folder yours, or remove it: {state}")
+        return Finding("log", finding, f"make that folder yours, or remove it: {state}")
     installed = f", {places.install_log.name}" if Path(places.install_log).exists() else ""
     trouble = _last_trouble(log)
-    return Line("log", f"{log}{installed}; {trouble or 'no errors in it'}")
+    return Finding("log", f"{log}{installed}; {trouble or 'no errors in it'}")
 
 
 def _last_trouble(log: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-from vae_balance.doctor.line import INSTALL_AGAIN, Line
+from vae_balance.doctor.finding import INSTALL_AGAIN, Finding
 from vae_balance.installation.nvidia import OLDEST_DRIVER, Gpu, find_gpu
 
 _FOR_CPU = f"{INSTALL_AGAIN} --torch cpu"
@@ -29,13 +29,13 @@ class Torch:
     trouble: str
 
 
-def torch_line() -> Line:
+def torch_finding() -> Finding:
     """Look at PyTorch and the device that it will use."""
     try:
         torch = ask_torch()
     except (ImportError, OSError) as error:  # a package or a library of the system is missing
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return Line("torch", f"cannot be imported: {reason}", INSTALL_AGAIN)
+        return Finding("torch", f"cannot be imported: {reason}", INSTALL_AGAIN)
     return judge(torch, find_gpu())
 
 
@@ -63,25 +63,25 @@ def ask_torch() -> Torch:
     return Torch(torch.__version__, torch.version.cuda, gpu, trouble)
 
 
-def judge(torch: Torch, gpu: Gpu | None) -> Line:
+def judge(torch: Torch, gpu: Gpu | None) -> Finding:
     """Return the line of a PyTorch on a computer with or without a GPU."""
     build = f"built for CUDA {torch.cuda}" if torch.cuda else "built for the CPU"
     about = f"{torch.version}, {build}"
     if torch.gpu is not None:
-        return Line("torch", f"{about}, uses {torch.gpu}")
+        return Finding("torch", f"{about}, uses {torch.gpu}")
     if torch.cuda is None:
         unused = f"; {_FOR_CUDA} uses the {gpu.name}" if gpu else ""
-        return Line("torch", about + unused)
+        return Finding("torch", about + unused)
     if gpu is None:
-        return Line("torch", f"{about}, uses the CPU: there is no NVIDIA driver")
+        return Finding("torch", f"{about}, uses the CPU: there is no NVIDIA driver")
     here = f"{about}, but {gpu.name} has driver {gpu.driver_text}"
     major = int(torch.cuda.split(".")[0])
     oldest = OLDEST_DRIVER.get(major)
     if oldest is not None and gpu.driver < oldest:
         finding = f"{here}, and CUDA {major} needs {oldest[0]} or later"
-        return Line("torch", finding, f"renew the driver; or, for the CPU, {_FOR_CPU}")
+        return Finding("torch", finding, f"renew the driver; or, for the CPU, {_FOR_CPU}")
     reason = torch.trouble or "PyTorch finds no GPU that it can use"
-    return Line(
+    return Finding(
         "torch",
         f"{here}: {reason}",
         f"restart the computer if the driver was just renewed; else {_FOR_CUDA}, "

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_balance.doctor.line import INSTALL_AGAIN, Line
+from vae_balance.doctor.finding import INSTALL_AGAIN, Finding
 from vae_balance.errors import BalanceError
 from vae_balance_protocol import DaemonError
 
@@ -18,7 +18,7 @@ SUBJECT = "a photo"
 BEFORE, AFTER, PAIR, LOOK = "before.png", "after.png", "before-after.png", "look.cube"
 
 
-def photo_line(folder: Path) -> Line:
+def photo_finding(folder: Path) -> Finding:
     """Balance the photo; leave it before and after, and its look, in a folder."""
     from vae_balance.color.lut import Lut3D
     from vae_balance.color.profile import apply_in_profile
@@ -41,10 +41,10 @@ def photo_line(folder: Path) -> Line:
             temporary.write_bytes(cube)
     except (DaemonError, BalanceError) as error:
         finding = str(error).splitlines()[0]
-        return Line(SUBJECT, finding, "mend what is red above; if nothing is, see the log")
+        return Finding(SUBJECT, finding, "mend what is red above; if nothing is, see the log")
     if _distance(after, photo) >= _distance(before, photo):
-        return Line(SUBJECT, f"balancing made it worse: {folder / PAIR}", INSTALL_AGAIN)
-    return Line(SUBJECT, f"balanced in {seconds:.1f} s on {device}: {folder / PAIR}, {LOOK}")
+        return Finding(SUBJECT, f"balancing made it worse: {folder / PAIR}", INSTALL_AGAIN)
+    return Finding(SUBJECT, f"balanced in {seconds:.1f} s on {device}: {folder / PAIR}, {LOOK}")
 
 
 def balance(photo: Photo) -> tuple[Photo, bytes, str]:

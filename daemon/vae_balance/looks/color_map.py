@@ -23,20 +23,20 @@ from threadpoolctl import ThreadpoolController
 
 from vae_balance.looks.color_cells import corners_of, occupied_cells
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 Colors = NDArray[np.float32]
 
 HIDDEN = 24
 # Cells along each edge of the color cube in which colors are averaged.
-BINS = 16
+_BINS = 16
 # Levenberg-Marquardt steps of a fit.
 STEPS = 14
 # Weight of the pull toward the affine map on a lattice over all colors, relative to the photo's.
-PULL = 0.01
+_PULL = 0.01
 # Weight of the ridge toward the identity in the affine part, relative to the photo's.
 RIDGE = 2e-4
 # Shares of the hidden layer that are tried until the map has no fold.
-SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
+_SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 # Slope under which the map counts as folded: it would turn a gradient back or flatten it.
 LEAST_SLOPE = 0.02
 # Where a shoulder begins at most, seen from black or white: ten codes of 8 bits.
@@ -101,9 +101,9 @@ class ColorMap:
         shoulders: what keeps the result in 0..1; None leaves it as it is.
     """
 
-    affine: Floats
-    inner: Floats
-    outer: Floats
+    affine: Doubles
+    inner: Doubles
+    outer: Doubles
     shoulders: Shoulders | None = None
 
     def within(self, photos: Colors, step: Callable[[], None] = lambda: None) -> ColorMap:
@@ -150,7 +150,7 @@ def fit_color_map(
         affine = _fit_affine(colors, targets - colors, weights)
         left_over = targets - colors - _with_one(colors) @ affine
         inner, outer = _fit_hidden(colors, left_over, weights)
-        for share in SHARES:
+        for share in _SHARES:
             color_map = ColorMap(affine, inner, share * outer)
             if least_slope(color_map) >= LEAST_SLOPE:
                 return color_map
@@ -173,24 +173,24 @@ def _linear_algebra() -> ThreadpoolController:
 
 def bin_colors(
     colors: Colors, targets: Colors, step: Callable[[], None] = lambda: None
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Doubles, Doubles, Doubles]:
     """Average colors (N, 3) and their targets in cells of the color cube; `step` as above.
 
     Returns:
         Mean color (K, 3) and mean target (K, 3) of each occupied cell, and its weight (K,): its
         share of the pixels, the sum being 1.
     """
-    count = np.zeros(BINS**3, np.int64)
-    sums = np.zeros((6, BINS**3))
+    count = np.zeros(_BINS**3, np.int64)
+    sums = np.zeros((6, _BINS**3))
     for first in range(0, len(colors), _BINNED_TOGETHER):
         step()
         some = colors[first : first + _BINNED_TOGETHER]
         theirs = targets[first : first + _BINNED_TOGETHER]
-        cells = np.minimum((some * BINS).astype(np.int64), BINS - 1)
-        index = (cells[:, 0] * BINS + cells[:, 1]) * BINS + cells[:, 2]
-        count += np.bincount(index, minlength=BINS**3)
+        cells = np.minimum((some * _BINS).astype(np.int64), _BINS - 1)
+        index = (cells[:, 0] * _BINS + cells[:, 1]) * _BINS + cells[:, 2]
+        count += np.bincount(index, minlength=_BINS**3)
         for total, values in zip(sums, (*some.T, *theirs.T), strict=True):
-            total += np.bincount(index, values, BINS**3)
+            total += np.bincount(index, values, _BINS**3)
     occupied = np.flatnonzero(count)
     means = (sums[:, occupied] / count[occupied]).T
     return means[:, :3].copy(), means[:, 3:].copy(), count[occupied] / len(colors)
@@ -218,31 +218,31 @@ def least_slope(color_map: ColorMap, nodes: int = 9) -> float:
     return float(min(volume, (np.diff(greys, axis=0) * 32.0).min()))
 
 
-def _with_one(colors: Floats) -> Floats:
+def _with_one(colors: Doubles) -> Doubles:
     return np.concatenate([colors, np.ones((len(colors), 1))], axis=1)
 
 
-def _fit_affine(colors: Floats, change: Floats, weights: Floats) -> Floats:
+def _fit_affine(colors: Doubles, change: Doubles, weights: Doubles) -> Doubles:
     """Return the ridge solution (4, 3); the constant is not held back, only the matrix."""
     x = _with_one(colors - 0.5)
     ridge = RIDGE * np.diag([1.0, 1.0, 1.0, 1e-3])
     weighted = weights[:, None] * x
-    affine: Floats = np.linalg.solve(x.T @ weighted + ridge, weighted.T @ change)
+    affine: Doubles = np.linalg.solve(x.T @ weighted + ridge, weighted.T @ change)
     affine[3] -= 0.5 * affine[:3].sum(axis=0)
     return affine
 
 
-def _unfolded(affine: Floats) -> ColorMap:
+def _unfolded(affine: Doubles) -> ColorMap:
     """Return the affine map, drawn toward the identity as far as it takes to have no fold."""
     nothing = np.zeros((4, 1)), np.zeros((1, 3))
-    for share in SHARES[:-1]:
+    for share in _SHARES[:-1]:
         color_map = ColorMap(share * affine, *nothing)
         if least_slope(color_map) >= LEAST_SLOPE:
             return color_map
     return ColorMap(0.0 * affine, *nothing)
 
 
-def _fit_hidden(colors: Floats, left_over: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def _fit_hidden(colors: Doubles, left_over: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
     """Fit tanh(x W1 + b1) W2 to what the affine map leaves over, by Levenberg-Marquardt.
 
     Returns:
@@ -254,7 +254,7 @@ def _fit_hidden(colors: Floats, left_over: Floats, weights: Floats) -> tuple[Flo
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     x = _with_one(np.concatenate([colors, lattice]))
     target = np.concatenate([left_over, np.zeros_like(lattice)])
-    pull = np.full(len(lattice), PULL / len(lattice))
+    pull = np.full(len(lattice), _PULL / len(lattice))
     root = np.sqrt(np.concatenate([weights, pull]))[:, None]
 
     inner, outer = _first_guess(x, target, root)
@@ -278,7 +278,7 @@ def _fit_hidden(colors: Floats, left_over: Floats, weights: Floats) -> tuple[Flo
     return inner, outer
 
 
-def _first_guess(x: Floats, target: Floats, root: Floats) -> tuple[Floats, Floats]:
+def _first_guess(x: Doubles, target: Doubles, root: Doubles) -> tuple[Doubles, Doubles]:
     """Return fixed random directions through the color cube and their least-squares outputs."""
     rng = np.random.default_rng(0)
     inner = rng.normal(0.0, 2.0, (4, HIDDEN))
@@ -289,14 +289,14 @@ def _first_guess(x: Floats, target: Floats, root: Floats) -> tuple[Floats, Float
     return inner, outer
 
 
-def _squared_error(hidden: Floats, target: Floats, root: Floats, outer: Floats) -> float:
+def _squared_error(hidden: Doubles, target: Doubles, root: Doubles, outer: Doubles) -> float:
     residual = root * (target - hidden @ outer)
     return float(np.square(residual).sum())
 
 
 def _normal_equations(
-    x: Floats, hidden: Floats, target: Floats, root: Floats, inner: Floats, outer: Floats
-) -> tuple[Floats, Floats]:
+    x: Doubles, hidden: Doubles, target: Doubles, root: Doubles, inner: Doubles, outer: Doubles
+) -> tuple[Doubles, Doubles]:
     """Return J^T r (P,) and J^T J (P, P) for the parameters [inner, outer], row by row.
 
     The Jacobians of the three channels differ by factors of `outer` only, so that one matrix

@@ -14,7 +14,7 @@ from vae_balance.models.catalog import RemoteFile
 from vae_balance.models.hub import UnreachableError, fetch_file, is_whole, url_of
 
 # Called with the file that is being fetched, the bytes that are there, and all its bytes if known.
-Progress = Callable[[RemoteFile, int, int | None], None]
+FetchProgress = Callable[[RemoteFile, int, int | None], None]
 
 
 def check_mirror(mirror: str | None) -> None:
@@ -33,7 +33,7 @@ def fetch_files(
     files: Sequence[RemoteFile],
     folder: Path,
     mirror: str | None,
-    progress: Progress,
+    progress: FetchProgress,
     otherwise: Callable[[RemoteFile], str],
 ) -> None:
     """Fetch the files that are not there.

@@ -12,11 +12,13 @@ from vae_balance.color.profile import curved_to_srgb, srgb_curves, to_srgb
 from vae_balance.errors import OptionError
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.pixels import upright
+from vae_balance_protocol.messages import PROXY_SIZE
 from vae_balance_protocol.options import CENTRE, PROXY_KINDS
+
+__all__ = ["KINDS", "PROXY_SIZE", "Floats", "GrowingProxy", "make_proxy"]
 
 Floats = npt.NDArray[np.float32]
 
-PROXY_SIZE = 224
 KINDS = PROXY_KINDS.choices
 _FAINT = 0.05  # of full scale: the alpha from which on a pixel counts in full
 _BLOCK_BYTES = 16 << 20  # of rows of the proxy that are still as wide as the picture

@@ -24,7 +24,7 @@ from vae_balance.files import as_private_as, atomic_write, remove_leftovers
 from vae_balance.server.lock import Lock, holder
 from vae_balance.server.log import logging_to_file
 from vae_balance.server.service import Service
-from vae_balance.server.settings import Settings
+from vae_balance.server.settings import DaemonSettings
 from vae_balance.server.upgrade import installed_instead
 from vae_balance_protocol import PROTOCOL, places
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ended:
+class ServeOutcome:
     """How `serve` ended.
 
     Attributes:
@@ -51,7 +51,7 @@ class Ended:
     clean: bool = True
 
 
-def serve(settings: Settings, by_client: bool) -> Ended:
+def serve(settings: DaemonSettings, by_client: bool) -> ServeOutcome:
     """Be the daemon until the end, unless there is one already.
 
     Args:
@@ -64,19 +64,19 @@ def serve(settings: Settings, by_client: bool) -> Ended:
     _make_folder(Path(places.state_folder()))
     lock = Lock()
     if not _acquire(lock):
-        return Ended(other=holder())
+        return ServeOutcome(other=holder())
     try:
         lock.name_holder()
         # pythonw of Windows, which the task at login runs, has no stderr.
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         also_stderr = on_terminal and not by_client
         with logging_to_file(settings.log_level, settings.log_format == "json", also_stderr):
-            return Ended(clean=_serve(settings, by_client, lock))
+            return ServeOutcome(clean=_serve(settings, by_client, lock))
     finally:
         lock.release()
 
 
-def _serve(settings: Settings, by_client: bool, lock: Lock) -> bool:
+def _serve(settings: DaemonSettings, by_client: bool, lock: Lock) -> bool:
     sys.setswitchinterval(_SWITCH_SECONDS)
     connection_file = Path(places.connection_file())
     connection_file.unlink(missing_ok=True)  # of a daemon that was killed

@@ -23,7 +23,7 @@ from vae_balance.server.look_store import KeptLook, LookStore
 from vae_balance.server.memory import give_back, peak_bytes, resident_bytes
 from vae_balance.server.model_cache import ModelCache
 from vae_balance.server.router import Router
-from vae_balance.server.settings import FOREVER, Settings
+from vae_balance.server.settings import FOREVER, DaemonSettings
 from vae_balance.server.slots import Slots
 from vae_balance.server.tally import Tally
 from vae_balance.server.workers import Result, Workers, describe_error, task_of
@@ -62,7 +62,7 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: DaemonSettings,
         token: str,
         log_file: Path,
         by_client: bool = False,
@@ -122,7 +122,7 @@ class Service:
             if self._idle_seconds() <= 0:
                 self.stop(f"nothing was asked for {self._idle_exit:g} s")
         deadline = time.monotonic() + _THREADS_SECONDS
-        ended = [lane.close(deadline) for lane in (self._learner, self._pool, self._batches)]
+        ended = [part.close(deadline) for part in (self._learner, self._pool, self._batches)]
         self._router.close(_LINGER_SECONDS)
         return all(ended)
 

@@ -25,7 +25,7 @@ FOREVER = math.inf
 
 
 @dataclass(frozen=True)
-class Settings:
+class DaemonSettings:
     """What can be set; `SETTINGS` has the ranges and meanings.
 
     Attributes:
@@ -56,7 +56,7 @@ class Setting:
     """A row of the table.
 
     Attributes:
-        name: of the attribute of `Settings` and of the key in the file.
+        name: of the attribute of `DaemonSettings` and of the key in the file.
         values: what it can be, in words.
         meaning: a sentence for people.
         read: returns the value of a string or of a TOML value; ValueError if it is none.
@@ -82,7 +82,7 @@ class Setting:
     @property
     def default(self) -> str:
         """The default, as one would write it."""
-        value = getattr(Settings(), self.name)
+        value = getattr(DaemonSettings(), self.name)
         if isinstance(value, bool):
             return str(value).lower()
         return f"{value:g}" if isinstance(value, float) else str(value)
@@ -192,7 +192,7 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 def read_settings(
     file: Path, environ: Mapping[str, str], flags: Mapping[str, str | None]
-) -> Settings:
+) -> DaemonSettings:
     """Return the settings: defaults, over which the file goes, then the environment, then flags.
 
     Args:
@@ -209,7 +209,7 @@ def read_settings(
     for name, text in flags.items():
         if text is not None:
             given[name] = _value(_BY_NAME[name], text, _BY_NAME[name].flag)
-    return Settings(**given)
+    return DaemonSettings(**given)
 
 
 def settings_markdown() -> str:

@@ -42,10 +42,10 @@ T = TypeVar("T")
 # Arrays by name, whose first axis counts the cases.
 Fields = dict[str, NDArray[Any]]
 # Called with the number of cases made and to be made.
-Progress = Callable[[int, int], None]
+CaseProgress = Callable[[int, int], None]
 
 # Cases of a shard, and of those that go through the networks together.
-SHARD, TOGETHER = 1024, 16
+SHARD, BATCH_SIZE = 1024, 16
 _MADE_BY, _LOCK, _PART = "made_by.json", ".lock", ".part"
 
 
@@ -101,7 +101,7 @@ class CaseCache:
         return [self._shard(name, number) for number in range(math.ceil(cases / SHARD))]
 
     def fill(
-        self, name: str, cases: int, recipe: Recipe, processes: int, progress: Progress
+        self, name: str, cases: int, recipe: Recipe, processes: int, progress: CaseProgress
     ) -> list[Path]:
         """Make what is missing of the first `cases` cases of a set; return their shards.
 
@@ -314,8 +314,8 @@ def _make_here(jobs: Sequence[_Job], recipe: Recipe) -> Iterator[int]:
     maker = recipe()
     for job in jobs:
         parts = []
-        for first in range(0, job.size, TOGETHER):
-            count = min(TOGETHER, job.size - first)
+        for first in range(0, job.size, BATCH_SIZE):
+            count = min(BATCH_SIZE, job.size - first)
             parts.append(maker(job.number, first, count))
             yield count
         write_shard(job.folder, {n: np.concatenate([part[n] for part in parts]) for n in parts[0]})

@@ -4,13 +4,14 @@ from __future__ import absolute_import, division
 
 from binascii import hexlify, unhexlify
 
+from vae_balance_protocol.messages import ITEM_BYTES
+
 MYPY = False
 if MYPY:
     from typing import List, Tuple
 
     from vae_balance_protocol.zmtp import Data
 
-ITEM_BYTES = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 # GIMP's tiles are 64 rows high, so strips of other heights would read rows of tiles twice.
 _TILE_ROWS = 64
 _MOST_ROWS = 256

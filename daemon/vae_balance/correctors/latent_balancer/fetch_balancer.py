@@ -19,7 +19,7 @@ from vae_balance.models.catalog import (
     RemoteFile,
     RemoteModel,
 )
-from vae_balance.models.fetch import Progress, check_mirror, fetch_files
+from vae_balance.models.fetch import FetchProgress, check_mirror, fetch_files
 
 _LOCK_NAME = ".fetch.lock"
 
@@ -28,7 +28,7 @@ def fetch_model(
     name: str,
     mirror: str | None = None,
     trained: Path | None = None,
-    progress: Progress = lambda file, done, total: None,
+    progress: FetchProgress = lambda file, done, total: None,
 ) -> store.ModelInfo:
     """Fetch what a model lacks, and describe it; the model is then found by its name.
 

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from vae_balance.correctors.corrector import (
-    TOGETHER,
+    BATCH_SIZE,
     LookOptions,
     Progress,
     heeded,
@@ -213,7 +213,7 @@ def _learn_round(
     shares = np.concatenate([few.shares for few in seen])
     plain = np.concatenate(plains)
     fixed[plain], shares[plain] = distorted[plain], 0.0
-    shown = seen[: SHOWN // TOGETHER]
+    shown = seen[: SHOWN // BATCH_SIZE]
     step = partial(progress, "map colors")
     return Round(
         proxies[:SHOWN],

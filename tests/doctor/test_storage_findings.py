@@ -20,7 +20,7 @@ ERROR = "2026-11-21 10:00:03,000 ERROR model 'mine': its files are damaged"
 
 
 def test_room_enough_is_green(places: Places) -> None:
-    line = storage.disk_line(places)
+    line = storage.disk_finding(places)
     assert line.ok
     assert " MB free in " in line.finding
 
@@ -30,16 +30,16 @@ def test_a_full_disk_is_red(places: Places, monkeypatch: pytest.MonkeyPatch) -> 
         free = 12_345_678
 
     monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage)
-    line = storage.disk_line(places)
+    line = storage.disk_finding(places)
     assert line.finding.startswith("12 MB free in ")
     assert line.mend == "make room there, 300 MB at least"
 
 
 def test_a_log_without_errors_is_green(home: Path, places: Places) -> None:
     log = home / ".local/state/vae-balance/daemon.log"
-    assert storage.log_line(places).finding == f"{log}; no errors in it"
+    assert storage.log_finding(places).finding == f"{log}; no errors in it"
     log.write_text(LOG)
-    assert storage.log_line(places).finding == f"{log}; no errors in it"
+    assert storage.log_finding(places).finding == f"{log}; no errors in it"
 
 
 @pytest.mark.parametrize("trouble", [FAILED, REFUSED, ERROR])
@@ -47,7 +47,7 @@ def test_the_last_error_of_the_log_is_told(home: Path, places: Places, trouble: 
     log = home / ".local/state/vae-balance/daemon.log"
     log.parent.mkdir(parents=True)
     log.write_text(f"{ERROR} before\n{LOG}{trouble}\n{LOG}")
-    line = storage.log_line(places)
+    line = storage.log_finding(places)
     assert line.ok
     assert line.finding == f"{log}; last error: {trouble}"
 
@@ -56,6 +56,6 @@ def test_a_folder_that_cannot_be_written_to_is_red(home: Path, places: Places) -
     state = home / ".local/state/vae-balance"
     state.parent.mkdir(parents=True)
     state.write_text("a file in the way")
-    line = storage.log_line(places)
+    line = storage.log_finding(places)
     assert line.finding == f"{state} cannot be written to: File exists"
     assert line.mend == f"make that folder yours, or remove it: {state}"

@@ -1,4 +1,4 @@
-"""A line of the doctor's: what was looked at, what was found, and how to mend it."""
+"""What the doctor finds: what was looked at, what is wrong with it, and how to mend it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Line:
+class Finding:
     """What was found about one subject.
 
     Attributes:

