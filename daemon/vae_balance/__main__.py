@@ -2,4 +2,5 @@
 
 from vae_balance.cli import main
 
-main()
+if __name__ == "__main__":  # not in processes that are started from this one
+    main()

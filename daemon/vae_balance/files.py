@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 
 from vae_balance.errors import BalanceError, OutputExistsError
@@ -106,17 +107,20 @@ def as_private_as(
         _new_modes.reset(token)
 
 
-def same_files(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
+def same_files(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield the places of two paths, of files that need not exist yet, that would be one file.
 
     Names that differ in case, or in how accents are composed, are one file on some systems, and
     that depends on the drive: it is tried out.
     """
-    seen: dict[str, int] = {}
+    real = lru_cache(maxsize=1024)(os.path.realpath)
+    seen: dict[int, int] = {}  # by hash: there may be a million, and a few are tried in vain
     for place, path in enumerate(paths):
-        absolute = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
-        first = seen.setdefault(unicodedata.normalize("NFC", absolute.casefold()), place)
-        if first != place and _is_one_file(paths[first], path):
+        folder, name = os.path.split(path)
+        absolute = os.path.join(real(folder), name)  # noqa: PTH118
+        alike = hash(unicodedata.normalize("NFC", absolute.casefold()))
+        first = seen.setdefault(alike, place)
+        if first != place and _is_one_file(Path(paths[first]), Path(path)):
             yield first, place
 
 
@@ -143,13 +147,37 @@ def remove_leftovers(folder: Path) -> None:
     if sys.platform == "win32":
         return
     with suppress(OSError):  # no such folder, or none that may be read
-        paths = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            paths = [folder / entry.name for entry in entries if entry.name.startswith(_PREFIX)]
         for left in [path for path in paths if _TEMPORARY.fullmatch(path.name)]:
             with suppress(OSError), left.open("rb+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for path in paths:  # a writer may have put another file beside it
                     if path.name.startswith(left.name):
                         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def marked(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield a file in a folder for the block, and the one line that only who sees it can know.
+
+    Raises:
+        BalanceError: it cannot be written.
+    """
+    mark = folder / f"{_PREFIX}{secrets.token_hex(8)}"
+    content = secrets.token_hex(16)
+    try:
+        with _made_and_locked(mark, 0o644):
+            mark.write_text(content, encoding="ascii")
+            yield mark, content
+    except OSError as error:
+        if str(error.filename) != str(mark):
+            raise
+        reason = error.strerror or str(error)
+        raise BalanceError(f"{folder}: cannot be written to: {reason}") from error
+    finally:
+        with suppress(OSError):
+            mark.unlink(missing_ok=True)
 
 
 def check_new(path: Path, force: bool) -> None:

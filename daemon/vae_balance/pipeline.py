@@ -141,6 +141,7 @@ def balance_photo(
     Raises:
         BalanceError: the photo cannot be read or learned from, or an output cannot be written.
     """
+    how = replace(how, overwrite=how.overwrite or task.overwrite)
     stages = _Stages(check)
     photo = _read(task, how, stages)
     with stages.stage("shrink"):
@@ -159,6 +160,7 @@ def change_photo(
     task: PhotoTask, how: How, learned: LearnedLook, check: Check = lambda: None
 ) -> Changed:
     """Change a photo by a look that is there; as `balance_photo`."""
+    how = replace(how, overwrite=how.overwrite or task.overwrite)
     stages = _Stages(check)
     photo = _read(task, how, stages)
     return _finish(task, how, photo, learned, stages)

@@ -37,7 +37,7 @@ def make(folder: Path, *names: str) -> None:
 
 
 def found(folder: Path, recursive: bool = False) -> list[str]:
-    return [p.as_posix() for p in find_photos(folder, recursive, folder / "out").photos]
+    return [Path(p).as_posix() for p in find_photos(folder, recursive, folder / "out").photos]
 
 
 def test_photos_are_found_by_their_suffix_in_order(tmp_path: Path) -> None:
@@ -93,16 +93,16 @@ def test_two_photos_with_one_target_are_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vae_balance.files._is_one_file", lambda *_: True)  # as on Windows
-    check_targets([Path("a.jpg"), Path("a.png"), Path("b/a.jpg")], tmp_path)
+    check_targets(["a.jpg", "a.png", "b/a.jpg"], tmp_path)
     with pytest.raises(OptionError, match=r"b/a\.jpg and B/A\.jpg would be written to one file"):
-        check_targets([Path("b/a.jpg"), Path("B/A.jpg")], tmp_path)
+        check_targets(["b/a.jpg", "B/A.jpg"], tmp_path)
 
 
 def test_names_that_differ_in_case_are_two_where_the_drive_tells_them_apart(tmp_path: Path) -> None:
     (tmp_path / "case").touch()
     if (tmp_path / "CASE").exists():
         pytest.skip("this drive does not")
-    check_targets([Path("b/a.jpg"), Path("B/A.jpg"), Path("b/A.jpg")], tmp_path / "new")
+    check_targets(["b/a.jpg", "B/A.jpg", "b/A.jpg"], tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["case"]
 
 
@@ -137,7 +137,7 @@ class Runs:
         cubes = self.folder / "cubes" if self.cubes else None
         folders = Folders(self.folder / "in", self.folder / "out", cubes)
         report = Report(self.folder / "report.jsonl")
-        return plan_photos([Path(n) for n in names], folders, self.roll, self.settings, report)
+        return list(plan_photos(names, folders, self.roll, self.settings, report))
 
     def do(self, *names: str) -> None:
         report = Report(self.folder / "report.jsonl")
@@ -246,7 +246,7 @@ def test_a_photo_of_the_same_name_from_elsewhere_does_not_overwrite(runs: Runs) 
     make(runs.folder / "in", "a.jpg")
     report = Report(runs.folder / "report.jsonl")
     elsewhere = Folders(runs.folder / "in1", runs.folder / "out", None)
-    (photo,) = plan_photos([Path("a.jpg")], elsewhere, False, runs.settings, report)
+    (photo,) = plan_photos(["a.jpg"], elsewhere, False, runs.settings, report)
     assert photo.state is State.TAKEN
 
 
@@ -296,7 +296,7 @@ def planned(count: int, path: Path) -> list[Planned]:
 
 
 def test_many_photos_are_several_requests(tmp_path: Path) -> None:
-    requests = plan_requests(planned(messages.PHOTOS * 2 + 1, tmp_path), False, False)
+    requests = list(plan_requests(planned(messages.PHOTOS * 2 + 1, tmp_path), False, False))
     assert [len(r.photos) for r in requests] == [messages.PHOTOS, messages.PHOTOS, 1]
 
 
@@ -304,7 +304,7 @@ def test_long_paths_fit_into_the_header_of_a_request() -> None:
     from vae_balance_protocol.packing import pack
 
     deep = Path("/" + "/".join(["ä" * 100] * 12))
-    requests = plan_requests(planned(3000, deep), False, False)
+    requests = list(plan_requests(planned(3000, deep), False, False))
     assert sum(len(request.photos) for request in requests) == 3000
     for request in requests:
         rows = [[str(p.source), str(p.target), None] for p in request.photos]
@@ -313,12 +313,12 @@ def test_long_paths_fit_into_the_header_of_a_request() -> None:
 
 def test_a_roll_that_is_too_long_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="a roll of 10001 photos: at most 10000"):
-        plan_requests(planned(messages.PHOTOS + 1, tmp_path), True, False)
+        list(plan_requests(planned(messages.PHOTOS + 1, tmp_path), True, False))
 
 
 def test_outputs_that_will_be_written_are_listed_with_their_photos() -> None:
     new = Planned(Path("a"), Path("b"), Path("c"), State.NEW, None)
     done = Planned(Path("d"), Path("e"), None, State.DONE, None)
     outputs = {Path("b"): Path("a"), Path("c"): Path("a")}
-    assert outputs_of([Request([new, done], False)]) == outputs
-    assert outputs_of([Request([new, done], True)]) == {**outputs, Path("e"): Path("d")}
+    assert outputs_of(Request([new, done], False)) == outputs
+    assert outputs_of(Request([new, done], True)) == {**outputs, Path("e"): Path("d")}

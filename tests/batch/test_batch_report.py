@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vae_balance.batch.report import Line, Report, Stamp
+from vae_balance.batch.report import Line, Report, Stamp, path_digest
 from vae_balance.errors import BalanceError
 
 
@@ -30,6 +31,12 @@ def line_of(folder: Path, name: str = "a.jpg", outcome: str = "done", **more: ob
     )
 
 
+def is_done(report: Report, line: Line) -> bool:
+    """Tell whether a report says that a photo is done, with the settings of a line."""
+    cube = None if line.cube is None else Path(line.cube)
+    return report.is_done(Path(line.source), Path(line.target), cube, line.settings)
+
+
 def report_of(folder: Path, *lines: Line) -> Path:
     path = folder / "report.jsonl"
     report = Report(path)
@@ -41,20 +48,22 @@ def report_of(folder: Path, *lines: Line) -> Path:
 def test_what_is_appended_is_read_again(tmp_path: Path) -> None:
     line = line_of(tmp_path, look="12ab", device="cpu", width=3, height=2)
     path = report_of(tmp_path, line)
-    assert Report(path).done == {line.target: line}
+    assert is_done(Report(path), line)
+    assert Line.from_json(path.read_bytes()) == line
     (told,) = map(json.loads, path.read_text().splitlines())
     assert told["source"] == line.source
     assert told["stamps"][line.target]["bytes"] == len("balanced")
 
 
 def test_the_last_line_that_says_done_counts(tmp_path: Path) -> None:
-    first, second = line_of(tmp_path, look="1"), line_of(tmp_path, look="2")
-    failed = line_of(tmp_path, outcome="failed", code="image")
-    assert Report(report_of(tmp_path, first, second, failed)).done == {second.target: second}
+    first, second = (line_of(tmp_path, settings={"seed": seed}) for seed in (1, 2))
+    failed = replace(second, outcome="failed", code="image", settings={"seed": 3})
+    report = Report(report_of(tmp_path, first, second, failed))
+    assert [is_done(report, line) for line in (first, second, failed)] == [False, True, False]
 
 
 def test_no_report_is_an_empty_one(tmp_path: Path) -> None:
-    assert Report(tmp_path / "report.jsonl").done == {}
+    assert Report(tmp_path / "report.jsonl").owner(tmp_path / "a.jpg") is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,10 +76,11 @@ def test_a_torn_last_line_is_forgotten_and_replaced(tmp_path: Path, kept: int) -
     with path.open("a") as file:
         file.write(text[: kept if kept > 0 else len(text) + kept])
     report = Report(path)
-    assert list(report.done) == [whole.target]
+    assert (is_done(report, whole), is_done(report, torn)) == (True, False)
     assert path.stat().st_size > size  # nothing is changed by reading
     report.append(torn)
-    assert list(Report(path).done) == [whole.target, torn.target]
+    assert is_done(Report(path), whole)
+    assert is_done(Report(path), torn)
     assert len(path.read_text().splitlines()) == 2
 
 
@@ -98,22 +108,58 @@ def test_a_report_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path)
         report.append(line_of(tmp_path))
 
 
-def test_changed_files_are_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.jpg", "out/a.jpg"])
+@pytest.mark.parametrize("change", ["touched", "longer", "gone"])
+def test_changed_files_are_noticed(tmp_path: Path, name: str, change: str) -> None:
     line = line_of(tmp_path)
-    source, target = Path(line.source), Path(line.target)
-    assert line.is_unchanged(source, target)
-    os.utime(source, ns=(1, 1))
-    assert line.is_unchanged(target)
-    assert not line.is_unchanged(source, target)
-    target.unlink()
-    assert not line.is_unchanged(target)
+    report = Report(report_of(tmp_path, line))
+    assert is_done(report, line)
+    path = tmp_path / name
+    if change == "touched":
+        os.utime(path, ns=(1, 1))
+    elif change == "longer":
+        stamp = path.stat().st_mtime_ns
+        path.write_text("a longer text than before")
+        os.utime(path, ns=(stamp, stamp))
+    else:
+        path.unlink()
+    assert not is_done(report, line)
+
+
+def test_a_cube_counts_where_it_is_wanted(tmp_path: Path) -> None:
+    plain = line_of(tmp_path)
+    cube = tmp_path / "a.cube"
+    cube.write_text("a look")
+    stamps = {**plain.stamps, str(cube): Stamp.of(cube)}
+    report = Report(report_of(tmp_path, replace(plain, cube=str(cube), stamps=stamps)))
+    source, target = Path(plain.source), Path(plain.target)
+    assert report.is_done(source, target, cube, plain.settings)
+    assert report.is_done(source, target, None, plain.settings)
+    assert not report.is_done(source, target, tmp_path / "b.cube", plain.settings)
+    assert report.owner(cube) == path_digest(source)
+    cube.write_text("another look")
+    assert not report.is_done(source, target, cube, plain.settings)
+    report.append(plain)  # done again without one
+    cube.write_text("a look")
+    assert not report.is_done(source, target, cube, plain.settings)
+
+
+def test_settings_that_take_turns_are_told_apart(tmp_path: Path) -> None:
+    lines = [
+        line_of(tmp_path, f"{number}.jpg", settings={"seed": number % 2}) for number in range(6)
+    ]
+    report = Report(report_of(tmp_path, *lines))
+    for number, line in enumerate(lines):
+        assert is_done(report, line)
+        other = replace(line, settings={"seed": 1 - number % 2})
+        assert not is_done(report, other)
 
 
 def test_outputs_belong_to_their_photo_until_somebody_changes_them(tmp_path: Path) -> None:
     line = line_of(tmp_path)
     report = Report(report_of(tmp_path, line))
     target = Path(line.target)
-    assert report.owner(target) == line.source
+    assert report.owner(target) == path_digest(line.source)
     assert report.owner(tmp_path / "other.jpg") is None
     target.write_text("retouched by hand")
     assert report.owner(target) is None
@@ -121,7 +167,8 @@ def test_outputs_belong_to_their_photo_until_somebody_changes_them(tmp_path: Pat
 
 def killed(report: Report, outputs: dict[Path, Path]) -> None:
     """Leave behind what a run leaves that was killed in the middle."""
-    with pytest.raises(KeyboardInterrupt), report.begun(outputs):
+    with pytest.raises(KeyboardInterrupt), report.begun() as begin:
+        begin(outputs)
         raise KeyboardInterrupt
 
 
@@ -129,14 +176,14 @@ def test_what_a_killed_run_wrote_without_telling_is_ours(tmp_path: Path) -> None
     path, target, source = tmp_path / "report.jsonl", tmp_path / "b.jpg", tmp_path / "a.jpg"
     killed(Report(path), {target: source})
     target.write_text("written, but never told")
-    assert Report(path).owner(target) == str(source)
+    assert Report(path).owner(target) == path_digest(source)
 
 
 def test_what_a_killed_run_told_of_is_not_ours_when_it_was_changed(tmp_path: Path) -> None:
     path, target = tmp_path / "report.jsonl", tmp_path / "out" / "a.jpg"
     killed(Report(path), {target: tmp_path / "a.jpg"})
     report_of(tmp_path, line_of(tmp_path))
-    assert Report(path).owner(target) == str(tmp_path / "a.jpg")
+    assert Report(path).owner(target) == path_digest(tmp_path / "a.jpg")
     target.write_text("retouched by hand")
     assert Report(path).owner(target) is None
 
@@ -146,7 +193,7 @@ def test_what_a_killed_run_was_doing_again_is_ours(tmp_path: Path) -> None:
     path, target = report_of(tmp_path, line), Path(line.target)
     killed(Report(path), {target: Path(line.source)})
     target.write_text("written again, but never told")
-    assert Report(path).owner(target) == line.source
+    assert Report(path).owner(target) == path_digest(line.source)
 
 
 def test_what_was_killed_again_and_again_is_ours(tmp_path: Path) -> None:
@@ -155,12 +202,13 @@ def test_what_was_killed_again_and_again_is_ours(tmp_path: Path) -> None:
     for times in (1, 2, 3):
         killed(Report(path), {target: Path(line.source)})
         target.write_text("written again" * times)
-    assert Report(path).owner(target) == line.source
+    assert Report(path).owner(target) == path_digest(line.source)
 
 
 def test_a_run_that_ends_well_leaves_the_report_only(tmp_path: Path) -> None:
     report = Report(tmp_path / "report.jsonl")
-    with report.begun({tmp_path / "b.jpg": tmp_path / "a.jpg"}):
+    with report.begun() as begin:
+        begin({tmp_path / "b.jpg": tmp_path / "a.jpg"})
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -168,7 +216,36 @@ def test_a_run_that_ends_well_leaves_the_report_only(tmp_path: Path) -> None:
 def test_a_run_forgets_only_what_it_began_itself(tmp_path: Path) -> None:
     path = tmp_path / "report.jsonl"
     killed(Report(path), {tmp_path / "b.jpg": tmp_path / "a.jpg"})
-    with Report(path).begun({tmp_path / "d.jpg": tmp_path / "c.jpg"}):
-        pass
+    with Report(path).begun() as begin:
+        begin({tmp_path / "d.jpg": tmp_path / "c.jpg"})
     (tmp_path / "b.jpg").write_text("written, but never told")
-    assert Report(path).owner(tmp_path / "b.jpg") == str(tmp_path / "a.jpg")
+    assert Report(path).owner(tmp_path / "b.jpg") == path_digest(tmp_path / "a.jpg")
+
+
+def test_what_many_killed_runs_began_is_remembered_as_it_was_first(tmp_path: Path) -> None:
+    path = tmp_path / "report.jsonl"
+    for name in ("b.jpg", "c.jpg", "b.jpg"):
+        killed(Report(path), {tmp_path / name: tmp_path / "a.jpg"})
+        (tmp_path / name).write_text(f"written, but never told: {len(list(tmp_path.iterdir()))}")
+    begun = path.with_name(".report.jsonl.begun")
+    for text in (begun.read_text(), begun.read_text() + '{"/some/path": ["/cut'):
+        begun.write_text(text)
+        for name in ("b.jpg", "c.jpg"):
+            assert Report(path).owner(tmp_path / name) == path_digest(tmp_path / "a.jpg")
+
+
+def test_what_version_0_1_0_was_doing_is_known(tmp_path: Path) -> None:
+    path, target = tmp_path / "report.jsonl", tmp_path / "b.jpg"
+    entries = {str(tmp_path / name): ("/photos/a.jpg", None) for name in ("b.jpg", "c.jpg")}
+    path.with_name(".report.jsonl.begun").write_text(json.dumps(entries))
+    target.write_text("written, but never told")
+    assert Report(path).owner(target) == path_digest("/photos/a.jpg")
+    killed(Report(path), {tmp_path / "d.jpg": tmp_path / "a.jpg"})
+    assert Report(path).owner(target) == path_digest("/photos/a.jpg")
+
+
+def test_a_file_of_what_was_begun_that_somebody_broke_is_named(tmp_path: Path) -> None:
+    begun = tmp_path / ".report.jsonl.begun"
+    begun.write_text("my notes\n")
+    with pytest.raises(BalanceError, match=r"begun: is damaged: remove it"):
+        Report(tmp_path / "report.jsonl")

@@ -7,29 +7,24 @@ photo, and memory holds at most `jobs` photos.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from vae_balance.batch.attempt import attempt, failure, success
 from vae_balance.batch.outcome import DONE, FAILED
-from vae_balance.batch.runner import PhotoReport
-from vae_balance.batch.warning_list import listed_warnings
+from vae_balance.batch.runner import PhotoReport, frames_to_learn_from
 from vae_balance.color.lut import MOST_THREADS
 from vae_balance.correctors.corrector import Proxy
-from vae_balance.errors import CancelledError, ImageError, ModelError, describe
+from vae_balance.errors import CancelledError, ImageError
 from vae_balance.files import as_private_as, check_new, remove_leftovers
-from vae_balance.looks.look import report_of
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import (
-    Changed,
     How,
     Learn,
     LearnedLook,
@@ -38,7 +33,6 @@ from vae_balance.pipeline import (
     proxy_of,
     write_look,
 )
-from vae_balance_protocol import messages
 
 _PHOTO_BYTES = 512 << 20  # what reading and writing a large photo may take
 _MEMORY_SHARE = 4  # use one part in so many of the computer's memory
@@ -47,8 +41,6 @@ _MAX_JOBS = 16  # disks do not feed more
 
 # Waits until a photo may be begun, and is held until it is done.
 Turn = Callable[[], AbstractContextManager[None]]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,12 +62,13 @@ class LocalRunner:
 
     def run(
         self,
-        photos: Sequence[PhotoTask],
+        photos: Iterable[PhotoTask],
         how: How,
         roll: bool,
         report: Callable[[PhotoReport], None],
     ) -> tuple[int, int]:
         """Balance photos; see `Runner.run`."""
+        photos = list(photos)
         counts = {DONE: 0, FAILED: 0}
         outputs = [output for photo in photos for output in (photo.output, photo.lut) if output]
         for folder in {output.parent for output in outputs}:
@@ -138,23 +131,21 @@ class _Batch:
 
     def attempt(self, finish: _Finish, index: int) -> PhotoReport | None:
         """Return what became of a photo; None if the batch was stopped before it was finished."""
-        with listed_warnings() as warnings:
-            try:
-                with self._runner.turn():
-                    ended = finish(index)
-            except CancelledError:
-                self.stop()
-                return None
-            except ModelError:
-                raise
-            except Exception as error:
-                ended = _failure(index, self._photos[index], error)
-        return replace(ended, warnings=tuple(warnings))
+
+        def in_turn() -> PhotoReport:
+            with self._runner.turn():
+                return finish(index)
+
+        try:
+            return attempt(index, self._photos[index].photo, in_turn)
+        except CancelledError:
+            self.stop()
+            return None
 
     def balance(self, index: int) -> PhotoReport:
         """Balance a photo by a look of its own."""
         task = self._photos[index]
-        return _report(index, balance_photo(task, self._how, self._runner.learn, self._check))
+        return success(index, balance_photo(task, self._how, self._runner.learn, self._check))
 
     def roll_finisher(self, pool: ThreadPoolExecutor) -> _Finish:
         """Learn one look from all photos, write its LUT, and return what applies it to a photo."""
@@ -163,7 +154,7 @@ class _Batch:
             check_new(lut, self._how.overwrite)
         proxies: dict[int, Proxy] = {}
         unreadable: dict[int, PhotoReport] = {}
-        chosen = _evenly(len(self._photos), messages.PROXIES)
+        chosen = frames_to_learn_from(len(self._photos))
         for index, made in zip(chosen, pool.map(self._try_proxy, chosen), strict=True):
             if isinstance(made, PhotoReport):
                 unreadable[index] = made
@@ -177,7 +168,7 @@ class _Batch:
                 return unreadable[index]
             if learned is None:
                 raise ImageError(f"{task.photo}: there is no look: no photo of the roll was read")
-            return _report(index, change_photo(task, self._how, learned, self._check))
+            return success(index, change_photo(task, self._how, learned, self._check))
 
         return finish
 
@@ -200,35 +191,9 @@ class _Batch:
         except CancelledError:
             raise
         except Exception as error:
-            return _failure(index, task, error)
+            return failure(index, task.photo, error)
 
     def _check(self) -> None:
         """Raise CancelledError if the batch was told to stop."""
         if self._stopped.is_set() or not self._runner.keep_going():
             raise CancelledError
-
-
-def _report(index: int, changed: Changed) -> PhotoReport:
-    learned = changed.learned
-    return PhotoReport(
-        index=index,
-        outcome=DONE,
-        look=learned.look.digest(),
-        device=learned.device,
-        width=changed.width,
-        height=changed.height,
-        seconds=changed.seconds,
-        report=report_of(learned.look),
-    )
-
-
-def _failure(index: int, task: PhotoTask, error: Exception) -> PhotoReport:
-    code, message = describe(error)
-    if code == messages.INTERNAL:
-        _log.error("%s: a defect", task.photo, exc_info=error)
-    return PhotoReport(index=index, outcome=FAILED, code=code, message=message)
-
-
-def _evenly(count: int, limit: int) -> list[int]:
-    """Return the numbers below `count`, or `limit` of them at equal distances."""
-    return np.linspace(0, count - 1, min(count, limit)).round().astype(int).tolist()

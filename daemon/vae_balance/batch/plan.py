@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vae_balance import __version__
-from vae_balance.batch.report import Report, Stamp
+from vae_balance.batch.report import Report, Stamp, path_digest
 from vae_balance.errors import BalanceError, OptionError, OutputExistsError
 from vae_balance.files import same_files
-from vae_balance.models.store import ModelInfo
+from vae_balance.models.store import ModelInfo, description_sha256
 from vae_balance.photos.formats import SUFFIXES, target_name
 from vae_balance_protocol import messages
 
@@ -35,7 +35,7 @@ class Found:
         passed_over: how many files have which suffix, in lower case ("" for none).
     """
 
-    photos: list[Path]
+    photos: list[str]
     passed_over: Counter[str]
 
     def told(self) -> str:
@@ -63,7 +63,7 @@ class Folders:
     cubes: Path | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A photo of a batch, its outputs, and how it stands; absolute paths.
 
@@ -80,10 +80,22 @@ class Planned:
 
 @dataclass(frozen=True)
 class Request:
-    """Photos to ask the daemon for at once, and whether it may overwrite what is in their place."""
+    """Photos to ask for at once, and whether what is in their place may be overwritten."""
 
     photos: list[Planned]
     overwrite: bool
+
+    def cube_of(self, photo: Planned, roll: bool) -> Path | None:
+        """Return where the look of a photo goes.
+
+        The cube of a roll that goes on is there already, and would be refused as existing.
+        """
+        kept = roll and not self.overwrite and self._goes_on
+        return None if kept else photo.cube
+
+    @cached_property
+    def _goes_on(self) -> bool:
+        return any(photo.state is State.DONE for photo in self.photos)
 
 
 def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
@@ -104,12 +116,13 @@ def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
     for place, folders, names in os.walk(folder, onerror=_unreadable):
         inner = [name for name in folders if not name.startswith(".")]
         folders[:] = [n for n in inner if recursive and Path(place, n) != leave_out]
+        inside = "" if Path(place) == folder else str(Path(place).relative_to(folder))
         for name in names:
-            suffix = Path(name).suffix.lower()
             if name.startswith("."):
                 continue
+            suffix = Path(name).suffix.lower()
             if suffix in SUFFIXES:
-                photos.append(Path(place, name).relative_to(folder))
+                photos.append(os.path.join(inside, name))  # noqa: PTH118 - there may be a million
             else:
                 passed_over[suffix] += 1
     found = Found(sorted(photos), passed_over)
@@ -121,25 +134,25 @@ def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
     return found
 
 
-def check_targets(photos: Sequence[Path], targets: Path) -> None:
+def check_targets(photos: Sequence[str], targets: Path) -> None:
     """Check that no two photos would be written to one file.
 
     Raises:
         OptionError: two would, as where names that differ in case only are one file.
     """
-    for first, second in same_files([targets / target_name(str(photo)) for photo in photos]):
+    for first, second in same_files([str(targets / target_name(photo)) for photo in photos]):
         both = f"{photos[first]} and {photos[second]}"
         raise OptionError(f"{both} would be written to one file: rename one")
 
 
 def plan_photos(
-    names: Sequence[Path],
+    names: Sequence[str],
     folders: Folders,
     roll: bool,
     settings: Mapping[str, Any],
     report: Report,
-) -> list[Planned]:
-    """Say of every photo where its outputs go and how it stands with them.
+) -> Iterator[Planned]:
+    """Yield of every photo where its outputs go and how it stands with them, when it is asked for.
 
     Args:
         names: paths within the folder of sources.
@@ -148,37 +161,87 @@ def plan_photos(
         settings: all that the results depend on, beside each photo itself.
         report: of earlier runs.
     """
-    sources = [folders.sources / name for name in names]
-    everyone = {str(source) for source in sources}
-    planned = []
-    for name, source in zip(names, sources, strict=True):
-        target = folders.targets / target_name(str(name))
-        owners = {target: {str(source)}}
+    everyone = {path_digest(folders.sources / name) for name in names} if roll else set()
+    for name in names:
+        source = folders.sources / name
+        target = folders.targets / target_name(name)
+        itself = {path_digest(source)}
+        owners = {target: itself}
         cube = None
         if folders.cubes is not None:
             cube = folders.cubes / (ROLL_CUBE_NAME if roll else f"{name}.cube")
-            owners[cube] = everyone if roll else {str(source)}
-        line = report.done.get(str(target))
+            owners[cube] = everyone if roll else itself
         there = [path for path in owners if os.path.lexists(path)]
-        taken = [path for path in there if report.owner(path) not in owners[path]]
+        taken = None
         if not all(_is_unicode(path) for path in (source, *owners)):
             state = State.NAMELESS
-        elif line is not None and line.settings == settings and line.is_unchanged(source, *owners):
+        elif len(there) == len(owners) and report.is_done(source, target, cube, settings):
             state = State.DONE
-        elif taken:
-            state = State.TAKEN
         else:
-            # The cube of a roll is there for the frames that were done; `plan_requests` minds it.
-            state = State.OURS if target in there or (there and not roll) else State.NEW
-        planned.append(Planned(source, target, cube, state, taken[0] if taken else None))
-    return planned
+            others = (path for path in there if report.owner(path) not in owners[path])
+            taken = next(others, None)
+            if taken is not None:
+                state = State.TAKEN
+            else:
+                # The cube of a roll is there for the frames that were done; `plan_roll` minds it.
+                state = State.OURS if target in there or (there and not roll) else State.NEW
+        yield Planned(source, target, cube, state, taken)
 
 
-def plan_requests(planned: Sequence[Planned], roll: bool, force: bool) -> list[Request]:
-    """Say what to ask the daemon for, so that what is done stays and what is taken is not lost.
+def photos_to_do(planned: Iterable[Planned], force: bool) -> Iterator[tuple[Planned, bool]]:
+    """Yield the photos that are to be done, and whether what is in their place is replaced.
+
+    Args:
+        planned: photos that do not share a look.
+        force: replace what is taken, too.
+    """
+    for photo in planned:
+        if photo.state is State.NEW:
+            yield photo, False
+        elif photo.state is State.OURS or (photo.state is State.TAKEN and force):
+            yield photo, True
+
+
+def plan_roll(planned: Sequence[Planned], force: bool) -> Request | None:
+    """Say how a roll is done, so that what is done stays and what is taken is not lost.
 
     A roll is asked for whole, because its look depends on all photos; without `overwrite` those
     that are done are refused as existing, and so kept.
+
+    Args:
+        planned: all photos of the roll.
+        force: overwrite what is taken, too.
+
+    Returns:
+        All photos, or None if nothing is to be done.
+
+    Raises:
+        OutputExistsError: an output is taken.
+    """
+    for photo in planned:
+        if photo.taken is not None and not force:
+            raise OutputExistsError(
+                f"{photo.taken}: exists, and is not of this batch; the photos of a roll are done "
+                "together: give --force to overwrite it or choose another folder"
+            )
+    todo = [photo for photo, _ in photos_to_do(planned, force)]
+    if not todo:
+        return None
+    first_cube = planned[0].cube
+    made_for_none = State.DONE not in {p.state for p in planned}
+    left_behind = first_cube is not None and made_for_none and os.path.lexists(first_cube)
+    overwrite = left_behind or any(photo.state is not State.NEW for photo in todo)
+    return Request([p for p in planned if p.state is not State.NAMELESS], overwrite)
+
+
+def plan_alone(planned: Iterable[Planned], force: bool) -> Iterator[Request]:
+    """Yield a request for each photo that is to be done, as soon as it is planned."""
+    for photo, overwrite in photos_to_do(planned, force):
+        yield Request([photo], overwrite)
+
+
+def plan_requests(planned: Iterable[Planned], roll: bool, force: bool) -> Iterator[Request]:
+    """Yield what to ask the daemon for, as soon as enough photos for a request are planned.
 
     Args:
         planned: all photos of the batch.
@@ -189,55 +252,41 @@ def plan_requests(planned: Sequence[Planned], roll: bool, force: bool) -> list[R
         OutputExistsError: an output of a roll is taken.
         OptionError: there are too many photos for one roll.
     """
-    todo = [p for p in planned if p.state is State.NEW or p.state is State.OURS]
-    todo += [p for p in planned if p.state is State.TAKEN and force]
-    if not roll:
-        new = [photo for photo in todo if photo.state is State.NEW]
-        other = [photo for photo in todo if photo.state is not State.NEW]
-        return [
-            Request(part, overwrite)
-            for group, overwrite in ((new, False), (other, True))
-            for part in _parts(group)
-        ]
-    for photo in planned:
-        if photo.taken is not None and not force:
-            raise OutputExistsError(
-                f"{photo.taken}: exists, and is not of this batch; the photos of a roll are done "
-                "together: give --force to overwrite it or choose another folder"
-            )
-    if not todo:
-        return []
-    if len(list(_parts(planned))) > 1:
-        raise OptionError(f"a roll of {len(planned)} photos: at most {messages.PHOTOS}")
-    first_cube = planned[0].cube
-    made_for_none = State.DONE not in {p.state for p in planned}
-    left_behind = first_cube is not None and made_for_none and os.path.lexists(first_cube)
-    overwrite = left_behind or any(photo.state is not State.NEW for photo in todo)
-    return [Request(list(planned), overwrite)]
+    if roll:
+        planned = list(planned)
+        whole = plan_roll(planned, force)
+        if whole is not None:
+            if len(list(_parts((photo, False) for photo in planned))) > 1:
+                raise OptionError(f"a roll of {len(planned)} photos: at most {messages.PHOTOS}")
+            yield whole
+        return
+    yield from _parts(photos_to_do(planned, force))
 
 
-def _parts(photos: Sequence[Planned]) -> Iterator[list[Planned]]:
-    """Cut photos into parts that one request can hold."""
-    part: list[Planned] = []
-    room = 0
-    for photo in photos:
+def _parts(photos: Iterable[tuple[Planned, bool]]) -> Iterator[Request]:
+    """Sort photos into requests: those that may replace something, and those that may not."""
+    most = messages.HEADER_BYTES - _HEADER_ROOM
+    parts: dict[bool, list[Planned]] = {False: [], True: []}
+    room = {False: most, True: most}
+    for photo, overwrite in photos:
         paths = (photo.source, photo.target, photo.cube)
         needed = sum(len(str(path).encode()) + _MSGPACK_BYTES for path in paths)
-        if needed > room or len(part) == messages.PHOTOS:
-            if part:
-                yield part
-            part, room = [], messages.HEADER_BYTES - _HEADER_ROOM
+        part = parts[overwrite]
+        if part and (needed > room[overwrite] or len(part) == messages.PHOTOS):
+            yield Request(part, overwrite)
+            parts[overwrite] = part = []
+            room[overwrite] = most
         part.append(photo)
-        room -= needed
-    if part:
-        yield part
+        room[overwrite] -= needed
+    for overwrite, part in parts.items():
+        if part:
+            yield Request(part, overwrite)
 
 
-def outputs_of(requests: Sequence[Request]) -> dict[Path, Path]:
-    """Return every file that will be written -> the photo it is made from."""
+def outputs_of(request: Request) -> dict[Path, Path]:
+    """Return every file that a request writes -> the photo it is made from."""
     return {
         output: photo.source
-        for request in requests
         for photo in request.photos
         for output in (photo.target, photo.cube)
         if output is not None and (request.overwrite or photo.state is not State.DONE)
@@ -255,7 +304,6 @@ def settings_of(
         model: what is learned with.
         roll: absolute paths of the photos that share a look, none if each has its own.
     """
-    files = json.dumps(model.sha256, sort_keys=True)
     stamps = repr([(str(photo), Stamp.of(photo)) for photo in roll])
     return {
         **look,
@@ -263,7 +311,7 @@ def settings_of(
         "proxy": proxy,
         "model": model.name,
         "model_version": model.version,
-        "model_sha256": hashlib.sha256(files.encode()).hexdigest(),
+        "model_sha256": description_sha256(model),
         "roll_sha256": hashlib.sha256(stamps.encode()).hexdigest() if roll else None,
     }
 

@@ -2,14 +2,17 @@
 
 A run only ever appends, a line as soon as a photo is done or failed. So whatever ends a run, the
 next one finds in the report what is done. Outputs that a killed run may have written without
-telling are known from a small file beside the report, which is there only while a run goes on.
+telling are known from a file beside the report, which is there only while a run goes on.
+
+Both are read line by line, and of a line little is kept, so that a report may have a million.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,13 @@ from vae_balance.errors import BalanceError
 from vae_balance.files import atomic_write
 
 REPORT_NAME = "vae-balance-report.jsonl"
+
+_DIGEST_BYTES = 16
+_NUMBER_BYTES = 4
+_DONE_BYTES = 4 * _DIGEST_BYTES + _NUMBER_BYTES
+
+# Tells which outputs, begun from now on, are made from which sources.
+Begin = Callable[[Mapping[Path, Path]], None]
 
 
 @dataclass(frozen=True)
@@ -74,17 +84,9 @@ class Line(PhotoOutcome):
         """Return the line as JSON, which begins with the source."""
         return json.dumps({"source": self.source, **asdict(self)})
 
-    def is_unchanged(self, *paths: Path) -> bool:
-        """Tell whether these files are there, as they were then."""
-        stamps = [Stamp.of(path) for path in paths]
-        return None not in stamps and stamps == [self.stamps.get(str(path)) for path in paths]
-
 
 class Report:
     """A report file, as it was when this was made, to append to.
-
-    Attributes:
-        done: target -> the last line that says it is done.
 
     Args:
         path: of the report; it need not exist. If its last line was cut off, because the run was
@@ -96,9 +98,10 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.done: dict[str, Line] = {}
         self._torn_from: int | None = None
-        self._owners: dict[str, tuple[str, Stamp | None]] = {}
+        # Output -> what it was made from and how it was left; for photos, what they depend on, too.
+        self._made: dict[bytes, bytes] = {}
+        self._settings: list[dict[str, Any]] = []
         for line in self._read():
             self._remember(line)
         self._begun_path = path.with_name(f".{path.name}.begun")
@@ -120,57 +123,108 @@ class Report:
             raise BalanceError(f"{self.path}: cannot be written: {error.strerror}") from error
         self._remember(line)
 
-    def owner(self, output: Path) -> str | None:
-        """Return the source that a file was made from; None if it is not as a run has left it."""
+    def is_done(
+        self, source: Path, target: Path, cube: Path | None, settings: Mapping[str, Any]
+    ) -> bool:
+        """Tell whether a photo was done with these settings, and its files are as they were."""
+        made = self._made.get(path_digest(target), b"")
+        if len(made) != _DONE_BYTES or self._settings[_number(made)] != settings:
+            return False
+        files = [path for path in (source, target, cube) if path is not None]
+        stamps = [Stamp.of(path) for path in files]
+        # A LUT file that nobody wants any more does not count.
+        left = b"".join(map(_left, files, stamps))
+        return None not in stamps and made[_DIGEST_BYTES:].startswith(left)
+
+    def owner(self, output: Path) -> bytes | None:
+        """Return the `path_digest` of the source that a file was made from.
+
+        None if it is not as a run has left it.
+        """
+        made = self._made.get(path_digest(output))
         stamp = Stamp.of(output)
-        source, written = self._owners.get(str(output), (None, None))
-        if stamp is not None and stamp == written:
-            return source
-        return self._begun[str(output)][0] if self._is_untold(str(output)) else None
+        if stamp is not None and made is not None and _left(output, stamp) == _left_of(made):
+            return made[:_DIGEST_BYTES]
+        begun = self._begun.get(str(output))
+        if begun is None or not self._is_untold(str(output), begun[1]):
+            return None
+        return path_digest(begun[0])
 
     @contextmanager
-    def begun(self, outputs: Mapping[Path, Path]) -> Iterator[None]:
-        """Remember which outputs are being made from which sources, should this process be killed.
+    def begun(self) -> Iterator[Begin]:
+        """Yield what remembers outputs that are being made, should this process be killed.
 
         If the block raises, they stay remembered.
 
         Raises:
             BalanceError: it cannot be written beside the report.
         """
-        now = {str(path): (str(source), Stamp.of(path)) for path, source in outputs.items()}
-        untold = {path: was for path, was in self._begun.items() if self._is_untold(path)}
-        self._write_begun({**now, **untold})
-        yield
+        untold = {path: was for path, was in self._begun.items() if self._is_untold(path, was[1])}
+        now: set[str] = set()
+        with ExitStack() as stack:
+            file: Any = None
+
+            def begin(outputs: Mapping[Path, Path]) -> None:
+                nonlocal file
+                if file is None:
+                    self._write_begun(untold)
+                    file = stack.enter_context(self._begun_path.open("a", encoding="utf-8"))
+                for path, source in outputs.items():
+                    # What was begun before and never told stays as it was before that.
+                    if str(path) in untold:
+                        now.add(str(path))
+                    else:
+                        file.write(_begun_line(str(path), str(source), Stamp.of(path)))
+                file.flush()
+
+            try:
+                yield begin
+            except OSError as error:
+                if str(error.filename) != str(self._begun_path):
+                    raise
+                reason = error.strerror or str(error)
+                raise BalanceError(f"{error.filename}: cannot be written: {reason}") from error
         others = {path: was for path, was in untold.items() if path not in now}
-        self._write_begun({path: was for path, was in others.items() if self._is_untold(path)})
+        self._begun = {path: was for path, was in others.items() if self._is_untold(path, was[1])}
+        self._write_begun(self._begun)
 
     def _remember(self, line: Line) -> None:
         if line.outcome != DONE:
             return
-        self.done[line.target] = line
-        for output in (line.target, line.cube):
-            if output is not None:
-                self._owners[output] = (line.source, line.stamps.get(output))
+        source = path_digest(line.source)
+        files = (line.source, line.target, line.cube)
+        left = [_left(path, line.stamps.get(path or "")) for path in files]
+        number = self._number_of(line.settings).to_bytes(_NUMBER_BYTES, "little")
+        self._made[path_digest(line.target)] = b"".join((source, *left, number))
+        if line.cube is not None:
+            self._made[path_digest(line.cube)] = source + left[2]
 
-    def _is_untold(self, output: str) -> bool:
-        """Tell whether an output was begun, and no line was added for it since."""
-        if output not in self._begun:
-            return False
-        stamp = self._begun[output][1]
-        return self._owners.get(output, ("", stamp))[1] == stamp
+    def _number_of(self, settings: dict[str, Any]) -> int:
+        """Return the place of settings among those that the report has."""
+        if settings in self._settings[-1:]:  # as those of the line before, mostly
+            return len(self._settings) - 1
+        if settings not in self._settings:
+            self._settings.append(settings)
+        return self._settings.index(settings)
 
-    def _read(self) -> Iterable[Line]:
-        lines = _bytes_of(self.path).split(b"\n")
-        torn = lines.pop()  # b"" if the last line is whole
-        for number, text in enumerate(lines, 1):
+    def _is_untold(self, output: str, stamp: Stamp | None) -> bool:
+        """Tell whether no line was added for an output since it was begun with a stamp."""
+        made = self._made.get(path_digest(output))
+        return made is None or _left_of(made) == _left(output, stamp)
+
+    def _read(self) -> Iterator[Line]:
+        size = 0
+        for number, text in enumerate(_lines_of(self.path), 1):
+            if not text.endswith(b"\n"):
+                if not text.startswith(b'{"source": '[: len(text)]):
+                    raise self._no_report(number)
+                self._torn_from = size
+                return
             try:
                 yield Line.from_json(text)
             except Exception as error:
                 raise self._no_report(number) from error
-        if torn:
-            if not torn.startswith(b'{"source": '[: len(torn)]):
-                raise self._no_report(len(lines) + 1)
-            self._torn_from = sum(len(line) + 1 for line in lines)
+            size += len(text)
 
     def _no_report(self, number: int) -> BalanceError:
         return BalanceError(
@@ -178,27 +232,65 @@ class Report:
         )
 
     def _read_begun(self) -> dict[str, tuple[str, Stamp | None]]:
-        try:
-            entries = json.loads(_bytes_of(self._begun_path) or b"{}")
-            return {path: (source, Stamp.from_json(s)) for path, (source, s) in entries.items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise BalanceError(f"{self._begun_path}: is damaged: remove it") from error
+        """Return what was begun and never told: output -> its source, and its stamp before."""
+        begun = {}
+        for text in _lines_of(self._begun_path):
+            try:
+                entries = json.loads(text)
+                for path, (source, values) in entries.items():
+                    stamp = Stamp.from_json(values)
+                    if self._is_untold(path, stamp):
+                        begun[path] = source, stamp
+            except (ValueError, TypeError, AttributeError) as error:
+                if not text.endswith(b"\n"):  # cut off: what it tells of was never begun
+                    break
+                raise BalanceError(f"{self._begun_path}: is damaged: remove it") from error
+        return begun
 
     def _write_begun(self, entries: dict[str, tuple[str, Stamp | None]]) -> None:
-        self._begun = entries
         if not entries:
             self._begun_path.unlink(missing_ok=True)
             return
-        values = {path: (source, s and asdict(s)) for path, (source, s) in entries.items()}
         with atomic_write(self._begun_path, overwrite=True) as temporary:
-            temporary.write_text(json.dumps(values), encoding="utf-8")
+            lines = (_begun_line(path, *was) for path, was in entries.items())
+            temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def _bytes_of(path: Path) -> bytes:
-    """Return what is in a file, nothing if there is none."""
+def path_digest(path: str | Path) -> bytes:
+    """Return 16 bytes that stand for a path."""
+    return _digest(str(path))
+
+
+def _digest(text: str) -> bytes:
+    content = text.encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+
+
+def _left(path: str | Path | None, stamp: Stamp | None) -> bytes:
+    """Return what stands for a file as it is or was left."""
+    return _digest(f"{path}\0{stamp and (stamp.bytes, stamp.mtime_ns)}")
+
+
+def _left_of(made: bytes) -> bytes:
+    """Return how an output was left, of what is kept of it."""
+    photo = len(made) == _DONE_BYTES
+    return made[2 * _DIGEST_BYTES : 3 * _DIGEST_BYTES] if photo else made[_DIGEST_BYTES:]
+
+
+def _number(made: bytes) -> int:
+    return int.from_bytes(made[-_NUMBER_BYTES:], "little")
+
+
+def _begun_line(path: str, source: str, stamp: Stamp | None) -> str:
+    return json.dumps({path: (source, stamp and asdict(stamp))}) + "\n"
+
+
+def _lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, none if there is none."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield from file
     except FileNotFoundError:
-        return b""
+        return
     except OSError as error:
         raise BalanceError(f"{path}: cannot be read: {error.strerror}") from error

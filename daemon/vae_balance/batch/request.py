@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vae_balance.batch.photo_line import line_of
 from vae_balance.batch.photo_news import photo_news
 from vae_balance.batch.plan import Planned, Request, State
 from vae_balance.batch.report import Line, Report, Stamp
@@ -47,36 +48,16 @@ def run_request(
         photo = request.photos[number]
         if photo.state is State.DONE and told["code"] == messages.OUTPUT_EXISTS:
             continue
-        line = _line(photo, stamps[number], settings, told)
+        line = line_of(photo, stamps[number], settings, told)
         report.append(line)
         yield photo, line
 
 
 def _photos(request: Request, roll: bool) -> dict[str, Any]:
     """Return the fields that name the photos."""
-    # The cube of a roll that goes on is there already, and would be refused as existing.
-    kept = roll and not request.overwrite and State.DONE in {p.state for p in request.photos}
+    cubes = [request.cube_of(photo, roll) for photo in request.photos]
     rows = [
-        [str(p.source), str(p.target), None if kept or p.cube is None else str(p.cube)]
-        for p in request.photos
+        [str(photo.source), str(photo.target), None if cube is None else str(cube)]
+        for photo, cube in zip(request.photos, cubes, strict=True)
     ]
     return {"photos": rows, "overwrite": request.overwrite, "umask": process_umask()}
-
-
-def _line(
-    photo: Planned, stamp: Stamp | None, settings: dict[str, Any], told: Mapping[str, Any]
-) -> Line:
-    """Return the report's line of a photo from what the daemon tells of it."""
-    outputs = [path for path in (photo.target, photo.cube) if path is not None]
-    return Line(
-        source=str(photo.source),
-        target=str(photo.target),
-        cube=None if photo.cube is None else str(photo.cube),
-        **{name: told[name] for name in _TOLD},
-        seconds={stage: round(seconds, 4) for stage, seconds in told["seconds"].items()},
-        settings=settings,
-        stamps={str(photo.source): stamp, **{str(path): Stamp.of(path) for path in outputs}},
-    )
-
-
-_TOLD = ("outcome", "code", "message", "look", "device", "width", "height", "warnings")

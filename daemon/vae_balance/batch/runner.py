@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from vae_balance.batch.outcome import PhotoOutcome
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import How
+from vae_balance_protocol import messages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,7 @@ class Runner(Protocol):
 
     def run(
         self,
-        photos: Sequence[PhotoTask],
+        photos: Iterable[PhotoTask],
         how: How,
         roll: bool,
         report: Callable[[PhotoReport], None],
@@ -42,7 +45,7 @@ class Runner(Protocol):
         process has left in the middle of writing.
 
         Args:
-            photos: what to balance.
+            photos: what to balance; it may be planned while the first ones are in work.
             how: how they are treated.
             roll: learn one look from all photos; from `messages.PROXIES` of them, evenly picked, if
                 there are more.
@@ -56,3 +59,9 @@ class Runner(Protocol):
             BalanceError: the one look of a roll cannot be learned or written.
         """
         ...
+
+
+def frames_to_learn_from(count: int) -> list[int]:
+    """Return the numbers of the frames that the look of a roll of so many is learned from."""
+    chosen = min(count, messages.PROXIES)
+    return np.linspace(0, count - 1, chosen).round().astype(int).tolist()

@@ -1,18 +1,20 @@
-"""`vae-balance batch`: a folder of photos, by the daemon, resumable."""
+"""`vae-balance batch`: a folder of photos, by the daemon or on a cluster, resumable."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vae_balance.commands import options
-from vae_balance.commands.console import INTERRUPTED, Console, interruption
+from vae_balance.commands.console import INTERRUPTED, Console, interruption, require_extra
 from vae_balance.errors import (
     BalanceError,
     ImageError,
@@ -24,12 +26,14 @@ from vae_balance.files import make_folder
 from vae_balance_protocol.options import JOBS, LEARNING
 
 if TYPE_CHECKING:
-    from vae_balance.batch.plan import Folders, Planned, Request
+    from vae_balance.batch.dask_runner import Cluster
+    from vae_balance.batch.plan import Folders, Planned
     from vae_balance.batch.report import Line, Report
     from vae_balance.models.store import ModelInfo
     from vae_balance_protocol.client import Client
 
 _SHEET_NAME = "contact-sheet.jpg"
+_MOST_ON_A_SHEET = 4000  # photos, where nobody asks for one: a hundred pages
 
 
 @click.command()
@@ -63,6 +67,24 @@ _SHEET_NAME = "contact-sheet.jpg"
     help=f"All photos before and after, .jpg or .png.  [default: {_SHEET_NAME} in OUT_DIR]",
 )
 @click.option("--no-contact-sheet", is_flag=True, help="Make none.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Have workers of a Dask cluster do it: tcp://HOST:8786, tls://HOST:8786, or local for "
+    "processes on this computer. See docs/archive.md.",
+)
+@click.option(
+    "--tls-ca-file", type=options.PATH, metavar="FILE", help="Of tls://: whom to trust, PEM."
+)
+@click.option(
+    "--tls-cert", type=options.PATH, metavar="FILE", help="Of tls://: our certificate, PEM."
+)
+@click.option(
+    "--tls-key",
+    type=options.PATH,
+    metavar="FILE",
+    help="Of tls://: its key, where it has a file of its own.",
+)
 @options.force
 @options.as_json
 @options.quiet
@@ -77,27 +99,26 @@ def batch(
     report: Path | None,
     contact_sheet: Path | None,
     no_contact_sheet: bool,
+    scheduler: str | None,
+    tls_ca_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Balance all photos of IN_DIR; they keep their names in OUT_DIR.
 
-    The daemon does the work, and is started if there is none. The same command again, after
-    Ctrl-C for instance, does what is new or changed and skips the rest.
+    The daemon does the work, and is started if there is none; with --scheduler a Dask cluster does
+    it. The same command again, after Ctrl-C for instance, does what is new or changed and skips the
+    rest.
 
     \b
     vae-balance batch scans balanced --recursive
     vae-balance batch roll-12 balanced --roll --lut-dir looks
+    vae-balance batch archive balanced --recursive --scheduler tcp://10.0.0.1:8786
     """
-    from vae_balance.batch.plan import (
-        Folders,
-        check_targets,
-        find_photos,
-        plan_photos,
-        plan_requests,
-        settings_of,
-    )
+    from vae_balance.batch.plan import Folders, check_targets, find_photos, plan_photos, settings_of
     from vae_balance.batch.report import REPORT_NAME, Report
     from vae_balance.correctors.registry import wants_of
     from vae_balance.models.store import find_model
@@ -106,13 +127,14 @@ def batch(
 
     if no_contact_sheet and contact_sheet is not None:
         raise click.UsageError("give either --contact-sheet FILE or --no-contact-sheet")
+    cluster = _cluster(scheduler, tls_ca_file, tls_cert, tls_key)
     folders = Folders(in_dir.resolve(), out_dir.resolve(), cube_dir and cube_dir.resolve())
     if folders.targets == folders.sources:
         raise OptionError(f"{out_dir}: is the folder of the photos: choose another one")
     found = find_photos(folders.sources, recursive, folders.targets)
     check_targets(found.photos, folders.targets)
     sheet = None
-    if not no_contact_sheet:
+    if contact_sheet is not None or not (no_contact_sheet or len(found.photos) > _MOST_ON_A_SHEET):
         sheet = (contact_sheet or out_dir / _SHEET_NAME).resolve()
         _check_sheet(sheet, folders, found.photos, force)
     info = find_model(look["model"])
@@ -124,23 +146,27 @@ def batch(
     settings = settings_of(how, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
     journal = Report((report or out_dir / REPORT_NAME).resolve())
-    planned = plan_photos(found.photos, folders, roll, settings, journal)
-    requests = plan_requests(planned, roll, force)
 
     console = Console(quiet)
     if found.passed_over:
         console.tell(f"{in_dir}: passed over, as no photos by their names: {found.told()}")
     if len(together) > PROXIES:
         console.note(f"the look of the roll is learned from {PROXIES} photos, evenly picked")
-    results = _Results(planned, force, console)
-    if requests:
-        fields = {**look, "roll": roll, "jobs": jobs}
-        fields["model"] = _for_daemon(look["model"], info)
-        _ask_for(requests, fields, settings, journal, results, console)
+    results = _Results(len(found.photos), force or roll, console, as_json or sheet is not None)
+    planned = results.passed(plan_photos(found.photos, folders, roll, settings, journal))
+    fields = {**look, "roll": roll, "jobs": jobs, "model": _for_others(look["model"], info)}
+    work = _Work(planned, folders, fields, force, settings, journal, results, console)
+    if cluster is None:
+        work.ask_the_daemon()
+    else:
+        work.ask_the_cluster(cluster, info)
     pages: list[Path] = []
     if sheet is not None:
         with console.going_on(sheet):
             pages = _make_sheet(results, sheet, folders, force, console)
+    elif not no_contact_sheet:
+        text = "no contact sheet of more than {} photos, unless --contact-sheet asks for it"
+        console.note(text.format(_MOST_ON_A_SHEET))
     if as_json:
         document = {
             "photos": results.to_json(),
@@ -153,80 +179,198 @@ def batch(
     console.end()
 
 
-def _ask_for(
-    requests: Sequence[Request],
-    fields: dict[str, Any],
-    settings: dict[str, Any],
-    journal: Report,
-    results: _Results,
-    console: Console,
-) -> None:
-    """Have photos done by the daemon, and keep what becomes of them.
+def _cluster(
+    scheduler: str | None, ca_file: Path | None, cert: Path | None, key: Path | None
+) -> Cluster | None:
+    """Return the cluster that was asked for, if one was.
 
     Raises:
-        BalanceError: the daemon cannot be started, refuses or is lost.
-        click.exceptions.Exit: Ctrl-C was pressed.
+        OptionError: the options do not go together, or Dask is not installed.
     """
-    from vae_balance.batch.plan import outputs_of
-    from vae_balance.batch.request import run_request
+    if scheduler is None:
+        if ca_file or cert or key:
+            raise click.UsageError("--tls-ca-file, --tls-cert and --tls-key are of --scheduler")
+        return None
+    require_extra("cluster")
+    from vae_balance.batch.dask_runner import Cluster
 
-    with (
-        _daemon(console) as client,
-        interruption() as interrupted,
-        console.bar("balancing") as move,
-        journal.begun(outputs_of(requests)),
-    ):
-        for request in requests:
-            move(results.count(), results.total())
-            ask = run_request(client, request, fields, settings, journal, interrupted.is_set)
-            for photo, line in ask:
-                results.add(photo, line)
-                move(results.count(), results.total())
+    return Cluster(scheduler, ca_file, cert, key)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A batch that was planned, and whom to ask for it.
+
+    Attributes:
+        planned: all photos of the batch, planned as they are asked for.
+        fields: options of the verb `batch`.
+        force: overwrite what is in the place of outputs.
+        settings: what the results depend on, for the report.
+    """
+
+    planned: Iterator[Planned]
+    folders: Folders
+    fields: dict[str, Any]
+    force: bool
+    settings: dict[str, Any]
+    journal: Report
+    results: _Results
+    console: Console
+
+    def ask_the_daemon(self) -> None:
+        """Have photos done by the daemon, and keep what becomes of them.
+
+        Raises:
+            BalanceError: the daemon cannot be started, refuses or is lost.
+            click.exceptions.Exit: Ctrl-C was pressed.
+        """
+        from vae_balance.batch.plan import outputs_of, plan_requests
+        from vae_balance.batch.request import run_request
+
+        requests = plan_requests(self.planned, self.fields["roll"], self.force)
+        first = next(requests, None)
+        if first is None:
+            return
+        with (
+            _daemon(self.console) as client,
+            interruption() as interrupted,
+            self.console.bar("balancing") as move,
+            self.journal.begun() as begin,
+        ):
+            for request in chain([first], requests):
+                begin(outputs_of(request))
+                self._show(move)
+                ask = run_request(
+                    client, request, self.fields, self.settings, self.journal, interrupted.is_set
+                )
+                for photo, line in ask:
+                    self.results.add(photo, line)
+                    self._show(move)
+                if interrupted.is_set():
+                    self._end_interrupted()
+
+    def ask_the_cluster(self, cluster: Cluster, info: ModelInfo) -> None:
+        """Have photos done by the workers of a cluster, and keep what becomes of them.
+
+        Raises:
+            BalanceError: the cluster cannot be reached, is lost, or has no worker that can do it.
+            click.exceptions.Exit: Ctrl-C was pressed.
+        """
+        from vae_balance.batch.dask_runner import DaskRunner
+        from vae_balance.batch.dask_worker import Order
+        from vae_balance.batch.plan import plan_alone, plan_roll
+        from vae_balance.batch.run import run_requests
+        from vae_balance.correctors.corrector import LookOptions
+        from vae_balance.files import process_umask
+        from vae_balance.models.store import description_sha256
+        from vae_balance.pipeline import How
+
+        roll = self.fields["roll"]
+        if roll:
+            whole = plan_roll(list(self.planned), self.force)
+            requests = iter([whole] if whole else [])
+        else:
+            requests = plan_alone(self.planned, self.force)
+        first = next(requests, None)
+        if first is None:
+            return
+        cubes = self.folders.cubes
+        if cubes is not None:
+            make_folder(cubes)
+        how = How(self.fields["proxy"], umask=process_umask())
+        look = LookOptions.of(self.fields)
+        order = Order(self.fields["model"], description_sha256(info), look, how)
+        with (
+            interruption() as interrupted,
+            self.console.bar("balancing") as move,
+            self.journal.begun() as begin,
+        ):
+            runner = DaskRunner(
+                cluster,
+                order,
+                self.folders.sources,
+                [self.folders.targets, *([cubes] if cubes else [])],
+                self.fields["jobs"],
+                lambda: not interrupted.is_set(),
+                self.console.tell,
+            )
+
+            def told(photo: Planned, line: Line) -> None:
+                self.results.add(photo, line)
+                self._show(move)
+
+            self._show(move)
+            run_requests(
+                runner,
+                chain([first], requests),
+                how,
+                roll,
+                self.settings,
+                self.journal,
+                begin,
+                told,
+            )
             if interrupted.is_set():
-                text = f"interrupted: {results}; the same command goes on"
-                click.echo(f"\nvae-balance: {text}", err=True)
-                raise click.exceptions.Exit(INTERRUPTED)
+                self._end_interrupted()
+
+    def _show(self, move: Callable[[int, int], None]) -> None:
+        move(self.results.count(), self.results.total())
+
+    def _end_interrupted(self) -> None:
+        text = f"interrupted: {self.results}; the same command goes on"
+        click.echo(f"\nvae-balance: {text}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 class _Results:
     """What became of the photos of a batch; tells people of those that failed.
 
     Args:
-        planned: all photos; what is done, or may not be done, has a result at once.
-        force: overwrite what is in the place of outputs.
+        total: how many photos there are.
+        replaces: what is in the place of outputs is overwritten, or refused for all together.
         console: where failures are told.
+        keeps: remember more than numbers, for the contact sheet and `to_json`.
     """
 
-    def __init__(self, planned: Sequence[Planned], force: bool, console: Console) -> None:
+    def __init__(self, total: int, replaces: bool, console: Console, keeps: bool) -> None:
+        self._total = total
+        self._replaces = replaces
+        self._console = console
+        self._keeps = keeps
+        self._outcomes: Counter[str] = Counter()
+        self._planned: list[Planned] = []
+        self._by_source: dict[Path, dict[str, Any]] = {}
+
+    def passed(self, planned: Iterable[Planned]) -> Iterator[Planned]:
+        """Pass planned photos on; what is done, or may not be done, has a result at once."""
         from vae_balance.batch.plan import State
 
-        self._console = console
-        self._planned = planned
-        self._by_source: dict[Path, dict[str, Any]] = {}
         for photo in planned:
+            if self._keeps:
+                self._planned.append(photo)
             if photo.state is State.DONE:
-                self._by_source[photo.source] = {"outcome": "skipped"}
+                self._add(photo, {"outcome": "skipped"})
             elif photo.state is State.NAMELESS:
                 self._fail(photo, ImageError(f"{photo.source}: its path is not Unicode: rename it"))
-            elif photo.state is State.TAKEN and not force:
+            elif photo.state is State.TAKEN and not self._replaces:
                 advice = "is not of this batch, or was changed since; give --force to overwrite it"
                 self._fail(photo, OutputExistsError(f"{photo.taken}: {advice}"))
+            yield photo
 
     def __str__(self) -> str:
         """Count the photos by what became of them."""
-        outcomes = Counter(result["outcome"] for result in self._by_source.values())
         words = {"done": "done", "skipped": "done before", "failed": "failed"}
-        counts = [f"{outcomes[o]} {word}" for o, word in words.items() if outcomes[o]]
+        counts = [f"{self._outcomes[o]} {word}" for o, word in words.items() if self._outcomes[o]]
         rest = self.total() - self.count()
         return ", ".join(counts + [f"{rest} to do"] * bool(rest))
 
     def count(self) -> int:
         """Return how many photos have a result."""
-        return len(self._by_source)
+        return self._outcomes.total()
 
     def total(self) -> int:
         """Return how many photos there are."""
-        return len(self._planned)
+        return self._total
 
     def add(self, photo: Planned, line: Line) -> None:
         """Add what the daemon told of a photo."""
@@ -234,11 +378,11 @@ class _Results:
             self._fail(photo, error_of(line.code, line.message))
             return
         result = {"outcome": "done", "lut_sha256": line.look, "device": line.device}
-        self._by_source[photo.source] = {**result, "seconds": line.seconds}
+        self._add(photo, {**result, "seconds": line.seconds})
 
     def any_new(self) -> bool:
         """Tell whether a photo was done in this run."""
-        return "done" in {result["outcome"] for result in self._by_source.values()}
+        return self._outcomes["done"] > 0
 
     def balanced(self) -> list[Planned]:
         """Return the photos whose results are there."""
@@ -260,10 +404,15 @@ class _Results:
         result: dict[str, Any] = {"outcome": "failed"}
         with self._console.going_on(photo.source, result):
             raise error
-        self._by_source[photo.source] = result
+        self._add(photo, result)
+
+    def _add(self, photo: Planned, result: dict[str, Any]) -> None:
+        self._outcomes[result["outcome"]] += 1
+        if self._keeps:
+            self._by_source[photo.source] = result
 
 
-def _check_sheet(sheet: Path, folders: Folders, photos: Sequence[Path], force: bool) -> None:
+def _check_sheet(sheet: Path, folders: Folders, photos: Sequence[str], force: bool) -> None:
     """Check, before any work, that the contact sheet can be where it is wanted.
 
     Raises:
@@ -303,8 +452,8 @@ def _make_sheet(
         return write_sheet(pairs, sheet, title, overwrite=force, progress=move)
 
 
-def _for_daemon(model: str, info: ModelInfo) -> str:
-    """Return the model as the daemon finds it, which runs in another folder than this process."""
+def _for_others(model: str, info: ModelInfo) -> str:
+    """Return the model as processes find it that run in other folders than this one."""
     return str(info.folder.resolve()) if Path(model) == info.folder else model
 
 

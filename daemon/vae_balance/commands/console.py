@@ -34,6 +34,7 @@ _ERASE_LINE = "\r\x1b[K"
 
 # What each extra of pyproject.toml is needed for at run time.
 _EXTRAS = {
+    "cluster": ("distributed", "cryptography"),
     "explain": ("matplotlib",),
     "train": ("matplotlib", "scipy", "skimage", "sklearn"),
 }

@@ -61,7 +61,7 @@ def check_distinct(*groups: Sequence[Path]) -> None:
 
 
 def _check_names(tasks: Sequence[PhotoTask]) -> None:
-    for first, second in same_files([task.output for task in tasks]):
+    for first, second in same_files([str(task.output) for task in tasks]):
         both = f"{tasks[first].photo} and {tasks[second].photo}"
         text = f"{both} would both be written to {tasks[second].output}: do them one by one"
         raise click.UsageError(printable(text))

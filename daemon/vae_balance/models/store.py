@@ -11,6 +11,7 @@ Those that come with the program lie beside this file; some of them are a descri
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -92,6 +93,11 @@ def find_model(name: str) -> ModelInfo:
         if _is_file(folder / DESCRIPTION_NAME, name):
             return read_info(folder)
     raise ModelError(_unknown(name))
+
+
+def description_sha256(info: ModelInfo) -> str:
+    """Return what tells a model from another one of its name: a checksum of its checksums."""
+    return hashlib.sha256(json.dumps(info.sha256, sort_keys=True).encode()).hexdigest()
 
 
 def find_vae(name: str) -> Path:

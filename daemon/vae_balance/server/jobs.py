@@ -9,32 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from vae_balance.batch.stages import Stages
 from vae_balance.errors import CancelledError
 
 QUEUED = "queued"
 # Ranks of tasks: what a person waits for, what takes long, what was left to itself.
 URGENT, LONG, BATCH = range(3)
 _URGENT_IN_A_ROW = 4  # before something else has its turn
-
-
-class Stages:
-    """What is being done, and how long what came before it took.
-
-    Attributes:
-        current: the stage that has begun last.
-        seconds: by stage, of those that are over.
-    """
-
-    def __init__(self, first: str) -> None:
-        self.current = first
-        self.seconds: dict[str, float] = {}
-        self._began = time.monotonic()
-
-    def enter(self, stage: str) -> None:
-        """End the current stage and begin another."""
-        now = time.monotonic()
-        self.seconds[self.current] = self.seconds.get(self.current, 0.0) + now - self._began
-        self.current, self._began = stage, now
 
 
 @dataclass(eq=False)

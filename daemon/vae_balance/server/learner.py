@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vae_balance.batch.stages import Stages
 from vae_balance.errors import BalanceError, CancelledError
-from vae_balance.server.jobs import BATCH, LONG, URGENT, FairQueue, Job, Stages, Task
+from vae_balance.server.jobs import BATCH, LONG, URGENT, FairQueue, Job, Task
 from vae_balance.server.look_store import LookStore
 from vae_balance.server.model_cache import ModelCache
 from vae_balance.server.workers import Result
