@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vae_balance.batch.dask_runner import Cluster
     from vae_balance.batch.plan import Folders, Planned
     from vae_balance.batch.report import Line, Report
+    from vae_balance.correctors.corrector import Wants
     from vae_balance.models.store import ModelInfo
     from vae_balance_protocol.client import Client
 
@@ -159,7 +160,7 @@ def batch(
     if cluster is None:
         work.ask_the_daemon()
     else:
-        work.ask_the_cluster(cluster, info)
+        work.ask_the_cluster(cluster, info, wants)
     pages: list[Path] = []
     if sheet is not None:
         with console.going_on(sheet):
@@ -249,7 +250,7 @@ class _Work:
                 if interrupted.is_set():
                     self._end_interrupted()
 
-    def ask_the_cluster(self, cluster: Cluster, info: ModelInfo) -> None:
+    def ask_the_cluster(self, cluster: Cluster, info: ModelInfo, wants: Wants) -> None:
         """Have photos done by the workers of a cluster, and keep what becomes of them.
 
         Raises:
@@ -277,7 +278,7 @@ class _Work:
         cubes = self.folders.cubes
         if cubes is not None:
             make_folder(cubes)
-        how = How(self.fields["proxy"], umask=process_umask())
+        how = How(self.fields["proxy"], umask=process_umask(), wants=wants)
         look = LookOptions.of(self.fields)
         order = Order(self.fields["model"], description_sha256(info), look, how)
         with (
