@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from numpy.typing import NDArray
 from PIL import Image
 
 from vae_balance.correctors.latent_balancer import train_balancer
@@ -18,9 +19,11 @@ from vae_balance.correctors.latent_balancer.train_balancer import BalancerTraini
 from vae_balance.correctors.unet.network import UNetConfig
 from vae_balance.correctors.unet.train import UNetTraining
 from vae_balance.evaluation import proof_page, prove_it
+from vae_balance.evaluation.cases import Case
 from vae_balance.evaluation.proof_page import Followed, follow
 from vae_balance.training.checkpoint import read_log
 
+Colors = NDArray[np.float32]
 small_balancer = partial(
     FusedBalancerConfig,
     palette=16,
@@ -100,12 +103,12 @@ def test_one_command_trains_measures_and_tells(
 def test_a_way_that_flips_is_seen_to_flip() -> None:
     truth = np.full((224, 224, 3), 0.5, np.float32)
     other = truth * np.array([1.4, 1.0, 0.6], np.float32)
-    case = proof_page.Case(Path("a.jpg"), "neon", "strong", truth, other)
+    case = Case(Path("a.jpg"), "neon", "strong", truth, other)
 
-    def flip(proxy: object) -> list[np.ndarray]:  # type: ignore[type-arg]
+    def flip(proxy: Colors) -> list[Colors]:
         return [other if number % 2 == 0 else truth for number in range(11)]
 
-    def settle(proxy: object) -> list[np.ndarray]:  # type: ignore[type-arg]
+    def settle(proxy: Colors) -> list[Colors]:
         return [other, *[truth] * 10]
 
     flipping: Followed = follow(flip, [case, case])
