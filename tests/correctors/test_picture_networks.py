@@ -122,6 +122,8 @@ def test_a_unet_learns(unet_run: UNetTraining) -> None:
     network = train_unet(longer, rows.append)
     assert rows[-1]["pixels"] < 0.9 * rows[0]["pixels"]
     assert {"watch_damaged"} <= set(rows[-1])  # of two watched photos, no fifth is undamaged
+    with Image.open(unet_run.out / "pictures.jpg") as sheet:  # given, made, true of two photos
+        assert sheet.width > sheet.height > 200
     loaded = UNet.load_folder(unet_run.out / "unet")
     np.testing.assert_allclose(weights_of(loaded), weights_of(network), atol=1e-3)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vae_balance.correctors.corrector import (
@@ -123,3 +124,14 @@ def learn_from_pictures(
     lut = baked(maps, first, options.size, partial(progress, most, most, "bake"))
     lut = lut.blended(options.strength).clipped()
     return PictureLook(lut, origin, tuple(rounds), told, report=report_on(first, rounds))
+
+
+def as_tensor(proxies: Colors, device: torch.device) -> torch.Tensor:
+    """Return proxies (N, S, S, 3) as a tensor (N, 3, S, S)."""
+    return torch.from_numpy(proxies).permute(0, 3, 1, 2).to(device)
+
+
+def as_pictures(pixels: torch.Tensor) -> Colors:
+    """Return what a network made, (N, 3, S, S), as pictures (N, S, S, 3) of 0..1."""
+    pictures = pixels.float().clamp(0.0, 1.0).permute(0, 2, 3, 1)
+    return np.ascontiguousarray(pictures.cpu().numpy())

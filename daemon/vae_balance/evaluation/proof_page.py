@@ -12,7 +12,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.correctors.corrector import Corrector, LookOptions
@@ -45,6 +44,7 @@ from vae_balance.models.store import EMBEDDED
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.damage import random_damage
 from vae_balance.training.photos import to_8_bits
+from vae_balance.training.plots import draw_rows
 
 Colors = NDArray[np.float32]
 
@@ -67,7 +67,6 @@ DIRECT, BY_MAP, LATENT = "U-Net on its own picture", "U-Net by color maps", "lat
 LONG = "latents, embedded model"
 _COLORS = {LATENT: "#2f62c0", LONG: "#7fa3e0", BY_MAP: "#c98a2b", DIRECT: "#c8372d"}
 _RUN_COLORS = dict(zip(NAMES, ("#2f62c0", "#9db9e6", "#c8372d", "#e8a79f"), strict=True))
-_SIDE, _GAP, _LABEL = 112, 4, 16
 
 
 @dataclass(frozen=True)
@@ -365,23 +364,14 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _draw_strips(ways: Mapping[str, Way], path: Path) -> None:
     """Write the photos as rows of pictures: each way below the other."""
-    rows = [(name, photo) for photo in _STRIPS for name in (LATENT, DIRECT)]
-    columns = 2 + len(_SHOWN)
-    size = (columns * (_SIDE + _GAP) + _GAP, len(rows) * (_SIDE + _GAP) + _LABEL + _GAP)
-    sheet = Image.new("RGB", size, (250, 250, 248))
-    pen = ImageDraw.Draw(sheet)
-    for column, head in enumerate(("as it was", "damaged", *(f"round {n}" for n in _SHOWN))):
-        pen.text((_GAP + column * (_SIDE + _GAP), 2), head, (30, 30, 30), _font())
-    for row, (name, (photo, kind, strength)) in enumerate(rows):
+    rows = []
+    for photo, kind, strength in _STRIPS:
         truth = make_proxy(_free_photo(photo))
-        damage = random_damage(np.random.default_rng(3), kind, strength)
-        pictures = ways[name](to_8_bits(damage(truth)))
-        shown = [truth, pictures[0], *(pictures[number] for number in _SHOWN)]
-        for column, picture in enumerate(shown):
-            place = (_GAP + column * (_SIDE + _GAP), _LABEL + row * (_SIDE + _GAP))
-            sheet.paste(_small(picture), place)
-    with atomic_write(path, overwrite=True) as temporary:
-        sheet.save(temporary, "JPEG", quality=88)
+        damaged = to_8_bits(random_damage(np.random.default_rng(3), kind, strength)(truth))
+        for name in (LATENT, DIRECT):
+            pictures = ways[name](damaged)
+            rows.append([truth, *(pictures[number] for number in (0, *_SHOWN))])
+    draw_rows(("as it was", "damaged", *(f"round {n}" for n in _SHOWN)), rows, path)
 
 
 def _free_photo(name: str) -> NDArray[np.uint8]:
@@ -390,12 +380,3 @@ def _free_photo(name: str) -> NDArray[np.uint8]:
 
     photo: NDArray[np.uint8] = getattr(data, name)()
     return photo
-
-
-def _small(picture: Colors) -> Image.Image:
-    codes = np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return Image.fromarray(codes).resize((_SIDE, _SIDE), Image.Resampling.BOX)
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(11)

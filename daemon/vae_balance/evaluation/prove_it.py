@@ -35,7 +35,7 @@ from vae_balance.correctors.latent_balancer.train_balancer import (
 )
 from vae_balance.correctors.unet import corrector as unet_corrector
 from vae_balance.correctors.unet.network import UNet, UNetConfig
-from vae_balance.correctors.unet.train import UNetTraining, train_unet
+from vae_balance.correctors.unet.train import UNetTraining, show, train_unet
 from vae_balance.files import atomic_write
 from vae_balance.models.store import write_info
 from vae_balance.training import pairs
@@ -252,7 +252,7 @@ def trained_error(config: Proof, name: str) -> float:
     if name.startswith(PIXELS):
         fields = _first(config.pairs / _FIRST_SHARD, pairs.NAMES)
         unet = UNet.load_folder(folder / unet_corrector.NETWORK)
-        row = pairs.score_pairs(unet, lambda network, given: network(given), fields, "cpu")
+        row = pairs.score_pairs(unet, show, fields, "cpu")
     else:
         fields = _first(config.cases / _FIRST_SHARD, (*balancer_cases.NAMES, "strength"))
         balancer = FusedLatentBalancer.load_folder(folder / RESULT)

@@ -40,12 +40,18 @@ Colors = NDArray[np.float32]
 # Called with what is made, the number made and the number to be made.
 Making = Callable[[str, int, int], None]
 
+# Returns the pictures that a network makes of photos (B, 3, 224, 224), sRGB-encoded, 0..1, of any
+# size from 28 pixels on, by name; the last is the corrected photo.
+Show = Callable[[N, Tensor], dict[str, Tensor]]
+
 # Raise it when the same numbers would no longer make the same pairs.
 VERSION = "1"
 NAMES = ("given", "true", "undamaged")
 _SEED = 2027
 WATCHED = 160
 _WATCHED_TOGETHER = 16
+# The sheet in `out` of so many watched photos: given, what is made of them, true.
+PICTURES, _DRAWN = "pictures.jpg", 12
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def train_on_pairs(
     recipe: PairRecipe,
     config: PairTraining,
     loss_of: Callable[[PixelBatch, torch.Generator], tuple[Tensor, Row]],
-    corrected: Callable[[N, Tensor], Tensor],
+    show: Show[N],
     keep: Callable[[N], None],
     report: Report,
     making: Making,
@@ -145,8 +151,7 @@ def train_on_pairs(
         recipe: of the pairs.
         config: settings.
         loss_of: see `loop.train`.
-        corrected: what a network makes of photos (B, 3, 224, 224), sRGB-encoded, 0..1, of any
-            size from 28 pixels on.
+        show: see `Show`.
         keep: writes the averaged network that does best on watched pairs.
         report: called with every row of the log.
         making: told how many pairs are made.
@@ -167,7 +172,8 @@ def train_on_pairs(
         watch_every=config.watch_every,
         save_every=config.save_every,
     )
-    return train(
+    watched = _watched(shards.watched)
+    average = train(
         network,
         decaying_optimizer(network, config.weight_decay),
         CaseBatches(shards.training, NAMES, finish, config.batch, config.seed, config.window),
@@ -175,8 +181,11 @@ def train_on_pairs(
         keep,
         settings,
         report,
-        _watch(shards.watched, corrected, config.device),
+        None if watched is None else _watch(watched, show, config.device),
     )
+    if watched is not None:
+        _draw(average, show, watched, config)
+    return average
 
 
 def make_pairs(recipe: PairRecipe, config: PairTraining, making: Making) -> PairShards:
@@ -248,17 +257,19 @@ def sizes_of(paths: Sequence[Path], folder: Path) -> str:
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
 
-def _watch(
-    shards: list[Path], corrected: Callable[[N, Tensor], Tensor], device: str
-) -> Watch[N] | None:
-    """Return what measures and scores a network, None where there are no photos to watch."""
+def _watched(shards: list[Path]) -> Fields | None:
+    """Return the pairs that are watched, None where there are no photos to watch."""
     if not shards:
         return None
     parts = [read_shard(path, NAMES) for path in shards]
-    watched = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+
+
+def _watch(watched: Fields, show: Show[N], device: str) -> Watch[N]:
+    """Return what measures and scores a network."""
 
     def measure(network: N) -> Row:
-        return score_pairs(network, corrected, watched, device)
+        return score_pairs(network, show, watched, device)
 
     def score(row: Row) -> float:
         """Weigh sound photos beside damaged ones, as `train_balancer` does."""
@@ -268,20 +279,32 @@ def _watch(
 
 
 @torch.inference_mode()
-def score_pairs(
-    network: N, corrected: Callable[[N, Tensor], Tensor], watched: Fields, device: str
-) -> Row:
+def score_pairs(network: N, show: Show[N], watched: Fields, device: str) -> Row:
     """Return mean CIEDE2000, at 1/8 scale, of what a network makes of damaged and sound photos."""
     errors = []
     for first in range(0, len(watched["undamaged"]), _WATCHED_TOGETHER):
         few = {name: watched[name][first : first + _WATCHED_TOGETHER] for name in NAMES}
         batch = pixel_batch(few, device)
-        made = corrected(network, batch.given).float().clamp(0.0, 1.0)
+        *_, made = show(network, batch.given).values()
+        made = made.float().clamp(0.0, 1.0)
         lab, wanted = (srgb_to_lab(F.adaptive_avg_pool2d(x, 28)) for x in (made, batch.true))
         errors.append(ciede2000(lab, wanted).flatten(1).mean(dim=1).cpu().numpy())
     left, undamaged = np.concatenate(errors), watched["undamaged"]
     groups = {"watch_damaged": left[~undamaged], "watch_undamaged": left[undamaged]}
     return {name: float(values.mean()) for name, values in groups.items() if values.size}
+
+
+@torch.inference_mode()
+def _draw(network: N, show: Show[N], watched: Fields, config: PairTraining) -> None:
+    """Write what the network makes of some watched photos, with what it is given and the truth."""
+    from vae_balance.training.plots import draw_rows
+
+    count = len(watched["undamaged"])
+    some = np.linspace(0, count - 1, min(_DRAWN, count)).astype(int)
+    batch = pixel_batch({name: watched[name][some] for name in NAMES}, config.device)
+    shown = {"given": batch.given, **show(network, batch.given), "true": batch.true}
+    pictures = [x.float().permute(0, 2, 3, 1).cpu().numpy() for x in shown.values()]
+    draw_rows(tuple(shown), list(zip(*pictures, strict=True)), config.out / PICTURES)
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,22 @@ So it works at any size, and keeps every detail that the U-Net would have painte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-import torch
 from typing_extensions import Self
 
 from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants, heeded
-from vae_balance.correctors.pictures import PictureLook, learn_from_pictures
-from vae_balance.correctors.unet.network import UNet
 from vae_balance.looks.origin import Origin
 from vae_balance.models.device import choose_device
 from vae_balance.models.store import ModelInfo
 from vae_balance_protocol import options as table
 from vae_balance_protocol.options import Option
+
+if TYPE_CHECKING:
+    import torch
+
+    from vae_balance.correctors.pictures import PictureLook
+    from vae_balance.correctors.unet.network import UNet
 
 # The folder of the network in a model's.
 NETWORK = "unet"
@@ -52,6 +54,8 @@ class UNetCorrector:
     @classmethod
     def load(cls, info: ModelInfo, device: str) -> Self:
         """Load a model whose files are whole; see `Corrector.load`."""
+        from vae_balance.correctors.unet.network import UNet
+
         return cls(info, UNet.load_folder(info.folder / NETWORK), choose_device(device))
 
     def learn(
@@ -61,6 +65,7 @@ class UNetCorrector:
         progress: Progress = lambda done, total, stage: None,
     ) -> PictureLook:
         """Learn one look; see `Corrector.learn`."""
+        from vae_balance.correctors.pictures import learn_from_pictures
 
         def ask(current: Proxy) -> tuple[Proxy, Proxy]:
             return current, self.corrected(current)
@@ -68,9 +73,11 @@ class UNetCorrector:
         origin = Origin(self.name, self.info.name, self.info.version, heeded(options, self.options))
         return learn_from_pictures(proxies, ask, options, origin, _TOLD, progress)
 
-    @torch.inference_mode()
     def corrected(self, proxies: Proxy) -> Proxy:
         """Return what the U-Net itself makes of proxies (N, 224, 224, 3), sRGB-encoded, 0..1."""
-        pixels = torch.from_numpy(proxies).permute(0, 3, 1, 2).to(self._device)
-        made = self._network(pixels).clamp(0.0, 1.0).permute(0, 2, 3, 1)
-        return np.ascontiguousarray(made.float().cpu().numpy())
+        import torch
+
+        from vae_balance.correctors.pictures import as_pictures, as_tensor
+
+        with torch.inference_mode():
+            return as_pictures(self._network(as_tensor(proxies, self._device)))

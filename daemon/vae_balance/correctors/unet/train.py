@@ -61,6 +61,11 @@ def unet_loss(network: UNet, batch: PixelBatch) -> tuple[Tensor, Row]:
     return loss, {"pixels": loss.item()}
 
 
+def show(network: UNet, given: Tensor) -> dict[str, Tensor]:
+    """Return what the U-Net makes of photos; see `pairs.Show`."""
+    return {"made": network(given)}
+
+
 def train_unet(
     config: UNetTraining, report: Report, making: Making = lambda what, made, total: None
 ) -> UNet:
@@ -84,7 +89,7 @@ def train_unet(
         RECIPE,
         config,
         lambda batch, chance: unet_loss(network, batch),
-        lambda unet, given: unet(given),
+        show,
         lambda average: average.save_folder(config.out / NETWORK),
         report,
         making,

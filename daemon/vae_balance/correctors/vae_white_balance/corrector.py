@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from typing_extensions import Self
 
 from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants, heeded
-from vae_balance.correctors.pictures import PictureLook, learn_from_pictures
-from vae_balance.correctors.vae_white_balance.network import WhiteBalanceVAE, sample
 from vae_balance.looks.origin import Origin
 from vae_balance.models.device import choose_device
 from vae_balance.models.store import ModelInfo
 from vae_balance_protocol import options as table
 from vae_balance_protocol.options import Option
+
+if TYPE_CHECKING:
+    import torch
+
+    from vae_balance.correctors.pictures import PictureLook
+    from vae_balance.correctors.vae_white_balance.network import WhiteBalanceVAE
 
 # The folder of the network in a model's.
 NETWORK = "vae"
@@ -51,6 +53,8 @@ class VaeWhiteBalance:
     @classmethod
     def load(cls, info: ModelInfo, device: str) -> Self:
         """Load a model whose files are whole; see `Corrector.load`."""
+        from vae_balance.correctors.vae_white_balance.network import WhiteBalanceVAE
+
         place = choose_device(device)
         return cls(info, WhiteBalanceVAE.load_folder(info.folder / NETWORK), place)
 
@@ -61,6 +65,7 @@ class VaeWhiteBalance:
         progress: Progress = lambda done, total, stage: None,
     ) -> PictureLook:
         """Learn one look; see `Corrector.learn`."""
+        from vae_balance.correctors.pictures import learn_from_pictures
 
         def ask(current: Proxy) -> tuple[Proxy, Proxy]:
             parts = [
@@ -73,7 +78,6 @@ class VaeWhiteBalance:
         origin = Origin(self.name, self.info.name, self.info.version, heeded(options, self.options))
         return learn_from_pictures(proxies, ask, options, origin, _TOLD, progress)
 
-    @torch.inference_mode()
     def decode(self, proxies: Proxy, seed: int | None = None) -> tuple[Proxy, Proxy]:
         """Return what proxies (N, 224, 224, 3) are decoded to: as given, and as they should be.
 
@@ -83,14 +87,14 @@ class VaeWhiteBalance:
             proxies: sRGB-encoded, 0..1.
             seed: of the sample that is decoded; None decodes the mean.
         """
-        pixels = torch.from_numpy(proxies).permute(0, 3, 1, 2).to(self._device)
-        latents, log_variance = self._network.encode(pixels)
-        if seed is not None:
-            latents = sample(latents, log_variance, torch.Generator().manual_seed(seed))
-        decoded = self._network.decode(latents)
-        given, right = (_pixels(picture) for picture in (decoded.given, decoded.right))
-        return given, right
+        import torch
 
+        from vae_balance.correctors.pictures import as_pictures, as_tensor
+        from vae_balance.correctors.vae_white_balance.network import sample
 
-def _pixels(pictures: torch.Tensor) -> NDArray[np.float32]:
-    return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).float().cpu().numpy())
+        with torch.inference_mode():
+            latents, log_variance = self._network.encode(as_tensor(proxies, self._device))
+            if seed is not None:
+                latents = sample(latents, log_variance, torch.Generator().manual_seed(seed))
+            decoded = self._network.decode(latents)
+            return as_pictures(decoded.given), as_pictures(decoded.right)

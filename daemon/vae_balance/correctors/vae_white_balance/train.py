@@ -93,6 +93,12 @@ def white_balance_loss(
     return loss, {"reconstruction": right.item(), "as_given": given.item(), "kl": kl.item()}
 
 
+def show(network: WhiteBalanceVAE, given: Tensor) -> dict[str, Tensor]:
+    """Return what the VAE decodes of the means of photos; see `pairs.Show`."""
+    decoded = network.decode(network.encode(given)[0])
+    return {"decoded": decoded.given, "balanced": decoded.right}
+
+
 def train_white_balance(
     config: WhiteBalanceTraining, report: Report, making: Making = lambda what, made, total: None
 ) -> WhiteBalanceVAE:
@@ -111,16 +117,12 @@ def train_white_balance(
     torch.manual_seed(config.seed)
     network = WhiteBalanceVAE(config.network).to(config.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def corrected(vae: WhiteBalanceVAE, given: Tensor) -> Tensor:
-        return vae.decode(vae.encode(given)[0]).right
-
     return train_on_pairs(
         network,
         RECIPE,
         config,
         lambda batch, chance: white_balance_loss(network, batch, config.kl_weight, chance),
-        corrected,
+        show,
         lambda average: average.save_folder(config.out / NETWORK),
         report,
         making,
