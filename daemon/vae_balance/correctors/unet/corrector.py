@@ -41,6 +41,8 @@ class UNetCorrector:
     options: ClassVar[tuple[Option, ...]] = (table.ITERATIONS, table.STRENGTH, table.SIZE)
 
     def __init__(self, info: ModelInfo, network: UNet, device: torch.device) -> None:
+        import torch
+
         self.info = info
         self._network = network.to(device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
