@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
+from vae_balance.errors import OptionError
 from vae_balance.files import make_folder
+
+if TYPE_CHECKING:
+    from vae_balance.correctors.corrector import Corrector
 
 
 @click.command()
@@ -29,7 +35,7 @@ from vae_balance.files import make_folder
 @click.option(
     "--models",
     metavar="NAME,...",
-    help="Compare several models instead, with a column for each.",
+    help="Compare several models instead; those that colorize by what they make of grey photos.",
 )
 @options.device
 @options.as_json
@@ -54,12 +60,11 @@ def evaluate(
     vae-balance evaluate --photos photos
     vae-balance evaluate --photos photos --page docs/quality.md
     vae-balance evaluate --photos photos --models embedded,stretch,my-model
+    vae-balance evaluate --photos photos --models colorize-fusion,colorize-cross-channel
     """
     require_extra("train")
     if models is not None:
-        if page is not None:
-            raise click.UsageError("--page is for the table of one model")
-        _compare(photos, models, out, limit, device, as_json, quiet)
+        _compare(photos, models, out, limit, page, device, as_json, quiet)
         return
 
     from vae_balance.correctors.latent_balancer.model import load_model
@@ -84,16 +89,55 @@ def _compare(
     models: str,
     out: Path,
     limit: int | None,
+    page: Path | None,
     device: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Print the table of several models."""
+    """Print the table of several models, all for grey photos or none.
+
+    Raises:
+        OptionError: some are for grey photos, others are not.
+        click.UsageError: a page was asked for, and they are not.
+    """
     from vae_balance.correctors.registry import load_corrector
-    from vae_balance.evaluation.compare import compare
 
     correctors = [load_corrector(name.strip(), device) for name in models.split(",")]
+    kinds = {corrector.wants.colors == "grey" for corrector in correctors}
+    if len(kinds) > 1:
+        raise OptionError("--models: models for grey photos can be compared with such only")
+    if kinds == {True}:
+        _compare_colorizers(photos, correctors, models, out, limit, page, as_json, quiet)
+        return
+    if page is not None:
+        raise click.UsageError("--page is for the table of one model, or of models that colorize")
+    from vae_balance.evaluation.compare import compare
+
     make_folder(out)
     with Console(quiet).bar("evaluating") as move:
         comparison = compare(photos, correctors, out, move, limit)
+    click.echo(comparison.dumps() if as_json else comparison.table_markdown())
+
+
+def _compare_colorizers(
+    photos: Path,
+    correctors: Sequence[Corrector],
+    models: str,
+    out: Path,
+    limit: int | None,
+    page: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Print the table of models that colorize."""
+    from vae_balance.evaluation.colorizing import ABOUT, compare_colorizers
+    from vae_balance.evaluation.page import write_page
+
+    make_folder(out)
+    with Console(quiet).bar("evaluating") as move:
+        comparison = compare_colorizers(photos, correctors, out, move, limit)
+    if page is not None:
+        command = f"vae-balance evaluate --photos photos --models {models}"
+        title = "How well grey photos get colors"
+        write_page(page, title, command, ABOUT, comparison.table_markdown())
     click.echo(comparison.dumps() if as_json else comparison.table_markdown())

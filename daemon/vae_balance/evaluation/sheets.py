@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from vae_balance.evaluation.cases import STRENGTHS
 from vae_balance.files import atomic_write
@@ -61,22 +61,38 @@ class Triple:
     undamaged: Colors
 
 
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Versions of one photo side by side; pictures as in `Triple`, of any size."""
+
+    label: str
+    pictures: Sequence[Colors]
+
+
 def before_after_sheet(triples: Sequence[Triple], path: Path) -> None:
     """Write the photos as damaged | balanced | undamaged, four to a row, as a PNG."""
-    columns, rows = 4, -(-len(triples) // 4)
-    width, height = 3 * (_PICTURE + 2), _PICTURE + _LABEL + 2 * _GAP
+    strips = [Strip(t.label, (t.damaged, t.balanced, t.undamaged)) for t in triples]
+    strip_sheet(strips, ("damaged", "balanced", "undamaged"), path, 4)
+
+
+def strip_sheet(
+    strips: Sequence[Strip], headings: Sequence[str], path: Path, columns: int = 2
+) -> None:
+    """Write strips as a PNG, `columns` to a row, with a heading above each picture of a strip."""
+    rows = -(-len(strips) // columns)
+    width, height = len(headings) * (_PICTURE + 2), _PICTURE + _LABEL + 2 * _GAP
     sheet = Image.new("RGB", (columns * (width + 2 * _GAP), rows * height + _LABEL), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    for column in range(min(columns, len(triples))):
-        for i, heading in enumerate(("damaged", "balanced", "undamaged")):
+    for column in range(min(columns, len(strips))):
+        for i, heading in enumerate(headings):
             left = column * (width + 2 * _GAP) + _GAP + i * (_PICTURE + 2)
             pen.text((left + 2, 4), heading, _INK, _font(13))
-    for number, triple in enumerate(triples):
+    for number, strip in enumerate(strips):
         left = number % columns * (width + 2 * _GAP) + _GAP
         top = number // columns * height + _LABEL + _GAP
-        for i, pixels in enumerate((triple.damaged, triple.balanced, triple.undamaged)):
+        for i, pixels in enumerate(strip.pictures):
             sheet.paste(_picture(pixels), (left + i * (_PICTURE + 2), top))
-        pen.text((left + 2, top + _PICTURE + 2), triple.label, _FAINT, _font(13))
+        pen.text((left + 2, top + _PICTURE + 2), strip.label, _FAINT, _font(13))
     _save(sheet, path)
 
 
@@ -108,8 +124,9 @@ def damage_sheet(path: Path) -> None:
 
 
 def _picture(pixels: Colors) -> Image.Image:
+    """Return the square in the middle of a picture, as large as on a sheet."""
     codes = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return Image.fromarray(codes).resize((_PICTURE, _PICTURE), Image.Resampling.BOX)
+    return ImageOps.fit(Image.fromarray(codes), (_PICTURE, _PICTURE), Image.Resampling.BOX)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

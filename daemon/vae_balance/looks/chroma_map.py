@@ -33,7 +33,7 @@ from vae_balance.color.srgb import GAMMA, LINEAR_KNEE, SCALE, SHIFT, SLOPE, to_l
 from vae_balance.errors import LutError, OptionError
 from vae_balance.looks.guided_filter import guided_coefficients
 from vae_balance.looks.look import Pixels, Place
-from vae_balance.looks.origin import Origin
+from vae_balance.looks.origin import UNKNOWN, Origin
 from vae_balance.looks.packed import pack_look
 
 Floats = NDArray[np.float32]
@@ -134,6 +134,13 @@ class ChromaLook:
             for name in ("slopes", "offsets")
         )
         return ChromaLook(slopes, offsets, bool(values["keep_tone"]), origin)
+
+
+def made_grey(colors: Floats) -> Floats:
+    """Return sRGB-encoded colors (H, W, 3), 0..1, as the greys of their lightness L*."""
+    neutral = np.zeros((2, 1, 1), np.float32)
+    look = ChromaLook(neutral, neutral, False, UNKNOWN)
+    return look.apply(colors, Place.whole(colors))
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class CrossChannelConfig:
 
     channels: tuple[int, int, int, int] = (160, 128, 96, 48)
     lightness: int = 16
-    dropout: float = 0.2
+    dropout: float = 0.35
     classes: bool = False
 
 

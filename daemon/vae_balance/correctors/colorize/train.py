@@ -63,7 +63,7 @@ class ColorizeTraining:
     steps: int = 4000
     batch: int = 32
     learning_rate: float = 1e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.1
     average_decay: float = 0.998
     clip: float = 1.0
     window: int = 12

@@ -1,0 +1,239 @@
+"""How well grey photos get their colors back: held-out photos in color, made grey, colorized.
+
+A mean error alone rewards grey-brown averages, the known disease of colorizing; so the colorfulness
+of the results is told beside that of the true photos.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from vae_balance.color.cielab import srgb_to_lab
+from vae_balance.color.colorfulness import colorfulness
+from vae_balance.color.toning import toning_of
+from vae_balance.correctors.corrector import Corrector, LookOptions
+from vae_balance.errors import OptionError
+from vae_balance.evaluation.cases import held_out_photos
+from vae_balance.evaluation.evaluate import error_to
+from vae_balance.evaluation.sheets import Strip, strip_sheet
+from vae_balance.files import atomic_write
+from vae_balance.looks.chroma_map import made_grey
+from vae_balance.looks.look import Place
+from vae_balance.photos.proxy import make_proxy
+from vae_balance.training.photos import load_photo, read_split
+
+Colors = NDArray[np.float32]
+
+GREY, TRUE = "grey", "true"
+SHEET_PHOTOS, BLACK_AND_WHITE_PHOTOS = 50, 24
+SHEET, BLACK_AND_WHITE_SHEET = "colorized.png", "black_and_white.png"
+ABOUT = f"""\
+Held-out photos in color are made grey and colorized. "{GREY}" is what is given. Means over the
+photos: distance in a* and b* to the true photo (CIELAB), CIEDE2000 and PSNR of the whole picture,
+and the colorfulness of Hasler and Suesstrunk (2003; 0 is grey, 33 moderately, 59 quite colorful),
+as a number and as a part of that of the true photos. A network that answers the average of all
+colors that a thing may have gets a small error and little colorfulness."""
+
+
+@dataclass(frozen=True)
+class ColorScore:
+    """Of one result, or of the grey or true photo.
+
+    Attributes:
+        chroma_error: mean distance in a* and b*.
+        ciede2000: mean.
+        psnr: of sRGB-encoded values, in dB; None where nothing differs.
+        colorfulness: see `colorfulness`.
+    """
+
+    chroma_error: float
+    ciede2000: float
+    psnr: float | None
+    colorfulness: float
+
+
+@dataclass(frozen=True)
+class ColorComparison:
+    """Scores of several models on the same photos.
+
+    Attributes:
+        columns: grey, the models by name and version, true.
+        photos: name -> column -> score.
+    """
+
+    columns: tuple[str, ...]
+    photos: dict[str, dict[str, ColorScore]]
+
+    def table_markdown(self) -> str:
+        """Return the means as a table in Markdown."""
+        true = self._mean(TRUE, "colorfulness")
+        lines = [
+            f"| of {len(self.photos)} photos | error in a\\*, b\\* | CIEDE2000 | PSNR, dB | "
+            "colorfulness | part of the true |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for column in self.columns:
+            cells = [f"{self._mean(column, name):.1f}" for name in ("chroma_error", "ciede2000")]
+            psnr = "" if column == TRUE else f"{self._mean(column, 'psnr'):.1f}"
+            colors = self._mean(column, "colorfulness")
+            cells += [psnr, f"{colors:.1f}", f"{colors / max(true, 1e-6):.2f}"]
+            lines.append(f"| {column} | {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+    def dumps(self) -> str:
+        """Return the scores as JSON."""
+        values: dict[str, Any] = {
+            "columns": list(self.columns),
+            "photos": {
+                name: {column: asdict(score) for column, score in scores.items()}
+                for name, scores in self.photos.items()
+            },
+        }
+        return json.dumps(values, indent=1) + "\n"
+
+    def _mean(self, column: str, name: str) -> float:
+        return float(np.mean([getattr(scores[column], name) for scores in self.photos.values()]))
+
+
+def compare_colorizers(
+    photos: Path,
+    correctors: Sequence[Corrector],
+    out: Path,
+    report: Callable[[int, int], None] = lambda done, total: None,
+    limit: int | None = None,
+) -> ColorComparison:
+    """Score models that colorize, and leave table, scores and two sheets of pictures in `out`.
+
+    Writes comparison.json, comparison.md, colorized.png (50 photos: true, grey, each model) and
+    black_and_white.png (photos that never had colors, and a drawing).
+
+    Args:
+        photos: folder of photos, in sub-folders by source as in `training/split.json`.
+        correctors: what is compared.
+        out: folder for the results, made when missing.
+        report: called before every photo with those done and all.
+        limit: at most so many photos, evenly spaced; None takes all.
+
+    Raises:
+        OptionError: there are no held-out photos in color in the folder, or a model is named twice.
+        BalanceError: a result cannot be written.
+    """
+    models = {f"{each.info.name} {each.info.version}": each for each in correctors}
+    if len(models) < len(correctors):
+        raise OptionError("models to compare: one is named twice")
+    paths = [path for path in held_out_photos(photos, limit) if _has_color(path)]
+    if not paths:
+        raise OptionError(f"{photos}: none of the held-out photos has colors")
+    out.mkdir(parents=True, exist_ok=True)
+    shown = {paths[i * len(paths) // SHEET_PHOTOS] for i in range(SHEET_PHOTOS)}
+    scores, strips = {}, []
+    for number, path in enumerate(paths):
+        report(number, len(paths))
+        truth = _pixels(path)
+        pictures = {GREY: made_grey(truth)}
+        pictures |= {name: colorized(pictures[GREY], each) for name, each in models.items()}
+        pictures[TRUE] = truth
+        name = path.relative_to(photos).as_posix()
+        scores[name] = {column: score_of(picture, truth) for column, picture in pictures.items()}
+        if path in shown:
+            strips.append(Strip(name, [truth, *list(pictures.values())[:-1]]))
+    report(len(paths), len(paths))
+    comparison = ColorComparison((GREY, *models, TRUE), scores)
+    for suffix, text in (("json", comparison.dumps()), ("md", comparison.table_markdown() + "\n")):
+        with atomic_write(out / f"comparison.{suffix}", overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    strip_sheet(strips, (TRUE, GREY, *models), out / SHEET)
+    strips = [
+        Strip(name, [picture, *(colorized(made_grey(picture), each) for each in models.values())])
+        for name, picture in _without_colors(photos)
+    ]
+    strip_sheet(strips, ("as it is", *models), out / BLACK_AND_WHITE_SHEET)
+    return comparison
+
+
+def colorized(photo: Colors, corrector: Corrector) -> Colors:
+    """Return a grey photo (H, W, 3), sRGB-encoded, 0..1, as a model colors it."""
+    look = corrector.learn([make_proxy(photo, corrector.wants.part)], LookOptions())
+    return look.apply(photo, Place.whole(photo))
+
+
+def score_of(picture: Colors, truth: Colors) -> ColorScore:
+    """Score a picture (H, W, 3), sRGB-encoded, 0..1, beside the truth."""
+    away = (srgb_to_lab(picture) - srgb_to_lab(truth))[..., 1:]
+    squared = float(np.square(picture - truth).mean(dtype=np.float64))
+    planes = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    return ColorScore(
+        chroma_error=float(np.hypot(away[..., 0], away[..., 1]).mean()),
+        ciede2000=error_to(truth)(picture),
+        psnr=-10.0 * float(np.log10(squared)) if squared else None,
+        colorfulness=colorfulness(planes).item(),
+    )
+
+
+def drawing(size: int = 256) -> Colors:
+    """Return a pencil drawing (size, size, 3) that no photo is like: a house, a tree, the sun."""
+    scale = size / 256.0
+    picture = Image.new("L", (size, size), 248)
+    pen = ImageDraw.Draw(picture)
+
+    def line(*points: tuple[float, float], width: int = 2) -> None:
+        scaled = [(x * scale, y * scale) for x, y in points]
+        pen.line(scaled, fill=40, width=max(1, round(width * scale)), joint="curve")
+
+    line((0, 200), (256, 192))
+    line((60, 198), (60, 130), (100, 95), (140, 130), (140, 196))
+    line((88, 198), (88, 160), (108, 160), (108, 197))
+    line((200, 194), (200, 130), width=6)
+    for x, y, radius in ((200, 110, 30), (180, 124, 18), (222, 124, 18)):
+        corners = (x - radius, y - radius, x + radius, y + radius)
+        box = [scale * corner for corner in corners]
+        pen.ellipse(box, fill=190, outline=60, width=max(1, round(2 * scale)))
+    pen.ellipse([20 * scale, 20 * scale, 60 * scale, 60 * scale], outline=60, width=2)
+    for angle in np.linspace(0.0, 2.0 * np.pi, 12, endpoint=False):
+        x, y = np.cos(angle), np.sin(angle)
+        line((40 + 25 * x, 40 + 25 * y), (40 + 36 * x, 40 + 36 * y))
+    return _three_channels(picture)
+
+
+def _without_colors(photos: Path) -> Iterator[tuple[str, Colors]]:
+    """Yield photos that never had colors: no training has seen them, as it passes over such."""
+    split = read_split(photos)
+    training = [path for group in split.training for path in group.paths]
+    found = [path for path in (*training, *split.watch, *split.final) if _is_old(path)]
+    count = min(BLACK_AND_WHITE_PHOTOS, len(found))
+    for path in (found[i * len(found) // count] for i in range(count)):
+        yield path.relative_to(photos).as_posix(), _pixels(path)
+    # Free of copyright, and come with scikit-image.
+    from skimage import data
+
+    for name in ("camera", "moon", "coins"):
+        yield f"scikit-image: {name}", _three_channels(Image.fromarray(getattr(data, name)()))
+    yield "a drawing", drawing()
+
+
+def _is_old(path: Path) -> bool:
+    """Tell whether a photo is of a book of history or society, and grey, toned or not."""
+    source = path.parent.name
+    return ("history" in source or "sociology" in source) and not _has_color(path)
+
+
+def _has_color(path: Path) -> bool:
+    return not toning_of(_pixels(path)[::2, ::2]).is_grey
+
+
+def _pixels(path: Path) -> Colors:
+    return np.asarray(load_photo(path), dtype=np.float32) / np.float32(255.0)
+
+
+def _three_channels(picture: Image.Image) -> Colors:
+    small = picture.resize((256, round(256 * picture.height / picture.width)))
+    return np.asarray(small.convert("RGB"), dtype=np.float32) / np.float32(255.0)
