@@ -11,6 +11,7 @@ from vae_balance.commands.apply import apply
 from vae_balance.commands.balance import balance
 from vae_balance.commands.batch import batch
 from vae_balance.commands.benchmark import benchmark
+from vae_balance.commands.colorize import colorize
 from vae_balance.commands.console import INTERRUPTED
 from vae_balance.commands.convert import convert
 from vae_balance.commands.demo import demo
@@ -67,6 +68,7 @@ def main() -> None:
 
 for command in (
     balance,
+    colorize,
     batch,
     learn,
     apply,

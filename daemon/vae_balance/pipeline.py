@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from vae_balance.color.lut import MOST_THREADS
+from vae_balance.color.toning import toning_of
 from vae_balance.correctors.corrector import Corrector, LookOptions, Progress, Proxy, Wants
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder
 from vae_balance.looks.labels import labeled_lut, require_lut
 from vae_balance.looks.look import Look, Place
 from vae_balance.luts.files import format_lut, lut_format
-from vae_balance.photos.grey import is_grey, is_grey_proxy
+from vae_balance.photos.grey import is_grey
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.task import PhotoTask
@@ -185,32 +186,29 @@ def shown(photo: Photo, how: How) -> Proxy:
     wanted = how.wants.colors
     if wanted == "any" or how.any_colors:
         return proxy
-    grey = is_grey(photo, proxy)
-    if grey and wanted == "color":
+    if wanted == "grey":
+        check_proxies(how.wants, [proxy])
+    elif is_grey(photo, proxy):
         raise ImageError(
             "is grey, so there are no colors to balance: `vae-balance colorize` gives it some"
         )
-    if not grey and wanted == "grey":
-        raise _has_colors()
     return proxy
 
 
 def check_proxies(wants: Wants, proxies: Sequence[Proxy]) -> None:
     """Check proxies whose photos nobody has seen, as `shown` does.
 
-    Grey ones are shown to any corrector: they may be of a part that is grey, of a selection.
+    Whoever wants grey ones takes those that were toned, sepia for instance. Grey ones are shown to
+    any corrector: they may be of a part that is grey, of a selection.
 
     Raises:
         ImageError: they have colors, and the corrector wants none.
     """
-    if wants.colors == "grey" and not all(map(is_grey_proxy, proxies)):
-        raise _has_colors()
-
-
-def _has_colors() -> ImageError:
-    return ImageError(
-        "has colors already, and this model is for grey photos: balance it with another model"
-    )
+    if wants.colors == "grey" and not all(toning_of(proxy).is_grey for proxy in proxies):
+        raise ImageError(
+            "has colors already, and this model is for grey photos, toned ones among them: balance "
+            "it with another model, or have its colors replaced by `vae-balance colorize --force`"
+        )
 
 
 def check_look(look: Look, photo: Photo, how: How) -> None:

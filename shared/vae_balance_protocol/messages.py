@@ -177,6 +177,7 @@ REQUESTS_BY_VERB = {
         Field("photos", Items(_PHOTO, 1, PHOTOS)),
         Field("roll", Boolean(), False),
         Field("overwrite", Boolean(), False),
+        Field("any_colors", Boolean(), False),
         _field(options.PROXY),
         _field(options.JOBS),
         Field("threads", Integer(0, 64), 1),

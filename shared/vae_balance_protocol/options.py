@@ -128,6 +128,13 @@ MODEL = Option(
     N_("Which model looks at the picture: one that `vae-balance models` lists, or a folder"),
     N_("_Model"),
 )
+COLOR_MODEL = Option(
+    "model",
+    Text(1000),
+    "colorize-cross-channel",
+    N_("Which model colors the photo: one that `vae-balance models` lists, or a folder"),
+    N_("_Model"),
+)
 DEVICE = Option("device", Text(100), "auto", "Where the networks run: auto, cpu, cuda or cuda:N")
 JOBS = Option(
     "jobs",

@@ -65,6 +65,10 @@ def test_a_photo_with_colors_is_not_grey(name: str) -> None:
     assert not toning_of(photo(name)).is_grey
 
 
+def test_a_sheet_of_one_strong_color_is_not_grey() -> None:
+    assert not toning_of(np.full((32, 32, 3), (0.5, 0.0, 0.0), np.float32)).is_grey
+
+
 def test_one_flower_on_a_grey_photo_is_color() -> None:
     picture = grey()
     picture[10:40, 10:40] *= np.array([1.0, 0.4, 0.4], np.float32)

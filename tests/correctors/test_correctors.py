@@ -25,6 +25,7 @@ from vae_balance.looks.packed import unpack_look
 from vae_balance.looks.steps import ColorMapStep, Explained, PictureStep
 from vae_balance.luts.cube import read_cube
 from vae_balance.models.store import find_model, list_models, read_info, write_info
+from vae_balance_protocol.options import COLOR_MODEL
 
 Colors = NDArray[np.float32]
 CLASSICAL = {
@@ -141,7 +142,8 @@ def test_a_wrong_device_is_refused_by_models_that_have_no_use_for_it() -> None:
 
 def test_models_that_come_with_the_program_are_listed_the_embedded_first() -> None:
     names = [info.name for info in list_models()]
-    assert names[:4] == ["embedded", "grey-world", "shades-of-grey", "stretch"]
+    assert names[0] == "embedded"
+    assert {"grey-world", "shades-of-grey", "stretch", COLOR_MODEL.default} < set(names)
 
 
 def test_a_description_of_today_is_for_the_latent_balancer(random_model: Path) -> None:

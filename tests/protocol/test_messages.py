@@ -53,7 +53,7 @@ def test_the_defaults() -> None:
     assert learn == {**options, "title": "", "dtype": "f32"}
     batch = check("batch", {"v": 1, **VALID["batch"]})
     del batch["photos"]
-    more = {"roll": False, "overwrite": False, "proxy": None}
+    more = {"roll": False, "overwrite": False, "any_colors": False, "proxy": None}
     assert batch == {**options, **more, "jobs": 0, "threads": 1, "umask": None}
     apply = check("apply", {"v": 1, **VALID["apply"]})
     assert (apply["profile"], apply["strength"], apply["place"]) == (None, 1.0, None)

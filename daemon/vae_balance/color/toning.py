@@ -17,7 +17,9 @@ Floats = NDArray[np.float32]
 _BINS = 16
 # Percentile of the distances to the curve by which a photo is judged, and the greatest distance,
 # in a and b, that noise, scanners and JPEG leave in a grey photo.
-_PERCENTILE, _GREATEST = 98.0, 5.0
+_PERCENTILE, _GREATEST = 99.5, 5.0
+# Chroma of a tone at most; a sheet of strong red is no print.
+_STRONGEST = 50.0
 # Below this distance from neutral, in a and b, nobody sees a tone.
 _NEUTRAL = 2.0
 # Side of the blocks whose means are compared: grain has no color in the mean.
@@ -30,7 +32,7 @@ class Toning:
 
     Attributes:
         curve: (16, 2) a and b at the middles of 16 equal steps of L* from 0 to 100.
-        distance: 98th percentile of the distances from the curve, in a and b, of means of 4 x 4.
+        distance: 99.5th percentile of the distances from the curve, in a and b, of means of 4 x 4.
     """
 
     curve: Floats
@@ -39,7 +41,7 @@ class Toning:
     @property
     def is_grey(self) -> bool:
         """Whether the photo has no colors but those of its tone."""
-        return self.distance < _GREATEST
+        return self.distance < _GREATEST and bool(np.hypot(*self.curve.T).max() < _STRONGEST)
 
     @property
     def is_neutral(self) -> bool:

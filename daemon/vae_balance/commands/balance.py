@@ -36,13 +36,7 @@ _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining 
 @options.out_dir
 @options.look
 @options.device
-@click.option(
-    "--daemon",
-    type=click.Choice(["auto", "never"]),
-    default="auto",
-    show_default=True,
-    help="Let the daemon do the work if it runs, or do it in this process.",
-)
+@options.daemon
 @click.option(
     "--lut",
     "--cube",
@@ -51,12 +45,7 @@ _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining 
     metavar="FILE",
     help="Write the look of the one photo too: .cube, or .png for a Hald.",
 )
-@click.option(
-    "--explain",
-    type=options.PATH,
-    metavar="FILE.png",
-    help="Draw the steps that led to the look of the one photo.",
-)
+@options.explain
 @options.force
 @options.as_json
 @options.quiet
@@ -79,13 +68,64 @@ def balance(
     vae-balance balance scan.tif -o balanced.tif --lut scan.cube
     vae-balance balance *.jpg --out-dir balanced --iterations 2
     """
+    give_looks(
+        "balancing",
+        photos,
+        output,
+        out_dir,
+        look,
+        device,
+        daemon,
+        cube,
+        explain,
+        force,
+        as_json,
+        quiet,
+    )
+
+
+def give_looks(
+    doing: str,
+    photos: Sequence[Path],
+    output: Path | None,
+    out_dir: Path | None,
+    look: dict[str, Any],
+    device: str,
+    daemon: str,
+    cube: Path | None,
+    explain: Path | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Give each photo a look of its own, by the daemon or in this process.
+
+    Args:
+        doing: what it is called beside the progress bar.
+        photos: what the user named.
+        output: where the one photo goes.
+        out_dir: where several go.
+        look: options of the look, the proxy and the model by name, and whether photos of
+            `any_colors` are shown to the model; those that are missing have their defaults.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        daemon: "auto" or "never".
+        cube: where the look of the one photo goes.
+        explain: where the steps that led to it are drawn.
+        force: overwrite outputs.
+        as_json: print the results as JSON.
+        quiet: print nothing else.
+
+    Raises:
+        click.UsageError: the options contradict one another.
+        BalanceError: nothing can be done.
+    """
     tasks = plan_tasks(photos, output, out_dir, force)
     _check_extra_outputs(tasks, cube, explain, force)
     console = Console(quiet)
     results = [{"photo": str(task.photo), "output": str(task.output)} for task in tasks]
     rest = dict(enumerate(tasks))
     begun: frozenset[int] = frozenset()
-    with console.bar("balancing") as move:
+    with console.bar(doing) as move:
         if daemon == "auto" and explain is None:
             from vae_balance.commands.by_daemon import ByDaemon
 
@@ -146,7 +186,12 @@ def _balance_here(
     options = LookOptions.of(look)
     corrector = load_corrector(look["model"], device)
     for number, task in tasks.items():
-        how = How(look["proxy"], force, wants=corrector.wants)
+        how = How(
+            look.get("proxy"),
+            force,
+            wants=corrector.wants,
+            any_colors=look.get("any_colors", False),
+        )
 
         def learn_one(proxies: list[Proxy], number: int = number) -> LearnedLook:
             def follow(done: int, rounds: int, stage: str) -> None:

@@ -23,7 +23,7 @@ from vae_balance.errors import (
     error_of,
 )
 from vae_balance.files import make_folder
-from vae_balance_protocol.options import JOBS, LEARNING
+from vae_balance_protocol.options import JOBS, LEARNING, TONE
 
 if TYPE_CHECKING:
     from vae_balance.batch.dask_runner import Cluster
@@ -44,7 +44,7 @@ _MOST_ON_A_SHEET = 4000  # photos, where nobody asks for one: a hundred pages
 @click.option(
     "--roll", is_flag=True, help="Learn one look from all photos: a roll shares its fault."
 )
-@options.look
+@options.any_look
 @click.option(
     "--lut-dir",
     "--cube-dir",
@@ -140,15 +140,18 @@ def batch(
         _check_sheet(sheet, folders, found.photos, force)
     info = find_model(look["model"])
     wants = wants_of(info)
+    console = Console(quiet)
+    if roll and wants.colors == "grey":
+        console.tell(f"model {info.name} colors each photo by itself: --roll changes nothing")
+        roll = False
     if roll:
         check_roll(wants, info.name)
-    how = {row.name: look[row.name] for row in LEARNING}
+    how = {row.name: look[row.name] for row in (*LEARNING, TONE)}
     together = [folders.sources / photo for photo in found.photos] if roll else []
     settings = settings_of(how, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
     journal = Report((report or out_dir / REPORT_NAME).resolve())
 
-    console = Console(quiet)
     if found.passed_over:
         console.tell(f"{in_dir}: passed over, as no photos by their names: {found.told()}")
     if len(together) > PROXIES:

@@ -77,6 +77,19 @@ output = click.option("-o", "--output", type=PATH, metavar="OUT", help="Where to
 out_dir = click.option(
     "--out-dir", type=PATH, metavar="DIR", help="Folder for the photos; they keep their names."
 )
+daemon = click.option(
+    "--daemon",
+    type=click.Choice(["auto", "never"]),
+    default="auto",
+    show_default=True,
+    help="Let the daemon do the work if it runs, or do it in this process.",
+)
+explain = click.option(
+    "--explain",
+    type=PATH,
+    metavar="FILE.png",
+    help="Draw the steps that led to the look of the one photo.",
+)
 model = option(table.MODEL)
 device = option(table.DEVICE)
 page = click.option(
@@ -87,14 +100,24 @@ page = click.option(
 )
 
 
-def look(command: F) -> F:
-    """Add the options of learning a look from photos: one argument, `look`, has them by name."""
-    rows = (*table.LEARNING, table.PROXY, table.MODEL)
+def look_of(*rows: table.Option) -> Callable[[F], F]:
+    """Return what gives a command options: one argument, `look`, has them by name."""
 
-    @wraps(command)
-    def gathering(**values: Any) -> Any:
-        return command(look={row.name: values.pop(row.name) for row in rows}, **values)
+    def give(command: F) -> F:
+        @wraps(command)
+        def gathering(**values: Any) -> Any:
+            return command(look={row.name: values.pop(row.name) for row in rows}, **values)
 
-    for row in reversed(rows):
-        gathering = option(row)(gathering)
-    return gathering  # type: ignore[return-value]
+        for row in reversed(rows):
+            gathering = option(row)(gathering)
+        return gathering  # type: ignore[return-value]
+
+    return give
+
+
+# How a look is learned from photos.
+look = look_of(*table.LEARNING, table.PROXY, table.MODEL)
+# How photos get looks by any model, also by one that colors grey photos.
+any_look = look_of(*table.LEARNING, table.TONE, table.PROXY, table.MODEL)
+# How grey photos get colors.
+colors = look_of(*table.COLORIZING, table.COLOR_MODEL)

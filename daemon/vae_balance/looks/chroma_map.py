@@ -57,8 +57,14 @@ class ChromaLook:
     offsets: Floats
     keep_tone: bool
     origin: Origin
-    report: None = None  # of a photo without colors there is no fault to tell
-    lut: None = None
+
+    @property
+    def report(self) -> None:
+        """Of a photo without colors there is no fault to tell."""
+
+    @property
+    def lut(self) -> None:
+        """The colors depend on the place."""
 
     def __post_init__(self) -> None:
         """Check the planes.

@@ -144,6 +144,12 @@ def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
             keep_going,
             turn=lambda: slots.turn(job.client, lambda: not job.cancelled),
         )
-        how = How(fields["proxy"], fields["overwrite"], fields["umask"], wants=wants)
+        how = How(
+            fields["proxy"],
+            fields["overwrite"],
+            fields["umask"],
+            wants=wants,
+            any_colors=fields["any_colors"],
+        )
         done, failed = runner.run(photos, how, fields["roll"], report)
     return {"done": done, "failed": failed}, []

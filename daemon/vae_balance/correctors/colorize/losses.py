@@ -24,7 +24,7 @@ _PAIRWISE_MEAN = 0.1
 # Places of a photo whose likelihoods are learned in a step, of 56 x 56.
 _PLACES = 320
 # Share of an even distribution in that by which weights are balanced: the more of it, the less rare
-# colors count. With the 0.5 of Zhang et al. our small networks make blotches where they are not sure.
+# colors count. With the 0.5 of Zhang et al. our networks make blotches where they are not sure.
 _EVEN = 0.9
 
 
