@@ -131,8 +131,3 @@ def test_a_long_name_is_shortened_in_the_middle(tmp_path: Path, photo: WritePhot
     write_sheet([long, Pair("b", path, path)], tmp_path / "sheet.png", "y" * 500)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width < 2000
-    font = contact_sheet._font(15)
-    short = contact_sheet._shortened("a" * 300 + "scan.tif", font, 200)
-    assert short.startswith("aaa")
-    assert short.endswith("scan.tif")
-    assert font.getlength(short) <= 200

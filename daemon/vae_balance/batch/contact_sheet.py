@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageDraw, PngImagePlugin, UnidentifiedImageError
 
 from vae_balance.errors import ImageError, OptionError, OutputExistsError, printable
 from vae_balance.files import as_private_as, atomic_write
+from vae_balance.photos.painting import CARD, EDGE, FAINT, INK, PAPER, codes_of, font, shortened
 from vae_balance.photos.photo import Photo, read_photo
 from vae_balance.photos.preview import preview
 
@@ -22,8 +22,6 @@ PAIRS_PER_PAGE = 40
 _MARK = "contact sheet of vae-balance batch"  # a sheet with this comment may be replaced
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _EXIF_ORIENTATION = 274
-# What has more letters than the font that comes with Pillow, which knows ASCII only.
-_FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf", "Arial.ttf")
 
 # Pixels.
 _WIDTH = 1800
@@ -34,8 +32,6 @@ _SEAM = 4  # between before and after
 _LABEL = 30
 _HEADING = 64
 _RADIUS = 8
-_PAPER, _CARD, _EDGE = "#f4f1ec", "#ffffff", "#e2dcd2"
-_INK, _FAINT = "#23211f", "#7b756c"
 
 
 @dataclass(frozen=True)
@@ -162,8 +158,7 @@ def _small(path: Path, side: int) -> Image.Image | None:
         colors = preview(_read_reduced(path, 2 * side), 2 * side)
     except ImageError:
         return None
-    codes = np.rint(np.nan_to_num(colors) * 255.0).astype(np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(codes))
+    picture = Image.fromarray(np.ascontiguousarray(codes_of(colors)))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)
     return picture
 
@@ -186,11 +181,11 @@ def _page(cards: Sequence[_Card], columns: int, heading: str) -> Image.Image:
     rows = [cards[i : i + columns] for i in range(0, len(cards), columns)]
     heights = [max(card.size[1] for card in row) + 2 * _PADDING + _LABEL for row in rows]
     height = _HEADING + _MARGIN + sum(heights) + (len(rows) - 1) * _GAP + _MARGIN
-    page = Image.new("RGB", (_WIDTH, height), _PAPER)
+    page = Image.new("RGB", (_WIDTH, height), PAPER)
     pen = ImageDraw.Draw(page)
-    pen.text((_MARGIN, _MARGIN), "Before | after", _INK, _font(28))
+    pen.text((_MARGIN, _MARGIN), "Before | after", INK, font(28))
     place = (_WIDTH - _MARGIN, _MARGIN + 8)
-    pen.text(place, _shortened(heading, _font(18), _WIDTH // 2), _FAINT, _font(18), anchor="ra")
+    pen.text(place, shortened(heading, font(18), _WIDTH // 2), FAINT, font(18), anchor="ra")
     top = _MARGIN + _HEADING
     for row, row_height in zip(rows, heights, strict=True):
         for column, card in enumerate(row):
@@ -204,7 +199,7 @@ def _draw_card(
     page: Image.Image, pen: ImageDraw.ImageDraw, card: _Card, box: tuple[int, int, int, int]
 ) -> None:
     left, top, right, bottom = box
-    pen.rounded_rectangle((left, top, right - 1, bottom - 1), _RADIUS, _CARD, _EDGE)
+    pen.rounded_rectangle((left, top, right - 1, bottom - 1), _RADIUS, CARD, EDGE)
     room = bottom - top - 2 * _PADDING - _LABEL
     width, height = card.size
     start = left + (right - left - 2 * width - _SEAM) // 2
@@ -212,33 +207,14 @@ def _draw_card(
     for number, picture in enumerate(card.pictures):
         x = start + number * (width + _SEAM)
         if picture is None:
-            pen.rectangle((x, above, x + width - 1, above + height - 1), _PAPER, _EDGE)
+            pen.rectangle((x, above, x + width - 1, above + height - 1), PAPER, EDGE)
             middle = (x + width // 2, above + height // 2)
-            pen.text(middle, "cannot be read", _FAINT, _font(14), anchor="mm")
+            pen.text(middle, "cannot be read", FAINT, font(14), anchor="mm")
         else:
             page.paste(picture, (x, above))
-    label = _shortened(card.label, _font(15), right - left - 2 * _PADDING)
+    label = shortened(card.label, font(15), right - left - 2 * _PADDING)
     place = ((left + right) // 2, bottom - _PADDING - _LABEL // 2 + 4)
-    pen.text(place, label, _INK, _font(15), anchor="mm")
-
-
-def _shortened(text: str, font: Any, width: int) -> str:
-    """Return a text that is at most `width` pixels long: its middle is left out if need be."""
-    kept = len(text)
-    short = text
-    while font.getlength(short) > width:
-        kept -= 1
-        short = f"{text[: kept - kept // 2]}...{text[len(text) - kept // 2 :]}"
-    return short
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    for name in _FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
+    pen.text(place, label, INK, font(15), anchor="mm")
 
 
 def _save(page: Image.Image, path: Path) -> None:

@@ -22,6 +22,7 @@ from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import bin_colors
 from vae_balance.looks.look import Look
 from vae_balance.looks.steps import ColorMapStep, Explained, Picture, PictureStep, Step
+from vae_balance.photos.painting import ACCENT, CARD, EDGE, FAINT, INK, PAPER, codes_of
 from vae_balance.photos.proxy import make_proxy
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ _TITLE, _LINE, _EDGE_LEFT = 0.7, 0.195, 0.25
 _LEAST_SIDE, _GREATEST_SIDE = 0.9, 2.6
 _NAME = 0.22
 
-_PAPER, _CARD, _EDGE = "#f4f1ec", "#ffffff", "#e2dcd2"
-_INK, _FAINT, _ACCENT = "#23211f", "#7b756c", "#b5482a"
 _CHANNELS = ("#c8372d", "#2f8f4e", "#2f62c0")
 
 
@@ -74,13 +73,13 @@ class _Card:
     def text(self, left: float, top: float, text: str, **options: Any) -> None:
         """Write text, its upper left corner at that place of the card."""
         wide, high = map(float, self.figure.get_size_inches())
-        style = {"fontsize": 10, "color": _FAINT, "va": "top", **options}
+        style = {"fontsize": 10, "color": FAINT, "va": "top", **options}
         x, y = (self.left + left) / wide, 1.0 - (self.top + top) / high
         self.figure.text(x, y, text, **style)
 
     def label(self, left: float, top: float, text: str, size: float = 9.5) -> None:
         """Write the name of a picture, centered, its lower edge at `top`."""
-        self.text(left, top, text, fontsize=size, color=_INK, ha="center", va="bottom")
+        self.text(left, top, text, fontsize=size, color=INK, ha="center", va="bottom")
 
     def caption(self, text: str) -> None:
         """Write the sentences that explain the card, at its foot."""
@@ -138,7 +137,7 @@ def explain_sheet(
     _require_matplotlib()
     with atomic_write(path, overwrite) as temporary:
         figure = _draw_sheet(look, before, after, proxy)
-        figure.savefig(temporary, format="png", facecolor=_PAPER)
+        figure.savefig(temporary, format="png", facecolor=PAPER)
 
 
 def step_pictures(
@@ -193,7 +192,7 @@ def _draw_sheet(look: Look, before: NDArray[Any], after: NDArray[Any], proxy: st
     rows = _in_rows(_parts(look, before, after, proxy))
     heights = [max(part.whole_height for part in row) for row in rows]
     figure = Figure((WIDTH, HEADING + sum(heights) + GAP * (len(rows) - 1) + MARGIN), DPI)
-    figure.set_facecolor(_PAPER)
+    figure.set_facecolor(PAPER)
     _draw_heading(figure, look)
     number, top = 1, HEADING
     for row, height in zip(rows, heights, strict=True):
@@ -230,11 +229,11 @@ def _save_part(part: _Part, number: int, path: Path, overwrite: bool) -> None:
     with atomic_write(path, overwrite) as temporary:
         size = (part.width + 2 * MARGIN, part.whole_height + 2 * MARGIN)
         figure = Figure(size, DPI)
-        figure.set_facecolor(_PAPER)
+        figure.set_facecolor(PAPER)
         card = _card(figure, MARGIN, MARGIN, part.width, part.whole_height, str(number), part.title)
         part.draw(card)
         card.caption(part.caption)
-        figure.savefig(temporary, format="png", facecolor=_PAPER)
+        figure.savefig(temporary, format="png", facecolor=PAPER)
 
 
 def _card(
@@ -249,13 +248,13 @@ def _card(
         height,
         boxstyle="round,pad=0,rounding_size=0.1",
         transform=figure.dpi_scale_trans,
-        facecolor=_CARD,
-        edgecolor=_EDGE,
+        facecolor=CARD,
+        edgecolor=EDGE,
         zorder=-1,  # under the axes
     )
     figure.add_artist(box)
     card = _Card(figure, left, top, width, height)
-    badge = {"boxstyle": "circle,pad=0.28", "facecolor": _ACCENT, "edgecolor": "none"}
+    badge = {"boxstyle": "circle,pad=0.28", "facecolor": ACCENT, "edgecolor": "none"}
     card.text(
         0.34,
         0.35,
@@ -267,7 +266,7 @@ def _card(
         va="center",
         bbox=badge,
     )
-    card.text(0.62, 0.36, title, fontsize=14, weight="bold", color=_INK, va="center")
+    card.text(0.62, 0.36, title, fontsize=14, weight="bold", color=INK, va="center")
     return card
 
 
@@ -282,7 +281,7 @@ def _draw_heading(figure: Figure, look: Look) -> None:
     if look.lut is not None:
         facts.append(" x ".join([f"LUT {look.lut.size}", *[str(look.lut.size)] * 2]))
     page = _Card(figure, MARGIN, 0.0, WIDTH, 1.0)
-    page.text(0.05, 0.28, "How this photo was balanced", fontsize=24, weight="bold", color=_INK)
+    page.text(0.05, 0.28, "How this photo was balanced", fontsize=24, weight="bold", color=INK)
     page.text(0.05, 0.75, "   ·   ".join(facts), fontsize=11)
 
 
@@ -299,7 +298,7 @@ def _photo_part(photo: NDArray[np.uint8], seen: Colors, proxy: str) -> _Part:
         _show(axes, photo)
         if proxy == "centre":
             _outline_centre_square(axes, photo)
-        _show(card.axes(left + width + 0.6, middle - side / 2, side, side), _codes(seen))
+        _show(card.axes(left + width + 0.6, middle - side / 2, side, side), codes_of(seen))
         _arrow(card, left + width + 0.1, middle, left + width + 0.5)
 
     caption = (
@@ -336,7 +335,7 @@ def _pictures_part(step: PictureStep) -> _Part:
                     ha="right",
                     va="center",
                     fontsize=9.5,
-                    color=_INK,
+                    color=INK,
                 )
             for column, picture in enumerate(pictures):
                 x = left + column * step_width
@@ -372,7 +371,7 @@ def _draw_picture(
         axes.imshow(pixels, cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
         _bare(axes)
     else:
-        _show(axes, _codes(pixels))
+        _show(axes, codes_of(pixels))
     size = 9.5 if side > 1.3 else 8.5
     if picture.name:
         card.label(left + side / 2, top - 0.05, picture.name, size)
@@ -406,18 +405,18 @@ def _map_part(step: ColorMapStep) -> _Part:
 def _draw_greys(axes: Axes, function: Callable[[Colors], Colors]) -> None:
     greys = np.linspace(0.0, 1.0, 65, dtype=np.float32)
     mapped = function(np.repeat(greys[:, None], 3, axis=1))
-    axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
     for channel, color in enumerate(_CHANNELS):
         axes.plot(greys, mapped[:, channel], color=color, linewidth=1.8)
     axes.set_xlim(0, 1)
     axes.set_ylim(min(0.0, float(mapped.min())), max(1.0, float(mapped.max())))
     axes.set_xticks((0, 0.5, 1))
     axes.set_yticks((0, 0.5, 1))
-    axes.tick_params(colors=_FAINT, labelsize=8, length=2)
-    axes.set_xlabel("grey in", fontsize=8.5, color=_FAINT, labelpad=1)
-    axes.set_ylabel("red, green, blue out", fontsize=8.5, color=_FAINT, labelpad=1)
+    axes.tick_params(colors=FAINT, labelsize=8, length=2)
+    axes.set_xlabel("grey in", fontsize=8.5, color=FAINT, labelpad=1)
+    axes.set_ylabel("red, green, blue out", fontsize=8.5, color=FAINT, labelpad=1)
     for spine in axes.spines.values():
-        spine.set_color(_EDGE)
+        spine.set_color(EDGE)
 
 
 def _lut_part(lut: Lut3D) -> _Part:
@@ -430,7 +429,7 @@ def _lut_part(lut: Lut3D) -> _Part:
             Poly3DCollection(list(quads), facecolors=colors, edgecolors="white", linewidths=0.25)
         )
         for edge in _cube_edges():
-            axes.plot(*edge.T, color=_FAINT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=10)
+            axes.plot(*edge.T, color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=10)
 
     caption = (
         "All of it and the strength, baked into one table from color to color. It bends the cube "
@@ -471,9 +470,9 @@ def _cube_axes(card: _Card, left: float, top: float, width: float, height: float
         getattr(axes, f"set_{axis}label")(name, fontsize=8.5, color=color, labelpad=-12)
         pane = getattr(axes, f"{axis}axis")
         pane.set_pane_color("#faf8f5")
-        pane.line.set_color(_EDGE)
-        pane.set_tick_params(color=_EDGE)
-        pane._axinfo["grid"].update(color=_EDGE, linewidth=0.6)
+        pane.line.set_color(EDGE)
+        pane.set_tick_params(color=EDGE)
+        pane._axinfo["grid"].update(color=EDGE, linewidth=0.6)
     cube: Axes3D = axes
     return cube
 
@@ -543,7 +542,7 @@ def _arrow(card: _Card, start: float, top: float, end: float) -> None:
         (card.left + end, y),
         arrowstyle="-|>",
         mutation_scale=12,
-        color=_ACCENT,
+        color=ACCENT,
         shrinkA=0,
         shrinkB=0,
         transform=card.figure.dpi_scale_trans,
@@ -551,15 +550,11 @@ def _arrow(card: _Card, start: float, top: float, end: float) -> None:
     card.figure.add_artist(arrow)
 
 
-def _codes(pixels: Colors) -> NDArray[np.uint8]:
-    return np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
-
-
 def _thumbnail(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the picture, without alpha, as 8 bits and no larger than the sheet can show."""
     stride = max(1, max(pixels.shape[:2]) // (2 * _PICTURE))
     small = pixels[::stride, ::stride, :3]
     full_scale = 1.0 if small.dtype.kind == "f" else float(np.iinfo(small.dtype).max)
-    image = Image.fromarray(_codes(np.nan_to_num(small.astype(np.float32) / full_scale)))
+    image = Image.fromarray(codes_of(small.astype(np.float32) / full_scale))
     image.thumbnail((_PICTURE, _PICTURE), Image.Resampling.BOX)
     return np.asarray(image)

@@ -41,10 +41,10 @@ from vae_balance.evaluation.prove_it import (
 from vae_balance.evaluation.quality import ALL_DAMAGE, NONE, cell_of
 from vae_balance.files import atomic_write
 from vae_balance.models.store import EMBEDDED
+from vae_balance.photos.painting import paint_grid
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.damage import random_damage
 from vae_balance.training.photos import to_8_bits
-from vae_balance.training.plots import draw_rows
 
 Colors = NDArray[np.float32]
 
@@ -371,7 +371,7 @@ def _draw_strips(ways: Mapping[str, Way], path: Path) -> None:
         for name in (LATENT, DIRECT):
             pictures = ways[name](damaged)
             rows.append([truth, *(pictures[number] for number in (0, *_SHOWN))])
-    draw_rows(("as it was", "damaged", *(f"round {n}" for n in _SHOWN)), rows, path)
+    paint_grid(("as it was", "damaged", *(f"round {n}" for n in _SHOWN)), rows, path)
 
 
 def _free_photo(name: str) -> NDArray[np.uint8]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 
 from vae_balance.evaluation.cases import STRENGTHS
-from vae_balance.files import atomic_write
+from vae_balance.photos.painting import paint_grid
 from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square, to_8_bits
 
@@ -46,9 +46,6 @@ SHEET_PHOTOS = (
 )
 
 _PICTURE = 168
-_GAP = 6
-_LABEL = 20
-_PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 30), (110, 110, 110)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,21 +76,11 @@ def strip_sheet(
     strips: Sequence[Strip], headings: Sequence[str], path: Path, columns: int = 2
 ) -> None:
     """Write strips as a PNG, `columns` to a row, with a heading above each picture of a strip."""
-    rows = -(-len(strips) // columns)
-    width, height = len(headings) * (_PICTURE + 2), _PICTURE + _LABEL + 2 * _GAP
-    sheet = Image.new("RGB", (columns * (width + 2 * _GAP), rows * height + _LABEL), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for column in range(min(columns, len(strips))):
-        for i, heading in enumerate(headings):
-            left = column * (width + 2 * _GAP) + _GAP + i * (_PICTURE + 2)
-            pen.text((left + 2, 4), heading, _INK, _font(13))
-    for number, strip in enumerate(strips):
-        left = number % columns * (width + 2 * _GAP) + _GAP
-        top = number // columns * height + _LABEL + _GAP
-        for i, pixels in enumerate(strip.pictures):
-            sheet.paste(_picture(pixels), (left + i * (_PICTURE + 2), top))
-        pen.text((left + 2, top + _PICTURE + 2), strip.label, _FAINT, _font(13))
-    _save(sheet, path)
+    pictures = [picture for strip in strips for picture in strip.pictures]
+    step = columns * len(headings)
+    rows = [pictures[first : first + step] for first in range(0, len(pictures), step)]
+    labels = [strip.label for strip in strips]
+    paint_grid(headings, rows, path, side=_PICTURE, labels=labels)
 
 
 def damage_sheet(path: Path) -> None:
@@ -109,30 +96,11 @@ def damage_sheet(path: Path) -> None:
     ]
     examples = [(kind, name) for kind in KIND_NAMES for name in STRENGTHS]
     examples += [("mixed", name) for name in STRENGTHS]
-    columns, height = 10, _PICTURE + _LABEL + _GAP
-    size = (columns * (_PICTURE + _GAP) + _GAP, len(examples) // columns * height + _GAP)
-    sheet = Image.new("RGB", size, _PAPER)
-    pen = ImageDraw.Draw(sheet)
+    pictures = []
     for number, (kind, name) in enumerate(examples):
         damage = random_damage(np.random.default_rng((40, number)), kind, STRENGTHS[name])
-        left = number % columns * (_PICTURE + _GAP) + _GAP
-        top = number // columns * height + _GAP
         photo = photos[(number + number // len(STRENGTHS)) % len(photos)]
-        sheet.paste(_picture(to_8_bits(damage(photo))), (left, top))
-        pen.text((left + 2, top + _PICTURE + 2), f"{kind}, {name}", _INK, _font(13))
-    _save(sheet, path)
-
-
-def _picture(pixels: Colors) -> Image.Image:
-    """Return the square in the middle of a picture, as large as on a sheet."""
-    codes = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return ImageOps.fit(Image.fromarray(codes), (_PICTURE, _PICTURE), Image.Resampling.BOX)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _save(sheet: Image.Image, path: Path) -> None:
-    with atomic_write(path, overwrite=True) as temporary:
-        sheet.save(temporary, "PNG")
+        pictures.append(to_8_bits(damage(photo)))
+    rows = [pictures[first : first + 10] for first in range(0, len(pictures), 10)]
+    labels = [f"{kind}, {name}" for kind, name in examples]
+    paint_grid((), rows, path, side=_PICTURE, labels=labels)

@@ -297,14 +297,14 @@ def score_pairs(network: N, show: Show[N], watched: Fields, device: str) -> Row:
 @torch.inference_mode()
 def _draw(network: N, show: Show[N], watched: Fields, config: PairTraining) -> None:
     """Write what the network makes of some watched photos, with what it is given and the truth."""
-    from vae_balance.training.plots import draw_rows
+    from vae_balance.photos.painting import paint_grid
 
     count = len(watched["undamaged"])
     some = np.linspace(0, count - 1, min(_DRAWN, count)).astype(int)
     batch = pixel_batch({name: watched[name][some] for name in NAMES}, config.device)
     shown = {"given": batch.given, **show(network, batch.given), "true": batch.true}
     pictures = [x.float().permute(0, 2, 3, 1).cpu().numpy() for x in shown.values()]
-    draw_rows(tuple(shown), list(zip(*pictures, strict=True)), config.out / PICTURES)
+    paint_grid(tuple(shown), list(zip(*pictures, strict=True)), config.out / PICTURES)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,11 @@
-"""Loss curves of a training run as a picture, and pictures in rows."""
+"""Loss curves of a training run as a picture."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from vae_balance.files import atomic_write
 from vae_balance.training.checkpoint import read_log
@@ -17,8 +13,6 @@ from vae_balance.training.checkpoint import read_log
 # Prefix of the values that were measured on watched photos, which are never trained on.
 WATCHED = "watch_"
 _COLUMNS = 3
-# Of rows of pictures: the side of each, what lies between them, and the line of their names.
-_SIDE, _GAP, _NAMES = 112, 4, 16
 
 
 def plot_losses(log: Path, picture: Path) -> None:
@@ -49,30 +43,3 @@ def plot_losses(log: Path, picture: Path) -> None:
         axes.legend()
     with atomic_write(picture, overwrite=True) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-
-
-def draw_rows(
-    names: Sequence[str], rows: Sequence[Sequence[NDArray[np.float32]]], path: Path
-) -> None:
-    """Write pictures in rows as a JPEG, over one of before.
-
-    Args:
-        names: of the columns.
-        rows: pictures (S, S, 3), sRGB-encoded; what is beyond 0..1 is clipped.
-        path: the JPEG.
-
-    Raises:
-        BalanceError: it cannot be written.
-    """
-    step = _SIDE + _GAP
-    sheet = Image.new("RGB", (len(names) * step + _GAP, len(rows) * step + _NAMES + _GAP), "white")
-    pen = ImageDraw.Draw(sheet)
-    for column, name in enumerate(names):
-        pen.text((_GAP + column * step, 2), name, "black", ImageFont.load_default(11))
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            codes = np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
-            small = Image.fromarray(codes).resize((_SIDE, _SIDE), Image.Resampling.BOX)
-            sheet.paste(small, (_GAP + column * step, _NAMES + row * step))
-    with atomic_write(path, overwrite=True) as temporary:
-        sheet.save(temporary, "JPEG", quality=88)
