@@ -42,6 +42,8 @@ PROXY_SIZE = 224
 PROFILE_BYTES = 1024 * 1024
 PICTURES = 4
 PHOTOS = 10000
+# With which each photo of a batch is learned from; 0 for all that the daemon has.
+THREADS = Integer(0, 64)
 # A file longer than a frame comes in several: the largest .cube there is has 129 nodes an edge.
 FILE_FRAMES = 4
 SIDE = 1000000
@@ -180,7 +182,7 @@ REQUESTS_BY_VERB = {
         Field("any_colors", Boolean(), False),
         _field(options.PROXY),
         _field(options.JOBS),
-        Field("threads", Integer(0, 64), 1),
+        Field("threads", THREADS, 1),
         Field("umask", OrNil(Integer(0, 0o777)), None),
     ),
     "cancel": (Field("request", Binary(1, REQUEST_ID_BYTES)),),

@@ -30,7 +30,6 @@ from vae_balance_protocol.options import DEVICE
 
 _NAME = "vae-balance balance"
 _ANSWER_SECONDS = 3.0  # a daemon that is well answers in milliseconds
-_MOST_THREADS = 64
 # These lie elsewhere for another process, or are nobody else's to read.
 _OF_THIS_PROCESS = ("/dev/", "/proc/")
 # What is wrong with a photo is the same here; what is wrong with the daemon is not.
@@ -223,7 +222,7 @@ def _check_version(client: Client) -> None:
 def _threads() -> int:
     """Return with how many threads this process would learn; 0 for as many as there are."""
     given = os.environ.get("OMP_NUM_THREADS", "").strip()
-    return min(int(given), _MOST_THREADS) if given.isdecimal() else 0
+    return min(int(given), messages.THREADS.high) if given.isdecimal() else 0
 
 
 def _one_line(text: str) -> str:

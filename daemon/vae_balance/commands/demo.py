@@ -61,7 +61,7 @@ def demo(
     task = PhotoTask(damaged_file, balanced_file, look_file)
     learned = balance_photo(
         task,
-        How(overwrite=force),
+        How(overwrite=force, wants=corrector.wants),
         lambda proxies: LearnedLook(learn(corrector, proxies, chosen)),
     ).learned
     write_photo(side_by_side(damaged, read_photo(balanced_file)), pair_file, overwrite=force)
