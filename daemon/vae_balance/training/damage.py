@@ -50,7 +50,9 @@ def undamaged() -> Damage:
     return Damage("undamaged", 0.0, lambda colors: colors)
 
 
-def _hue(rng: np.random.Generator, center: float | None = None, spread: float = 0.06) -> Colors:
+def hue_color(
+    rng: np.random.Generator, center: float | None = None, spread: float = 0.06
+) -> Colors:
     """Return a saturated color (3,) with maximum 1, of any hue or near `center` (0..1)."""
     hue = rng.uniform() if center is None else rng.normal(center, spread)
     wheel = np.abs((hue * 6.0 + np.array([0.0, 4.0, 2.0])) % 6.0 - 3.0) - 1.0
@@ -69,7 +71,9 @@ def _illuminant(rng: np.random.Generator, strength: float) -> ColorFunction:
 
 def _neon(rng: np.random.Generator, strength: float) -> ColorFunction:
     """Light of nearly one color (neon, stage, sodium): all hues collapse onto the lamp's."""
-    lamp = _hue(rng, center=rng.choice([0.35, 0.42, 0.85, 0.6, 0.08, 0.0], p=[0.3] + [0.14] * 5))
+    lamp = hue_color(
+        rng, center=rng.choice([0.35, 0.42, 0.85, 0.6, 0.08, 0.0], p=[0.3] + [0.14] * 5)
+    )
     collapse = min(0.85, rng.uniform(0.3, 0.75) * strength)
     tint = (1.0 - collapse) + collapse * (0.15 + 0.85 * lamp)
     smear = 0.5 * collapse
@@ -144,7 +148,7 @@ def _color_balance(rng: np.random.Generator, strength: float) -> ColorFunction:
 
 def _split_toning(rng: np.random.Generator, strength: float) -> ColorFunction:
     """One hue poured over the shadows, another over the highlights."""
-    shadows, highlights = _hue(rng), _hue(rng)
+    shadows, highlights = hue_color(rng), hue_color(rng)
     amount = np.float32(min(0.7, rng.uniform(0.15, 0.5) * strength))
 
     def tone(colors: Colors) -> Colors:
@@ -184,7 +188,7 @@ def _tone(rng: np.random.Generator, strength: float) -> ColorFunction:
 def _app_filter(rng: np.random.Generator, strength: float) -> ColorFunction:
     """A phone app's filter: curves, faded blacks, a tint over all, sepia or cross-processing."""
     curves = _curves(rng, 0.7 * strength)
-    tint = _hue(rng, center=rng.choice([0.08, 0.12, 0.5, 0.58, 0.92]))
+    tint = hue_color(rng, center=rng.choice([0.08, 0.12, 0.5, 0.58, 0.92]))
     tint_amount = np.float32(rng.uniform(0.0, 0.35) * strength)
     black = rng.uniform(0.0, 0.14, 3).astype(np.float32) * strength
     saturation = np.float32(np.clip(np.exp(rng.normal(-0.35, 0.45) * strength), 0.15, 2.2))
@@ -206,7 +210,9 @@ def _app_filter(rng: np.random.Generator, strength: float) -> ColorFunction:
 
 def _veil(rng: np.random.Generator, strength: float) -> ColorFunction:
     """Water, haze or a dirty lens: channels are absorbed and a colored veil is added."""
-    veil = 0.35 * _hue(rng, center=rng.choice([0.48, 0.58, 0.12, 0.75])) + rng.uniform(0.1, 0.4)
+    veil = 0.35 * hue_color(rng, center=rng.choice([0.48, 0.58, 0.12, 0.75])) + rng.uniform(
+        0.1, 0.4
+    )
     reach = rng.uniform(0.1, 0.55) * strength
     through = np.exp(-reach * rng.uniform(0.4, 1.8, 3)).astype(np.float32)
 
@@ -415,7 +421,7 @@ def _lost_dye(rng: np.random.Generator, strength: float) -> ColorFunction:
 def _overlay(rng: np.random.Generator, strength: float) -> ColorFunction:
     """A saturated color laid over all: teal, orange, purple and others, as stages and apps do."""
     center = rng.choice([0.5, 0.08, 0.78, 0.6, 0.95, 0.33], p=[0.2, 0.2, 0.25, 0.15, 0.1, 0.1])
-    color = _hue(rng, center=center)
+    color = hue_color(rng, center=center)
     color = color * (1.0 - rng.uniform(0.0, 0.35)) + rng.uniform(0.0, 0.3)
     color = np.clip(color, 0.0, 1.0).astype(np.float32)
     amount = np.float32(min(0.85, rng.uniform(0.25, 0.6) * strength))
@@ -442,7 +448,7 @@ def _film_look(rng: np.random.Generator, strength: float) -> ColorFunction:
     faded, tinted = rng.uniform(0.0, 0.12, (2, 3)).astype(np.float32) * np.float32(strength)
     black = faded * np.float32(rng.uniform() < 0.6)
     white = 1.0 - tinted * np.float32(rng.uniform() < 0.5)
-    shadows, highlights = _hue(rng), _hue(rng)
+    shadows, highlights = hue_color(rng), hue_color(rng)
     toning = np.float32(min(0.4, rng.uniform(0.0, 0.25) * strength))
     phases = rng.uniform(0.0, 2.0 * np.pi, 4).astype(np.float32)
     turn = (rng.normal(0.0, 0.25, 2) * strength).astype(np.float32)

@@ -85,15 +85,24 @@ def made_by(photos: Path, vae: Path, luts: Path | None) -> dict[str, str]:
     Raises:
         OptionError: there are no photos, or no LUT files in `luts`.
     """
-    split = read_split(photos)
-    used = [*(path for group in split.training for path in group.paths), *split.watch]
     return {
         "version of the cases": VERSION,
         "VAE": sha256_of(vae / WEIGHTS_NAME),
         "classifier": SHA256,
-        "folder of photos": sizes_of(used, photos),
+        "folder of photos": photos_checksum(photos),
         "folder of LUTs": "none" if luts is None else sizes_of(lut_paths(luts), luts),
     }
+
+
+def photos_checksum(folder: Path) -> str:
+    """Return a checksum of the photos of a folder that are trained on or watched.
+
+    Raises:
+        OptionError: there are none.
+    """
+    split = read_split(folder)
+    used = [*(path for group in split.training for path in group.paths), *split.watch]
+    return sizes_of(used, folder)
 
 
 def watched_photos(split: Split, limit: int = 400) -> list[Path]:
