@@ -55,6 +55,8 @@ NAMES = (*(part.name for part in fields(Sight)), "true", "kind")
 _SCORE = {"watch_blended": 1.0, "watch_one_function": 0.4, "watch_undamaged": 0.4}
 _WATCHED_TOGETHER = 64
 _SIDE = 112
+# Every so many pixels, both ways, are learned from in a step, each step others.
+_EVERY = 4
 # Shards and cases of each whose mean and deviation are the network's scales.
 _MEASURED_SHARDS, _MEASURED_CASES = 4, 256
 _LEAST_DEVIATION = 1e-3
@@ -210,11 +212,12 @@ def grid_loss(network: GridNetwork, batch: GridBatch, config: GridTraining) -> t
     told = Sight(**{**vars(sight), "pooled": sight.pooled + noise})
     with torch.autocast(batch.true.device.type, torch.bfloat16):
         grid = network(told)
-    # A quarter of the pixels, each step others.
-    row, column = (int(start) for start in torch.randint(2, (2,)))
-    colors, true = (picture[:, :, row::2, column::2] for picture in (sight.balanced, batch.true))
+    row, column = (int(start) for start in torch.randint(_EVERY, (2,)))
+    colors, true = (
+        picture[:, :, row::_EVERY, column::_EVERY] for picture in (sight.balanced, batch.true)
+    )
     weights = interpolation(_SIDE, network.config.places).to(colors)
-    changed = slice_grid(grid, colors, weights[row::2], weights[column::2])
+    changed = slice_grid(grid, colors, weights[row::_EVERY], weights[column::_EVERY])
     left = errors_of(changed, true)
     # Beyond white and black, errors of colors say nothing.
     far = (changed - true).abs().flatten(1).mean(dim=1)
