@@ -33,6 +33,9 @@ from vae_balance.errors import OptionError
 from vae_balance.evaluation.published_color_map import fit_published_color_map
 from vae_balance.evaluation.targets import Target
 from vae_balance.looks.color_map import fit_color_map
+from vae_balance.looks.light_map import MAP, LightLook
+from vae_balance.looks.look import Place
+from vae_balance.looks.origin import UNKNOWN
 from vae_balance.luts.cube import write_cube
 from vae_balance.photos.photo import Photo, write_photo
 from vae_balance.photos.proxy import PROXY_SIZE, make_proxy
@@ -93,6 +96,7 @@ def benchmark(
         ("learning", lambda: measure_learning(model, scale, repeats)),
         ("color map", lambda: [measure_color_map(model, repeats)]),
         ("applying", lambda: [measure_applying(model, megapixels, repeats)]),
+        ("mixed light", lambda: [measure_light(megapixels, repeats)]),
         ("cold start", lambda: measure_cold_start(model, JPEG_SIZE * scale, repeats)),
         ("memory", lambda: [measure_memory(model, DEEP_SIZE * scale)]),
         ("daemon", lambda: measure_daemon(model, scale, repeats)),
@@ -214,6 +218,24 @@ def measure_applying(model: Model, megapixels: float, repeats: int) -> Benchmark
         ours / theirs,
         2.5,
         detail=f"{ours:.3f} / {theirs:.3f} s",
+    )
+
+
+def measure_light(megapixels: float, repeats: int) -> BenchmarkRow:
+    """Compare applying a look that differs from place to place with applying a LUT; any grid."""
+    photo = sample_photo(megapixels)
+    grid = np.random.default_rng(1).normal(0.0, 0.05, (16, 16, 8, MAP)).astype(np.float32)
+    look = LightLook(Lut3D.identity(), grid, UNKNOWN)
+    place = Place.whole(photo)
+    look.apply(photo[:1].copy(), place)  # compiled when it is first used
+    light, lut = medians(
+        [lambda: look.apply(photo, place), lambda: apply_lut(look.base, photo)], repeats
+    )
+    return Target(
+        f"applying mixed light to {megapixels:g} megapixels at 8 bits / applying a LUT",
+        light / lut,
+        4.0,
+        detail=f"{light:.3f} / {lut:.3f} s",
     )
 
 

@@ -159,7 +159,7 @@ class _Frame:
     @classmethod
     def of(cls, look: ChromaLook, place: Place, strength: float) -> _Frame:
         upright = np.concatenate([look.slopes, look.offsets]) * np.float32(strength)
-        return cls(_stored(upright, place.orientation), place)
+        return cls(place.lay(upright), place)
 
     def chroma_of(self, top: int, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
         """Return slopes and offsets (2, rows, columns) of pixels from row `top` of the part on."""
@@ -182,17 +182,6 @@ def _neighbors(
     places = ((positions + 0.5) * (nodes / length) - 0.5).clip(0.0, nodes - 1.0)
     low = np.minimum(places.astype(np.int64), max(nodes - 2, 0))
     return low, np.minimum(low + 1, nodes - 1), (places - low).astype(np.float32)
-
-
-def _stored(planes: Floats, orientation: int) -> Floats:
-    """Return planes (N, h, w) of the upright photo as they lie over it as it is stored."""
-    if orientation in (3, 4, 7, 8):
-        planes = planes[:, ::-1]
-    if orientation in (2, 3, 6, 7):
-        planes = planes[..., ::-1]
-    if orientation >= 5:
-        planes = planes.swapaxes(1, 2)
-    return np.ascontiguousarray(planes)
 
 
 def _colored(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
 import numpy.typing as npt
 
 from vae_balance.color.lut import MOST_THREADS, Lut3D
@@ -42,6 +43,16 @@ class Place:
         """Return the place of all pixels (H, W, 3 or 4) of a photo."""
         height, width = pixels.shape[:2]
         return cls(width, height, orientation=orientation)
+
+    def lay(self, planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return planes (..., h, w) over the upright frame as they lie over the stored one."""
+        if self.orientation in (3, 4, 7, 8):
+            planes = planes[..., ::-1, :]
+        if self.orientation in (2, 3, 6, 7):
+            planes = planes[..., ::-1]
+        if self.orientation >= 5:
+            planes = planes.swapaxes(-1, -2)
+        return np.ascontiguousarray(planes)
 
 
 @runtime_checkable

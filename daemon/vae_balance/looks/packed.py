@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from vae_balance.looks.report import LookReport
 
 # What the bytes call it -> module within this package, class.
-_KINDS = {"lut": ("lut_look", "LutLook"), "chroma": ("chroma_map", "ChromaLook")}
+_KINDS = {
+    "lut": ("lut_look", "LutLook"),
+    "chroma": ("chroma_map", "ChromaLook"),
+    "light": ("light_map", "LightLook"),
+}
 
 
 def pack_look(

@@ -47,7 +47,7 @@ def slice_rows(
     strength: np.float32,
     luma: Floats,
 ) -> None:
-    """Change rows of a photo in place by the affine maps of where pixels lie and how light they are.
+    """Change rows of a photo in place, each pixel by the maps of its place and its luma.
 
     Maps of the eight nearest nodes are interpolated linearly; beyond the outermost nodes there are
     theirs. Results are clipped to 0..1; a float outside keeps its distance, and a pixel with a

@@ -21,7 +21,7 @@ from vae_balance.correctors.latent_balancer.balancer_cases import (
     watched_photos,
 )
 from vae_balance.correctors.latent_balancer.train_balancer import decaying_optimizer
-from vae_balance.correctors.mixed_light.mixed_cases import (
+from vae_balance.correctors.mixed_light.cases import (
     CASES_A_PHOTO,
     KINDS,
     ONE_FUNCTION,
