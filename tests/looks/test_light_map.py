@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ def look(seed: int = 1, strength: float = 1.0, shape: tuple[int, ...] = (5, 6, 4
     return LightLook(LUT, grid, ORIGIN, strength)
 
 
-def picture(height: int, width: int, dtype: str = "float32", channels: int = 3) -> npt.NDArray:
+def picture(height: int, width: int, dtype: str = "float32", channels: int = 3) -> npt.NDArray[Any]:
     colors = np.random.default_rng(2).uniform(0.0, 1.0, (height, width, channels))
     full = np.iinfo(dtype).max if dtype.startswith("u") else 1.0
     return np.rint(colors * full).astype(dtype) if full > 1.0 else colors.astype(dtype)
@@ -206,7 +207,7 @@ def test_a_grid_that_is_not_finite_is_refused() -> None:
 @pytest.mark.parametrize(
     "pixels", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3))]
 )
-def test_pixels_of_another_kind_are_refused(pixels: npt.NDArray) -> None:
+def test_pixels_of_another_kind_are_refused(pixels: npt.NDArray[Any]) -> None:
     with pytest.raises(OptionError, match="pixels of"):
         look().apply(pixels, Place(4, 4))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,8 +154,8 @@ def _along_edges(rng: np.random.Generator) -> MaskFunction:
         guide, values = luma_of(photo)[..., 0], rough(photo)
         size = max(3, round(2 * radius * min(guide.shape)) | 1)
 
-        def mean(picture: Colors) -> Colors:
-            averaged: Colors = uniform_filter(picture, size, mode="nearest")
+        def mean(picture: NDArray[Any]) -> NDArray[Any]:
+            averaged: NDArray[Any] = uniform_filter(picture, size, mode="nearest")
             return averaged
 
         middle, level = mean(guide), mean(values)

@@ -125,7 +125,7 @@ def fields_of(views: Sequence[MixedView], model: Model) -> Fields:
         for before, after, photo in zip(distorted, fixed, given, strict=True)
     ]
     with half:
-        sight = see(given, balanced, moves, model)
+        sight = see(list(given), balanced, moves, model)
     halves = {
         name: value.float().cpu().numpy().astype(np.float16)
         for name, value in vars(sight).items()

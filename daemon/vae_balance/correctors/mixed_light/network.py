@@ -151,13 +151,11 @@ class GridNetwork(FolderModel):
             for number in range(config.blocks)
         )
         maps = config.levels * MAP
-        self.tell = nn.Sequential(
-            nn.LayerNorm(token), nn.Linear(token, token), nn.SiLU(), nn.Linear(token, maps)
-        )
-        self.tell_all = nn.Linear(context, maps)
-        for last in (self.tell[-1], self.tell_all):
+        tell, self.tell_all = nn.Linear(token, maps), nn.Linear(context, maps)
+        for last in (tell, self.tell_all):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        self.tell = nn.Sequential(nn.LayerNorm(token), nn.Linear(token, token), nn.SiLU(), tell)
 
     def forward(self, sight: Sight) -> Tensor:
         """Return grids (B, 16, 16, 8, 12), rows before columns; see `slicing.py` for the maps."""

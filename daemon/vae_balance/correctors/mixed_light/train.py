@@ -20,7 +20,6 @@ from vae_balance.correctors.latent_balancer.balancer_cases import (
     photos_checksum,
     watched_photos,
 )
-from vae_balance.correctors.latent_balancer.train_balancer import decaying_optimizer
 from vae_balance.correctors.mixed_light.cases import (
     CASES_A_PHOTO,
     KINDS,
@@ -43,6 +42,7 @@ from vae_balance.correctors.mixed_light.seeing import Sight
 from vae_balance.models.store import find_model
 from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
+from vae_balance.training.optimizer import decaying_optimizer
 from vae_balance.training.photos import read_split
 
 # Called with what is made, the number made and the number to be made.
