@@ -15,13 +15,13 @@ import pytest
 from vae_balance import pipeline
 from vae_balance.batch.local_runner import LocalRunner, sensible_jobs
 from vae_balance.batch.runner import PhotoReport
+from vae_balance.color.arrays import Floats
 from vae_balance.color.lut import Lut3D
 from vae_balance.errors import BalanceError, CancelledError, ModelError
 from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
 from vae_balance.luts.cube import read_cube
 from vae_balance.photos.photo import read_photo
-from vae_balance.photos.proxy import Floats
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import How, Learn, LearnedLook
 from vae_balance_protocol import messages

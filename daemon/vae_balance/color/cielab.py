@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Floats
 from vae_balance.color.srgb import to_linear
 
-Floats = NDArray[np.float32]
 # Planes of one shape, one for each channel: computed one by one, so that no rounding depends on how
 # many pixels there are.
 Planes = tuple[Floats, Floats, Floats]

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.errors import LutError, OptionError
 from vae_balance_protocol.options import SIZE, SIZES
-
-Pixels = npt.NDArray[Any]
 
 MIN_SIZE, MAX_SIZE = SIZES.low, SIZES.high
 

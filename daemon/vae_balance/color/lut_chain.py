@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vae_balance.color.lut import ColorLut, Lut3D, Pixels, run_processor
+from vae_balance.color.arrays import Pixels
+from vae_balance.color.lut import ColorLut, Lut3D, run_processor
 from vae_balance.errors import OptionError
 
 _BAKED_SIZE = 65

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vae_balance.color import spaces, srgb
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut
 from vae_balance.errors import OptionError
 
 Reals = npt.NDArray[np.floating[Any]]
-Pixels = npt.NDArray[Any]
 
 # Linear sRGB to XYZ relative to the D50 of ICC profiles (0.9642, 1, 0.8249): from the primaries of
 # IEC 61966-2-1 and D65 (0.3127, 0.3290), adapted by Bradford's method.

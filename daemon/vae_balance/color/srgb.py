@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Colors = NDArray[np.float32]
+from vae_balance.color.arrays import Colors
 
 # The curve: a power of a scaled and shifted value above a knee, a line below.
 GAMMA, SCALE, SHIFT, SLOPE = 2.4, 1.055, 0.055, 12.92

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Floats
 from vae_balance.color.cielab import srgb_to_lab
-
-Floats = NDArray[np.float32]
 
 _BINS = 16
 # Percentile of the distances to the curve by which a photo is judged, and the greatest distance,

@@ -150,16 +150,16 @@ def batch(
     together = [folders.sources / photo for photo in found.photos] if roll else []
     settings = settings_of(how, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
-    journal = Report((report or out_dir / REPORT_NAME).resolve())
+    report_file = Report((report or out_dir / REPORT_NAME).resolve())
 
     if found.passed_over:
         console.tell(f"{in_dir}: passed over, as no photos by their names: {found.told()}")
     if len(together) > PROXIES:
         console.note(f"the look of the roll is learned from {PROXIES} photos, evenly picked")
     results = _Results(len(found.photos), force or roll, console, as_json or sheet is not None)
-    planned = results.passed(plan_photos(found.photos, folders, roll, settings, journal))
+    planned = results.passed(plan_photos(found.photos, folders, roll, settings, report_file))
     fields = {**look, "roll": roll, "jobs": jobs, "model": _for_others(look["model"], info)}
-    work = _Work(planned, folders, fields, force, settings, journal, results, console)
+    work = _Work(planned, folders, fields, force, settings, report_file, results, console)
     if cluster is None:
         work.ask_the_daemon()
     else:
@@ -175,7 +175,7 @@ def batch(
         document = {
             "photos": results.to_json(),
             "passed_over": dict(found.passed_over),
-            "report": str(journal.path),
+            "report": str(report_file.path),
             "contact_sheet": [str(page) for page in pages],
         }
         click.echo(json.dumps(document, indent=2))
@@ -217,7 +217,7 @@ class _Work:
     fields: dict[str, Any]
     force: bool
     settings: dict[str, Any]
-    journal: Report
+    report: Report
     results: _Results
     console: Console
 
@@ -239,13 +239,18 @@ class _Work:
             _daemon(self.console) as client,
             interruption() as interrupted,
             self.console.bar("balancing") as move,
-            self.journal.begun() as begin,
+            self.report.begun() as begin,
         ):
             for request in chain([first], requests):
                 begin(outputs_of(request))
                 self._show(move)
                 ask = run_request(
-                    client, request, self.fields, self.settings, self.journal, interrupted.is_set
+                    client,
+                    request,
+                    self.fields,
+                    self.settings,
+                    self.report,
+                    interrupted.is_set,
                 )
                 for photo, line in ask:
                     self.results.add(photo, line)
@@ -287,7 +292,7 @@ class _Work:
         with (
             interruption() as interrupted,
             self.console.bar("balancing") as move,
-            self.journal.begun() as begin,
+            self.report.begun() as begin,
         ):
             runner = DaskRunner(
                 cluster,
@@ -310,7 +315,7 @@ class _Work:
                 how,
                 roll,
                 self.settings,
-                self.journal,
+                self.report,
                 begin,
                 told,
             )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lut import Lut3D
 from vae_balance.color.srgb import to_encoded, to_linear
 from vae_balance.correctors.corrector import LookOptions, Progress, Wants, heeded
@@ -28,7 +29,6 @@ from vae_balance.models.store import ModelInfo
 from vae_balance_protocol import options as table
 from vae_balance_protocol.options import Option
 
-Colors = NDArray[np.float32]
 # Maps sRGB-encoded colors (..., 3) of 0..1 to such.
 ColorFunction = Callable[[Colors], Colors]
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lut import Lut3D
 from vae_balance.errors import OptionError
 from vae_balance.files import atomic_write
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mpl_toolkits.mplot3d import Axes3D
 
-Colors = NDArray[np.float32]
 
 # Inches; the sheet is WIDTH wide and as high as its rows.
 WIDTH = 16.0

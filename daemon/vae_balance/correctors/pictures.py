@@ -14,8 +14,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.correctors.corrector import (
     LookOptions,
     Progress,
@@ -31,7 +31,6 @@ from vae_balance.looks.report import LookReport, report_on
 from vae_balance.looks.safe_lut import baked
 from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
 
-Colors = NDArray[np.float32]
 # Shows proxies (N, S, S, 3) to a network; returns two sets of pictures (N, S, S, 3), all of 0..1:
 # as it sees the proxies, and what it makes of them.
 Ask = Callable[[Colors], tuple[Colors, Colors]]

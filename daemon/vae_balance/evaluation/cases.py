@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.errors import OptionError
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage, undamaged
 from vae_balance.training.photos import centre_square, load_photo, read_split, to_8_bits
-
-Colors = NDArray[np.float32]
 
 STRENGTHS = {"mild": 0.4, "medium": 0.8, "strong": 1.2}
 # Training draws strengths up to 2.4, a quarter of them above 1.2.

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.cielab import srgb_to_lab
 from vae_balance.color.colorfulness import colorfulness
 from vae_balance.color.toning import toning_of
@@ -30,8 +30,6 @@ from vae_balance.looks.chroma_map import made_grey
 from vae_balance.looks.look import Place
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.photos import load_photo, read_split
-
-Colors = NDArray[np.float32]
 
 GREY, TRUE = "grey", "true"
 SHEET_PHOTOS, BLACK_AND_WHITE_PHOTOS = 50, 24

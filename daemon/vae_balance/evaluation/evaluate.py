@@ -7,9 +7,9 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from vae_balance.color.arrays import Colors
 from vae_balance.correctors.classical import grey_world, per_channel_stretch, shades_of_grey
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.learn import BalancedLook, learn_look
@@ -48,7 +48,6 @@ from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square, load_photo, to_8_bits
 
-Colors = NDArray[np.float32]
 # Called with the number of cases done and of all cases, and with what is being done.
 Report = Callable[[int, int, str], None]
 

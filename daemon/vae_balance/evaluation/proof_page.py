@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.correctors.corrector import Corrector, LookOptions
 from vae_balance.correctors.latent_balancer.learn import BalancedLook
@@ -45,8 +46,6 @@ from vae_balance.photos.painting import paint_grid
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.damage import random_damage
 from vae_balance.training.photos import to_8_bits
-
-Colors = NDArray[np.float32]
 
 ROUNDS = 10
 # How many rounds the strips show.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Colors = NDArray[np.float32]
+from vae_balance.color.arrays import Colors
 
 
 @dataclass(frozen=True, eq=False)

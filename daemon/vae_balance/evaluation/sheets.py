@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from vae_balance.color.arrays import Colors
 from vae_balance.evaluation.cases import STRENGTHS
 from vae_balance.photos.painting import paint_grid
 from vae_balance.training.damage import KIND_NAMES, random_damage
 from vae_balance.training.photos import centre_square, to_8_bits
-
-Colors = NDArray[np.float32]
 
 # Held-out photos of the before/after sheet, faces first, of all skin tones.
 SHEET_PHOTOS = (

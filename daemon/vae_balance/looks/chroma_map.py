@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Floats, Pixels
 from vae_balance.color.cielab import (
     RGB_OF_XYZ,
     XYZ_OF_RGB,
@@ -32,11 +33,9 @@ from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import GAMMA, LINEAR_KNEE, SCALE, SHIFT, SLOPE, to_linear
 from vae_balance.errors import LutError, OptionError
 from vae_balance.looks.guided_filter import guided_coefficients
-from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.look import Place
 from vae_balance.looks.origin import UNKNOWN, Origin
 from vae_balance.looks.packed import pack_look
-
-Floats = NDArray[np.float32]
 
 KIND = "chroma"
 _STRIP_PIXELS = 1 << 16

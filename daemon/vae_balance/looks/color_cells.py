@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Colors = NDArray[np.float32]
+from vae_balance.color.arrays import Colors
+
 # (K, 3) whole numbers: red, green, blue.
 Places = NDArray[np.int64]
 

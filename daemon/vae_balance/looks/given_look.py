@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D
-from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.look import Place
 from vae_balance.looks.lut_forms import LutForms
 from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import UNKNOWN, Origin

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from vae_balance.color.arrays import Floats
 
 
 def guided_coefficients(

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.lut import MOST_THREADS, Lut3D
 from vae_balance.looks.origin import Origin
 
 if TYPE_CHECKING:
     from vae_balance.looks.report import LookReport
-
-Pixels = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

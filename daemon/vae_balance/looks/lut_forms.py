@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict, deque
 from typing import Any
 
-from vae_balance.color.lut import MOST_THREADS, ColorLut, Pixels, check_pixels
+from vae_balance.color.arrays import Pixels
+from vae_balance.color.lut import MOST_THREADS, ColorLut, check_pixels
 from vae_balance.color.profile import apply_in_profile
 
 _FORMS = 4  # that are kept at hand

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.lut import MOST_THREADS, Lut3D
-from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.look import Place
 from vae_balance.looks.lut_forms import LutForms
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.packed import pack_look

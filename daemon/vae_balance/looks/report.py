@@ -9,14 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.color.srgb import LUMINANCE, to_linear
 from vae_balance.looks.color_map import ColorMap
 from vae_balance_protocol.faults import COLORFUL, DARK, FADED, LIGHT, faults
-
-Colors = NDArray[np.float32]
 
 # A look counts as right when the photo comes this near to the undamaged one, mean CIEDE2000.
 RIGHT = 6.0

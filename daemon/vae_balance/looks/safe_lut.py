@@ -14,12 +14,12 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lut import Lut3D, apply_lut
 from vae_balance.looks.color_cells import Places, cells_around, corners_of, occupied_cells
 from vae_balance.looks.color_map import LEAST_BEYOND, ColorMap, compose
 from vae_balance_protocol.options import SIZE
 
-Colors = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 # Share of the cells occupied by a photo that must have no fold.

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
+
 if TYPE_CHECKING:
     from vae_balance.looks.color_map import ColorMap
-
-
-Colors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vae_balance.color.arrays import Floats, Pixels
 from vae_balance.photos.picture import Photo
-from vae_balance.photos.pixels import Pixels, full_scale, strips
-from vae_balance.photos.proxy import Floats
+from vae_balance.photos.pixels import full_scale, strips
 
 # By how much channels of a grey photo may differ: what rounding and JPEG leave, of full scale.
 TOLERANCE = 3 / 255

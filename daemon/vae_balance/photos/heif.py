@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.spaces import UnknownSpaceError, coded_space
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers.metadata import Metadata, Warn, check_size
 from vae_balance.photos.extras import extra
-from vae_balance.photos.pixels import Pixels
 
 _MODES = {("u1", 3): "RGB", ("u1", 4): "RGBA", ("u2", 3): "RGB;16", ("u2", 4): "RGBA;16"}
 _UNSPECIFIED = 2

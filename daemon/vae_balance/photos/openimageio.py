@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.errors import ImageError
-from vae_balance.photos.pixels import Pixels, converted, multiplied_by_alpha, rows, strips
+from vae_balance.photos.pixels import converted, multiplied_by_alpha, rows, strips
 
 NO_TIME = "0000:00:00 00:00:00"  # instead of the present: the same photo gives the same bytes
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.profile import profile_problem
 from vae_balance.errors import BalanceError, ImageError, OptionError, printable
 from vae_balance.files import atomic_write
@@ -20,7 +21,6 @@ from vae_balance.photos.extras import extra
 from vae_balance.photos.formats import FORMATS, SUFFIXES, format_of, written_suffixes
 from vae_balance.photos.openimageio import decode
 from vae_balance.photos.picture import Photo
-from vae_balance.photos.pixels import Pixels
 from vae_balance.photos.readers import READERS
 from vae_balance.photos.sniff import sniff
 from vae_balance.photos.writers import write

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers import Metadata
-from vae_balance.photos.pixels import Pixels
 
 _DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "float16", "float32"))
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Pixels = npt.NDArray[Any]
+from vae_balance.color.arrays import Pixels
 
 STRIP_BYTES = 16 << 20
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from vae_balance.color.arrays import Floats
 from vae_balance.color.profile import to_srgb
 from vae_balance.photos.photo import Photo
 from vae_balance.photos.pixels import upright
-from vae_balance.photos.proxy import Floats
 
 
 def preview(photo: Photo, side: int) -> Floats:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vae_balance.color.arrays import Floats
 from vae_balance.color.profile import curved_to_srgb, srgb_curves, to_srgb
 from vae_balance.errors import OptionError
 from vae_balance.photos.photo import Photo
@@ -17,7 +18,6 @@ from vae_balance_protocol.options import CENTRE, PROXY_KINDS
 
 __all__ = ["KINDS", "PROXY_SIZE", "Floats", "GrowingProxy", "make_proxy"]
 
-Floats = npt.NDArray[np.float32]
 
 KINDS = PROXY_KINDS.choices
 _FAINT = 0.05  # of full scale: the alpha from which on a pixel counts in full

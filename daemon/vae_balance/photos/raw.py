@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_balance.color import srgb
+from vae_balance.color.arrays import Pixels
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers.exif import (
     Directory,
@@ -17,7 +18,6 @@ from vae_balance.photos.containers.exif import (
 )
 from vae_balance.photos.containers.metadata import Metadata, check_size
 from vae_balance.photos.extras import extra
-from vae_balance.photos.pixels import Pixels
 
 # What is as true of the developed picture: description, maker, model, time, artist, copyright.
 _KEPT = frozenset({270, 271, 272, 306, 315, 33432})

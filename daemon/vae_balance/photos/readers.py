@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.profile import in_color as profile_in_color
 from vae_balance.color.spaces import (
     LINEAR,
@@ -28,7 +29,7 @@ from vae_balance.photos.formats import RAW
 from vae_balance.photos.heif import read_heif
 from vae_balance.photos.openimageio import Decoded, decode
 from vae_balance.photos.picture import Photo
-from vae_balance.photos.pixels import Pixels, divided_by_alpha, in_color
+from vae_balance.photos.pixels import divided_by_alpha, in_color
 from vae_balance.photos.raw import develop
 
 # What the header of a DPX file may say of its numbers; anything else is linear light.

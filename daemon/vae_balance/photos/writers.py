@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_balance.color.arrays import Pixels
 from vae_balance.color.profile import from_srgb, to_srgb
 from vae_balance.color.spaces import linear_bt_709
 from vae_balance.photos.containers import Metadata, jp2, jpeg, jxl, png, tiff
@@ -17,7 +18,7 @@ from vae_balance.photos.containers.metadata import fitting
 from vae_balance.photos.heif import write_heif
 from vae_balance.photos.openimageio import NO_TIME, encode
 from vae_balance.photos.picture import Photo
-from vae_balance.photos.pixels import Pixels, converted, full_scale, rows, upright
+from vae_balance.photos.pixels import converted, full_scale, rows, upright
 
 # Photos from these are in linear light without an upper end; these are shown as they are.
 _SCENE_LINEAR = ("openexr", "dpx")

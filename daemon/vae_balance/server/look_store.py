@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vae_balance.color.arrays import Pixels
     from vae_balance.color.lut import ColorLut
-    from vae_balance.looks.look import Look, Pixels, Place
+    from vae_balance.looks.look import Look, Place
 
 
 @dataclass(frozen=True, eq=False)

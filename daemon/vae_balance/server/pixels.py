@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vae_balance.color.lut import Pixels
+    from vae_balance.color.arrays import Pixels
 
 _TYPE_CODES = {"u8": "u1", "u16": "<u2", "f16": "<f2", "f32": "<f4"}
 

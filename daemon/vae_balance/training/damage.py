@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, zoom
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lut import Lut3D
 from vae_balance.color.srgb import LUMINANCE, luma_of, to_encoded, to_linear
 
-Colors = NDArray[np.float32]
 ColorFunction = Callable[[Colors], Colors]
 
 # The least transmittance that a film scanner tells from black: a density of 3.

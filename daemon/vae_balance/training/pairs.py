@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.training.case_cache import (
     SHARD,
@@ -36,7 +37,6 @@ from vae_balance.training.optimizer import decaying_optimizer
 from vae_balance.training.photos import PhotoPool, Split, read_split
 
 N = TypeVar("N", bound=nn.Module)
-Colors = NDArray[np.float32]
 # Called with what is made, the number made and the number to be made.
 Making = Callable[[str, int, int], None]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import srgb_to_lab
 from vae_balance.color.toning import toning_of
 from vae_balance.correctors.classifier import load_classifier
@@ -32,7 +32,6 @@ from vae_balance.training.photos import (
     to_8_bits,
 )
 
-Colors = NDArray[np.float32]
 # Raise it when the same numbers would no longer make the same cases.
 VERSION = "1"
 # Pixels of the views to one of the a and b that are predicted, each way.

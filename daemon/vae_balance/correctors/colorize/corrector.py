@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
+from vae_balance.color.arrays import Floats
 from vae_balance.color.cielab import srgb_to_lab
 from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants, heeded
 from vae_balance.errors import OptionError
@@ -24,8 +24,6 @@ from vae_balance_protocol.options import Option
 
 if TYPE_CHECKING:
     from vae_balance.correctors.colorize.predictor import Predictor
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from vae_balance.color.arrays import Floats
 from vae_balance.correctors.classifier import Classifier, load_classifier
 from vae_balance.correctors.colorize.networks import NETWORK_FOLDER, AnyColorizer, colorizer_type
 from vae_balance.correctors.colorize.seen import Seen
 from vae_balance.models.device import choose_device
 from vae_balance.models.store import ModelInfo
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.srgb import luma_of
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
@@ -30,8 +30,6 @@ from vae_balance.correctors.latent_balancer.color_statistics import color_statis
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.vae import latents_of
-
-Colors = NDArray[np.float32]
 
 SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
 

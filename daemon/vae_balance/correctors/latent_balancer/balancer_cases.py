@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae_balance.color.arrays import Colors
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
 from vae_balance.correctors.classifier import Classifier, Features, load_classifier
 from vae_balance.correctors.classifier_weights import SHA256
@@ -52,7 +52,6 @@ from vae_balance.training.photos import (
 )
 from vae_balance.training.user_luts import OWN_LUT, damage_source, lut_paths
 
-Colors = NDArray[np.float32]
 # Raise it when the same numbers would no longer make the same cases.
 VERSION = "3"
 NAMES = ("given", "true", "before", "after", "pooled", "fine", "middle", "statistics", "kind")

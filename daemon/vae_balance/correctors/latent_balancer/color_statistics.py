@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.srgb import luma_of
-
-Colors = NDArray[np.float32]
 
 # Shares of the pixels that are at most as bright, dense at both ends.
 _LEVELS = np.array(

@@ -23,8 +23,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.correctors.corrector import (
     BATCH_SIZE,
     LookOptions,
@@ -45,8 +45,6 @@ from vae_balance.looks.safe_lut import baked
 from vae_balance.looks.steps import Picture, PictureStep, Step, map_step, rounds_step
 from vae_balance.models.store import FIRST_CORRECTOR
 from vae_balance_protocol import options as table
-
-Colors = NDArray[np.float32]
 
 # A further round that changes values by less than this on average, one code of 8 bits, is not worth
 # its time.
