@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Floats, Pixels
 from vae_balance.color.lut import MOST_THREADS, Lut3D
 from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import LUMINANCE
 from vae_balance.errors import LutError, OptionError
-from vae_balance.looks.look import Pixels, Place
+from vae_balance.looks.look import Place
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.packed import pack_look
 
 if TYPE_CHECKING:
     from vae_balance.looks.report import LookReport
 
-Floats = NDArray[np.float32]
 
 KIND = "light"
 # Numbers of an affine color map: factors of red for the changes of red, green and blue, then those

@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Floats
+
 F = TypeVar("F", bound=Callable[..., Any])
-Floats = NDArray[np.float32]
 
 # Products may be added without rounding them first, in every pixel alike; no faster mathematics: a
 # pixel's result must not depend on which others are done with it.

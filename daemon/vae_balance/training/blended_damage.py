@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter, zoom
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.srgb import luma_of, to_encoded, to_linear
 from vae_balance.training.damage import (
     ColorFunction,
@@ -27,7 +28,6 @@ from vae_balance.training.damage import (
     undamaged,
 )
 
-Colors = NDArray[np.float32]
 # The shares (H, W) of one of two functions, 0..1, in a photo (H, W, 3).
 MaskFunction = Callable[[Colors], Colors]
 

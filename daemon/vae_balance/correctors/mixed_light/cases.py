@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vae_balance.color.arrays import Colors
 from vae_balance.correctors.latent_balancer.asking import GAIN
 from vae_balance.correctors.latent_balancer.balancer_cases import (
     scanned,
@@ -45,7 +46,6 @@ from vae_balance.training.photos import (
     to_8_bits,
 )
 
-Colors = NDArray[np.float32]
 # Raise it when the same numbers would no longer make the same cases.
 VERSION = "1"
 ONE_FUNCTION, UNDAMAGED = "one function", undamaged().kind

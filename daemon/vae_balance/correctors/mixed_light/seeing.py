@@ -12,15 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae_balance.color.arrays import Colors
 from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
 from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model
-
-Colors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
