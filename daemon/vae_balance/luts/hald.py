@@ -18,12 +18,11 @@ import numpy.typing as npt
 
 from vae_balance.color.lut import MAX_SIZE, Lut3D
 from vae_balance.errors import BalanceError, ImageError, LutError, OptionError
-from vae_balance.photos.photo import Photo, read_grey, read_photo, write_photo
+from vae_balance.photos.photo import Photo, read_photo, write_photo
 
 LEVELS = range(2, 13)  # 12, of the large collections of film looks, is 1728 pixels wide
 DEFAULT_LEVEL = 8  # as in ImageMagick and G'MIC: 512 pixels, a 64-cube
 _PNG = b"\x89PNG\r\n\x1a\n"
-_GREY = (0, 4)  # color types of PNG, without and with alpha
 
 
 def read_hald(path: str | os.PathLike[str]) -> Lut3D:
@@ -36,13 +35,11 @@ def read_hald(path: str | os.PathLike[str]) -> Lut3D:
         LutError: The picture is not a PNG, or not as wide and high as a Hald.
         ImageError: The picture cannot be read.
     """
-    if _check_side(path) in _GREY:
-        pixels = np.repeat(read_grey(Path(path))[..., None], 3, axis=-1)
-    else:
-        photo = read_photo(path)
-        if photo.file_format != "png":
-            raise LutError(f"{path}: is a {photo.file_format.upper()} file; a Hald must be a PNG")
-        pixels = photo.pixels[..., :3]
+    _check_side(path)
+    photo = read_photo(path)
+    if photo.file_format != "png":
+        raise LutError(f"{path}: is a {photo.file_format.upper()} file; a Hald must be a PNG")
+    pixels = photo.pixels[..., :3]
     size = round(len(pixels) ** (2 / 3))
     colors = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     table = colors.reshape(size, size, size, 3).transpose(2, 1, 0, 3)
@@ -108,27 +105,22 @@ def format_hald(lut: Lut3D) -> bytes:
         return path.read_bytes()
 
 
-def _check_side(path: str | os.PathLike[str]) -> int | None:
+def _check_side(path: str | os.PathLike[str]) -> None:
     """Check the width and height of a PNG, before all its pixels are read into memory.
-
-    Returns:
-        Its color type; None if the file is no PNG or cannot be read.
 
     Raises:
         LutError: They are not those of a Hald.
     """
     with suppress(OSError), Path(path).open("rb") as file:  # which `read_photo` reports
-        head = file.read(26)
-        if not head.startswith(_PNG) or len(head) < 26:
-            return None
+        head = file.read(24)
+        if not head.startswith(_PNG) or len(head) < 24:
+            return
         width, height = struct.unpack(">II", head[16:24])
         if not any(height == width == level**3 for level in LEVELS):
             sides = ", ".join(str(level**3) for level in LEVELS)
             raise LutError(
                 f"{path}: {width} x {height} pixels; a Hald is square with a side of {sides}"
             )
-        return head[25]
-    return None
 
 
 def _reduced(table: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:

@@ -19,13 +19,12 @@ from vae_balance.errors import BalanceError, ImageError, OptionError, printable
 from vae_balance.files import atomic_write
 from vae_balance.photos.extras import extra
 from vae_balance.photos.formats import FORMATS, SUFFIXES, format_of, written_suffixes
-from vae_balance.photos.openimageio import decode
 from vae_balance.photos.picture import Photo
 from vae_balance.photos.readers import READERS
 from vae_balance.photos.sniff import sniff
 from vae_balance.photos.writers import write
 
-__all__ = ["SUFFIXES", "Photo", "Pixels", "read_grey", "read_photo", "write_photo"]
+__all__ = ["SUFFIXES", "Photo", "Pixels", "read_photo", "write_photo"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,16 +53,6 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     for warning in warnings:
         _log.warning("%s: %s", printable(str(path)), warning)
     return photo
-
-
-def read_grey(path: Path) -> Pixels:
-    """Return the grey values of a grey picture, (H, W), of any depth; alpha is ignored.
-
-    Raises:
-        ImageError: The file is unreadable, damaged, or has colors.
-    """
-    with _named_errors(path):
-        return decode(path, channels=(1, 2)).pixels[..., 0]
 
 
 @contextmanager
