@@ -87,10 +87,21 @@ def test_an_image_of_another_mode_is_refused(balancer: Balancer) -> None:
         balancer.learn(Image.new("CMYK", (8, 8)))
 
 
-@pytest.mark.parametrize("grey", [Image.new("L", (8, 8)), np.zeros((8, 8, 3), np.uint8)])
+RAMP = np.arange(0, 192, 3, dtype=np.uint8).reshape(8, 8)
+
+
+@pytest.mark.parametrize("grey", [Image.fromarray(RAMP), np.stack([RAMP] * 3, axis=-1)])
 def test_grey_is_refused_by_a_model_that_balances_colors(balancer: Balancer, grey: Picture) -> None:
     with pytest.raises(ImageError, match=r"is grey.*colorize"):
         balancer.learn(grey)
+
+
+@pytest.mark.parametrize("color", [(128, 128, 128), (0, 0, 0), (255, 0, 0)])
+def test_a_picture_of_a_single_color_is_left_as_it_is(
+    balancer: Balancer, color: tuple[int, int, int]
+) -> None:
+    plain = np.full((60, 80, 3), color, np.uint8)
+    np.testing.assert_array_equal(balancer.balance(plain), plain)
 
 
 def test_an_unknown_model_is_refused() -> None:

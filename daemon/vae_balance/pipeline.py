@@ -18,7 +18,14 @@ from typing import TypeVar
 
 from vae_balance.color.lut import MOST_THREADS
 from vae_balance.color.toning import toning_of
-from vae_balance.correctors.corrector import Corrector, LookOptions, Progress, Proxy, Wants
+from vae_balance.correctors.corrector import (
+    Corrector,
+    LookOptions,
+    Progress,
+    Proxy,
+    Wants,
+    is_plain,
+)
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder
 from vae_balance.looks.labels import labeled_lut, require_lut
@@ -188,7 +195,8 @@ def shown(photo: Photo, how: How) -> Proxy:
         return proxy
     if wanted == "grey":
         check_proxies(how.wants, [proxy])
-    elif is_grey(photo, proxy):
+    # What is of a single grey all over is left as it is, as what is of any other single color.
+    elif is_grey(photo, proxy) and not is_plain(proxy[None]).all():
         raise ImageError(
             "is grey, so there are no colors to balance: `vae-balance colorize` gives it some"
         )
