@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import Result
-from daemon_process import Peer, ServiceThread
+from daemon_process import Peer, ServerThread
 from icc import DISPLAY_P3, SRGB_CURVE, icc_profile
 from numpy.typing import NDArray
 from PIL import Image
@@ -189,11 +189,11 @@ def test_python_does_the_same(run: Run, tmp_path: Path) -> None:
 
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[Peer]:
-    service = ServiceThread(tmp_path)
-    connected = service.peer()
+    server = ServerThread(tmp_path)
+    connected = server.peer()
     yield connected
     connected.close()
-    service.end()
+    server.end()
 
 
 def test_the_daemon_does_the_same_and_strips_are_the_whole(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from daemon_process import Peer, ServiceThread
+from daemon_process import Peer, ServerThread
 from numpy.typing import NDArray
 from pictures import picture
 from PIL import Image
@@ -36,11 +36,11 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def peer(models: dict[str, str], tmp_path: Path) -> Iterator[Peer]:
-    service = ServiceThread(tmp_path)
-    connected = service.peer()
+    server = ServerThread(tmp_path)
+    connected = server.peer()
     yield connected
     connected.close()
-    service.end()
+    server.end()
 
 
 def grey(height: int = 40, width: int = 60) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the tests of the service share: a daemon, a client, a peer, a proxy and a look."""
+"""What the tests of the server share: a daemon, a client, a peer, a proxy and a look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon_process import Daemon, Peer, ServiceThread
+from daemon_process import Daemon, Peer, ServerThread
 from numpy.typing import NDArray
 
 from vae_balance_protocol.client import Client
@@ -40,9 +40,9 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[ServiceThread]:
-    """Return a service in this process."""
-    running = ServiceThread(tmp_path)
+def server(tmp_path: Path) -> Iterator[ServerThread]:
+    """Return a server in this process."""
+    running = ServerThread(tmp_path)
     yield running
     running.end()
 

@@ -19,7 +19,7 @@ import zmq
 
 import vae_balance
 import vae_balance_protocol
-from vae_balance.server.service import Service
+from vae_balance.server.server import Server
 from vae_balance.server.settings import DaemonSettings
 from vae_balance_protocol.client import Client
 
@@ -179,23 +179,21 @@ class Daemon:
                 peer.close()
 
 
-class ServiceThread:
-    """The service in a thread of this process, where a test can put its own things into it."""
+class ServerThread:
+    """The server in a thread of this process, where a test can put its own things into it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         # No model is loaded at the start: that is for the tests of models.
         defaults: dict[str, Any] = {"device": "cpu", "keep_alive": 0.0}
         self.token = "5" * 64
-        self.service = Service(
-            DaemonSettings(**{**defaults, **settings}), self.token, folder / "log"
-        )
-        self.thread = threading.Thread(target=self.service.run)
+        self.server = Server(DaemonSettings(**{**defaults, **settings}), self.token, folder / "log")
+        self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
 
     def peer(self, **options: Any) -> Peer:
-        return Peer({"endpoint": self.service.endpoint, "token": self.token}, **options)
+        return Peer({"endpoint": self.server.endpoint, "token": self.token}, **options)
 
     def end(self) -> None:
-        self.service.stop("the test is over")
+        self.server.stop("the test is over")
         self.thread.join(TIMEOUT)
         assert not self.thread.is_alive()

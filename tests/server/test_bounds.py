@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
-from daemon_process import TIMEOUT, Daemon, ServiceThread, header, wait_for
+from daemon_process import TIMEOUT, Daemon, ServerThread, header, wait_for
 from test_fuzz import GREETING, INITIATE, hello
 from test_hang_up import address_of, introduce
 
 from vae_balance.server import router
-from vae_balance.server import service as server
+from vae_balance.server import server as server_module
 from vae_balance_protocol import ConnectionLost
 from vae_balance_protocol.client import Client
 from vae_balance_protocol.messages import CLIENTS, FRAME_BYTES, WINDOW_BYTES
@@ -175,12 +175,12 @@ def test_all_clients_together_have_their_bound(idle: Daemon, stack: ExitStack) -
 
 
 def test_freed_memory_is_given_back_when_the_work_is_over(
-    service: ServiceThread, monkeypatch: pytest.MonkeyPatch
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = threading.Event()
-    monkeypatch.setattr(server, "give_back", given.set)
-    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.2)
-    peer = service.peer()
+    monkeypatch.setattr(server_module, "give_back", given.set)
+    monkeypatch.setattr(server_module, "_IDLE_SECONDS", 0.2)
+    peer = server.peer()
     assert not given.wait(0.5)
     peer.ask("hello", client="x")
     assert given.wait(TIMEOUT)
@@ -190,15 +190,15 @@ def test_freed_memory_is_given_back_when_the_work_is_over(
 
 
 def test_a_message_that_does_not_end_ends_the_connection(
-    service: ServiceThread, monkeypatch: pytest.MonkeyPatch
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(router, "_MESSAGE_SECONDS", 0.3)
-    slow, witness = service.peer(), service.peer()
+    slow, witness = server.peer(), server.peer()
     assert witness.ask("status").header["clients"] <= 2
-    host, port = service.service.endpoint.removeprefix("tcp://").split(":")
+    host, port = server.server.endpoint.removeprefix("tcp://").split(":")
     slow.close()
     with socket.create_connection((host, int(port)), TIMEOUT) as connection:
-        said = GREETING + hello(service.token.encode())
+        said = GREETING + hello(server.token.encode())
         for part in (said, INITIATE, b"\1\1x"):
             connection.sendall(part)
             time.sleep(0.05)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from daemon_process import TIMEOUT, Peer, ServiceThread, wait_for
+from daemon_process import TIMEOUT, Peer, ServerThread, wait_for
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -56,8 +56,8 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> EndlessLearning:
 
 
 @pytest.fixture
-def own_peer(service: ServiceThread) -> Iterator[Peer]:
-    connected = service.peer()
+def own_peer(server: ServerThread) -> Iterator[Peer]:
+    connected = server.peer()
     yield connected
     connected.close()
 
@@ -90,20 +90,20 @@ def test_there_may_be_nothing_to_cancel(peer: Peer) -> None:
 
 
 def test_nobody_cancels_what_another_has_asked_for(
-    service: ServiceThread, own_peer: Peer, endless: EndlessLearning
+    server: ServerThread, own_peer: Peer, endless: EndlessLearning
 ) -> None:
     request = learn(own_peer)
     assert endless.begun.wait(TIMEOUT)
-    other = service.peer()
+    other = server.peer()
     assert other.ask("cancel", request=request).header["cancelled"] is False
     other.close()
     assert not endless.cancelled.is_set()
 
 
 def test_a_client_that_vanishes_cancels_what_it_has_asked_for(
-    service: ServiceThread, own_peer: Peer, endless: EndlessLearning
+    server: ServerThread, own_peer: Peer, endless: EndlessLearning
 ) -> None:
-    vanishing = service.peer()
+    vanishing = server.peer()
     learn(vanishing)
     assert endless.begun.wait(TIMEOUT)
     learn(vanishing)

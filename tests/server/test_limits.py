@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
-from daemon_process import TIMEOUT, Daemon, Peer, ServiceThread, header, wait_for
+from daemon_process import TIMEOUT, Daemon, Peer, ServerThread, header, wait_for
 from numpy.typing import NDArray
 
 import vae_balance.correctors.latent_balancer.learn
@@ -56,12 +56,12 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 @pytest.fixture
-def connect(service: ServiceThread) -> Iterator[Callable[..., Peer]]:
-    """Return a function that connects another peer to the service of this process."""
+def connect(server: ServerThread) -> Iterator[Callable[..., Peer]]:
+    """Return a function that connects another peer to the server of this process."""
     peers: list[Peer] = []
 
     def make(**options: Any) -> Peer:
-        peers.append(service.peer(**options))
+        peers.append(server.peer(**options))
         return peers[-1]
 
     yield make
@@ -152,7 +152,7 @@ def test_a_roll_does_not_wait_for_ever_for_single_looks(
 def test_a_batch_gives_way_while_somebody_waits_for_a_look(
     connect: Callable[..., Peer],
     gate: Gate,
-    service: ServiceThread,
+    server: ServerThread,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(learner, "_WAY_SECONDS", TIMEOUT)
@@ -163,7 +163,7 @@ def test_a_batch_gives_way_while_somebody_waits_for_a_look(
     gave_way = threading.Event()
 
     def give_way() -> None:
-        service.service._learner.give_way(batch_job)
+        server.server._learner.give_way(batch_job)
         gave_way.set()
 
     threading.Thread(target=give_way).start()
@@ -277,7 +277,7 @@ def test_a_frame_that_is_too_long_ends_the_connection(daemon: Daemon, peer: Peer
 
 
 def test_a_client_that_is_gone_is_forgotten_with_its_pictures(
-    connect: Callable[..., Peer], service: ServiceThread
+    connect: Callable[..., Peer], server: ServerThread
 ) -> None:
     peer, witness = connect(), connect()
     fields = {"width": 2, "height": 2, "channels": 3, "dtype": "u8", "kind": "frame"}
@@ -288,7 +288,7 @@ def test_a_client_that_is_gone_is_forgotten_with_its_pictures(
 
 
 def test_who_leaves_before_being_heard_is_not_remembered(
-    connect: Callable[..., Peer], service: ServiceThread
+    connect: Callable[..., Peer], server: ServerThread
 ) -> None:
     witness, passing = connect(), connect(immediate=1)
     assert passing.socket.poll(round(1000 * TIMEOUT), zmq.POLLOUT)  # it has been let in
@@ -297,7 +297,7 @@ def test_who_leaves_before_being_heard_is_not_remembered(
     def wait() -> None:
         gone.wait(TIMEOUT)
 
-    service.service._router.calls.post(wait)
+    server.server._router.calls.post(wait)
     passing.socket.send_multipart([b"", header("status")])  # nobody can answer that
     passing.socket.close(linger=1000)
     passing.close()

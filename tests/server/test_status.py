@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
-from daemon_process import TIMEOUT, Daemon, ServiceThread, wait_for
+from daemon_process import TIMEOUT, Daemon, ServerThread, wait_for
 
 import vae_balance
 from vae_balance.server import upgrade
@@ -63,17 +63,17 @@ def test_status_tells_who_waits_for_what(idle: Daemon) -> None:
         wait_for(lambda: witness.status()["queued"] == 0)
 
 
-def test_what_begins_while_status_is_asked_for_runs_for_no_time(service: ServiceThread) -> None:
-    peer = service.peer()
+def test_what_begins_while_status_is_asked_for_runs_for_no_time(server: ServerThread) -> None:
+    peer = server.peer()
     peer.ask("hello", client="x")
 
     def begin_soon() -> None:
-        (client,) = service.service._router.clients.values()
+        (client,) = server.server._router.clients.values()
         job = Job(client.identity, b"soon", [], 0, lambda job, fields: None, verb="learn")
         job.began = time.monotonic() + 0.5  # as it is when another thread is faster
         client.admit(job)
 
-    service.service._router.calls.post(begin_soon)
+    server.server._router.calls.post(begin_soon)
     told = peer.ask("status").header
     assert [job["seconds"] for job in told["running"]] == [0.0]
     peer.close()

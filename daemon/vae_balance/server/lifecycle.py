@@ -23,7 +23,7 @@ from vae_balance.errors import BalanceError
 from vae_balance.files import as_private_as, atomic_write, remove_leftovers
 from vae_balance.server.lock import Lock, holder
 from vae_balance.server.log import logging_to_file
-from vae_balance.server.service import Service
+from vae_balance.server.server import Server
 from vae_balance.server.settings import DaemonSettings
 from vae_balance.server.upgrade import installed_instead
 from vae_balance_protocol import PROTOCOL, places
@@ -83,27 +83,27 @@ def _serve(settings: DaemonSettings, by_client: bool, lock: Lock) -> bool:
     remove_leftovers(connection_file.parent)
     token = secrets.token_hex(32)
     log_file = Path(places.log_file())
-    service = Service(settings, token, log_file, by_client)
+    server = Server(settings, token, log_file, by_client)
     content = {
-        "endpoint": service.endpoint,
+        "endpoint": server.endpoint,
         "token": token,
         "pid": os.getpid(),
         "version": vae_balance.__version__,
         "protocol": PROTOCOL,
     }
-    published = _Published(content, lock, service.stop_when_idle)
-    service.on_stopping = published.withdraw
+    published = _Published(content, lock, server.stop_when_idle)
+    server.on_stopping = published.withdraw
     try:
-        with _signals(service):
+        with _signals(server):
             published.start()
             _log.info(
                 "version=%s pid=%d at %s, %s",
                 vae_balance.__version__,
                 os.getpid(),
-                service.endpoint,
+                server.endpoint,
                 settings,
             )
-            clean = service.run()
+            clean = server.run()
     finally:
         published.withdraw()
     _log.info("ended" if clean else "ended in the middle of work")
@@ -194,13 +194,13 @@ class _Published:
 
 
 @contextmanager
-def _signals(service: Service) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the service."""
+def _signals(server: Server) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the server."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        service.stop(signal.Signals(number).name)
+        server.stop(signal.Signals(number).name)
 
-    old_descriptor = signal.set_wakeup_fd(service.wakeup_fd, warn_on_full_buffer=False)
+    old_descriptor = signal.set_wakeup_fd(server.wakeup_fd, warn_on_full_buffer=False)
     old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

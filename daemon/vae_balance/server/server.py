@@ -1,4 +1,4 @@
-"""The daemon's service: what is done with a request, and when it all ends."""
+"""The daemon's server: what is done with a request, and when it all ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LINGER_SECONDS = 0.3  # for the last answers to arrive
 _log = logging.getLogger(__name__)
 
 
-class Service:
+class Server:
     """Serves clients in the thread that calls `run`.
 
     Attributes:
