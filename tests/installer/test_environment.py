@@ -26,7 +26,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def packages(environment: Path) -> dict[str, Path]:
     """Return the file of each of two packages as they are after an installation."""
-    told = [python_of(environment), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    told = [str(python_of(environment)), "-c", code]
     site = Path(subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip())
     return {name: put_package(site, name) for name in ("vae-balance", "other")}
 
