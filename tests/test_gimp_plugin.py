@@ -358,6 +358,27 @@ def test_strips_tell_their_place_in_what_the_look_was_learned_from():
     assert client.places == [place]
 
 
+@given(
+    st.tuples(*[st.integers(1, 9000)] * 2),
+    st.tuples(*[st.integers(-500, 500)] * 2),
+    st.floats(0.01, 1.0),
+    st.tuples(*[st.integers(0, 400)] * 2, *[st.integers(1, 400)] * 2),
+)
+def test_what_is_on_the_screen_lies_within_the_picture(size, corner, scale, area):
+    place = work.place_in_small((0, 0, *size), corner, (scale, scale), area)
+    assert 0 <= place["left"] <= place["width"] - area[2]
+    assert 0 <= place["top"] <= place["height"] - area[3]
+
+
+def test_where_a_part_on_the_screen_lies_is_that_of_the_layer_in_small():
+    learned = (100, 0, 600, 400)  # of a layer at (-20, 40) of what is shown at half its size
+    place = work.place_in_small(learned, (-10.0, 20.0), (0.5, 0.5), (50, 30, 100, 80))
+    assert place == {"width": 300, "height": 200, "left": 10, "top": 10}
+    whole = work.Look("5" * 64, {}, area=learned)
+    area = (110, 20, 300, 200)
+    assert work.place_in_small(learned, (0.0, 0.0), (1.0, 1.0), area) == whole.place(area)
+
+
 def test_a_look_that_is_no_lut_is_described_and_not_kept(english, tmp_path):
     client = Daemon()
     client.learned = {"size": None}

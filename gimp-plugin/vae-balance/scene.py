@@ -14,6 +14,7 @@ from gi.repository import Gegl, Gimp
 from canvas import find_twin, visible_filters
 from layers import Layer
 from vae_balance_gimp.settings import NEW_LAYER
+from vae_balance_gimp.work import place_in_small
 
 _MOST_ZOOM = 16.0
 
@@ -148,8 +149,9 @@ class Scene:
             return
         small = Layer(self._twin)
         self._area = small.selected_area()
-        self._corner = [o - c for o, c in zip(source.get_offsets()[-2:], (x, y), strict=True)]
-        self._scales = (self.width / width, self.height / height)
+        self._scale = (self.width / width, self.height / height)
+        corner = (source.get_offsets()[-2] - x, source.get_offsets()[-1] - y)
+        self._corner = (corner[0] * self._scale[0], corner[1] * self._scale[1])
         self._offsets = tuple(self._twin.get_offsets()[-2:])
         if self._area is not None:
             self.picture = _Kept(small.pixels(self._area, False))
@@ -166,15 +168,9 @@ class Scene:
         """
         if learned is None or self.picture is None or self._area is None:
             return None
-        place = {}
-        sizes = (("width", "left", self.picture.width), ("height", "top", self.picture.height))
-        for axis, (size, start, here) in enumerate(sizes):
-            scale = self._scales[axis]
-            begin = (self._corner[axis] + learned[axis]) * scale
-            at = self._offsets[axis] + self._area[axis]
-            place[size] = max(here, round(learned[axis + 2] * scale))
-            place[start] = min(max(round(at - begin), 0), place[size] - here)
-        return place
+        x, y, width, height = self._area
+        area = (self._offsets[0] + x, self._offsets[1] + y, width, height)
+        return place_in_small(learned, self._corner, self._scale, area)
 
     def after(self, strips: list[tuple[int, int, bytes]]) -> bytes:
         """Return what the canvas will show, as `before`, when the layer's picture becomes strips.

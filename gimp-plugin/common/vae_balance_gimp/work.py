@@ -7,6 +7,7 @@ means them, and with `strips()`, which yields (first row, rows, bytes) from top 
 from __future__ import absolute_import, division, unicode_literals
 
 import json
+import math
 import os
 import tempfile
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from .texts import N_, UserError, _, sentence
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Iterator, List, Optional
+    from typing import Any, Dict, Iterator, List, Optional, Tuple
 
     from .interfaces import Area, Picture, Progress, Strip
     from .settings import Settings
@@ -81,6 +82,32 @@ class Look(object):
         if "lut_file" in self.origin:
             return _("{lut_file}, a LUT of {lut_size} nodes").format(**self.origin)
         return _("Learned with {model} {model_version} on {device}").format(**self.origin)
+
+
+def place_in_small(learned, corner, scale, area):
+    # type: (Area, Tuple[float, float], Tuple[float, float], Area) -> Dict[str, int]
+    """Return where an area lies in what a look was learned from, both as small as on a screen.
+
+    Args:
+        learned: the area of a layer that the look was learned from, in its pixels.
+        corner: x and y of the layer's upper left corner on the screen.
+        scale: pixels of the screen for one of the layer, across and down.
+        area: on the screen.
+
+    Returns:
+        The field `place` of PROTOCOL.md, in pixels of the screen; what goes beyond is cut off.
+    """
+    place = {}  # type: Dict[str, int]
+    for axis, (size, start) in enumerate((("width", "left"), ("height", "top"))):
+        begin = corner[axis] + learned[axis] * scale[axis]
+        place[size] = max(area[axis + 2], _rounded(learned[axis + 2] * scale[axis]))
+        place[start] = min(max(_rounded(area[axis] - begin), 0), place[size] - area[axis + 2])
+    return place
+
+
+def _rounded(number):
+    # type: (float) -> int
+    return int(math.floor(number + 0.5))  # noqa: RUF046 - a float in Python 2
 
 
 def connect(progress):
