@@ -28,7 +28,7 @@ from vae_balance_gimp.changes import describe
 from vae_balance_gimp.findings import describe_report
 from vae_balance_gimp.texts import UserError, _
 
-WIDTH, HEIGHT = 580, 300  # of the picture, in pixels of a screen of 96 dots an inch
+WIDTH, HEIGHT = 580, 280  # of the picture, in pixels of a screen of 96 dots an inch
 _CHECK, _LIGHT, _DARK = 8, 0x999999, 0x666666
 _PAUSE = 150  # milliseconds after a change, within which further ones are waited for
 _GRIP = 10  # pixels on each side of the line between before and after, within which it is caught

@@ -28,9 +28,9 @@ SHOTS = "/io/shots"
 # The letters of the entries, the same in all languages that are looked at.
 BALANCE, LUT = "b", "l"
 # Rows of the preview.
-PREVIEW = 322
+PREVIEW = 302
 # A place in the line below it, which says what was found.
-LINE = (60, 388)
+LINE = (60, 368)
 # What must fit into a small laptop's screen, beside its bars.
 MOST_WIDTH, MOST_HEIGHT = 1366, 700
 # What GTK or Python says on standard error of the plug-in's own code.
@@ -151,11 +151,11 @@ def tour(window: Window) -> None:
 
 def look_closely(window: Window, dialog: str, whole: bytes) -> None:
     """Zoom with the wheel, drag the picture, and show all of it again."""
-    window.tool("mousemove", "--window", dialog, 314, 174)
+    window.tool("mousemove", "--window", dialog, 314, 164)
     window.tool("click", "--repeat", 3, "--delay", 100, 4)
     zoomed = preview(window, dialog, whole)
     window.tool("mousedown", 1)
-    window.tool("mousemove", "--window", dialog, 214, 134)
+    window.tool("mousemove", "--window", dialog, 214, 124)
     window.tool("mouseup", 1)
     preview(window, dialog, zoomed)
     window.shot(f"{SHOTS}/zoomed.png", dialog)
