@@ -123,6 +123,20 @@ def test_a_first_round_does_not_wait_for_further_rounds(
     assert patient.end_of(long).header["type"] == "result"
 
 
+def test_looks_of_one_client_are_learned_in_their_order(
+    connect: Callable[..., Peer], gate: Gate
+) -> None:
+    gate.done = 1
+    peer = connect()
+    requests = [learn(peer, iterations) for iterations in (10, 1)]
+    wait_for(lambda: gate.begun == [10])
+    time.sleep(0.3)
+    assert gate.begun == [10]
+    gate.open.release(2)
+    for request in requests:
+        assert peer.end_of(request).header["type"] == "result"
+
+
 def test_looks_in_the_middle_of_looks_have_an_end(connect: Callable[..., Peer], gate: Gate) -> None:
     gate.done = 1
     peers = [connect() for _ in range(8)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,17 +124,22 @@ class FairQueue:
                 return
         task.drop()
 
-    def take(self, timeout: float | None = None, below: int | None = None) -> Task | None:
+    def take(
+        self,
+        timeout: float | None = None,
+        below: int | None = None,
+        besides: Collection[int] = (),
+    ) -> Task | None:
         """Return the next task, or None after `timeout` seconds and when the queue is closed.
 
-        With `below`, only one of a lower rank.
+        With `below`, only one of a lower rank; none of the clients `besides`.
 
         `finished` must be called with the task when it was done.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._closed:
-                task = self._next(below)
+                task = self._next(below, besides)
                 if task is not None:
                     if task.strand is not None:
                         self._busy_strands.add(task.strand)
@@ -194,8 +199,8 @@ class FairQueue:
         with self._changed:
             return any(task.rank == URGENT for tasks in self._waiting.values() for task in tasks)
 
-    def _next(self, below: int | None) -> Task | None:
-        ready = list(self._ready())
+    def _next(self, below: int | None, besides: Collection[int]) -> Task | None:
+        ready = [task for task in self._ready() if task.job.client not in besides]
         if below is not None:
             ready = [task for task in ready if task.rank < below]
         if not ready:

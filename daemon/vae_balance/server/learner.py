@@ -65,7 +65,7 @@ class Learner:
         self._looks = looks
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._first_model: str | None = None
-        self._ranks: list[int] = []  # of what is being done, each in the middle of the one before
+        self._tasks: list[Task] = []  # being done, each in the middle of the one before
         self._next_others = 0.0  # when something more urgent may go first again
 
     def start(self, first_model: str | None) -> None:
@@ -130,7 +130,7 @@ class Learner:
             time.sleep(_WAY_POLL_SECONDS)
 
     def _is_urgent(self) -> bool:
-        return URGENT in self._ranks or self.queue.has_urgent()
+        return any(task.rank == URGENT for task in self._tasks) or self.queue.has_urgent()
 
     def answer(self, job: Job) -> Result:
         """Do a `learn` request, in this thread's turn."""
@@ -171,11 +171,11 @@ class Learner:
 
     def _do(self, task: Task) -> None:
         """Do a task; between its stages, those that are more urgent."""
-        self._ranks.append(task.rank)
+        self._tasks.append(task)
         try:
             task.run()
         finally:
-            self._ranks.pop()
+            self._tasks.pop()
         self.queue.finished(task)
 
     def _let_others_go_first(self, has_begun: bool) -> None:
@@ -184,10 +184,12 @@ class Learner:
         Args:
             has_begun: whether a round is behind that one: who wants many waits for who wants one.
         """
-        if not 0 < len(self._ranks) <= _MOST_NESTED or time.monotonic() < self._next_others:
+        if not 0 < len(self._tasks) <= _MOST_NESTED or time.monotonic() < self._next_others:
             return
-        rank = max(self._ranks[-1], LONG) if has_begun else self._ranks[-1]
-        task = self.queue.take(0.0, below=rank)
+        task = self.queue.take(0.0, below=self._tasks[-1].rank)
+        if task is None and has_begun:  # a client's own further looks wait for this one
+            besides = {task.job.client for task in self._tasks}
+            task = self.queue.take(0.0, below=LONG, besides=besides)
         if task is None:
             return
         import torch
