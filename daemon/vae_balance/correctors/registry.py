@@ -17,6 +17,7 @@ _CORRECTORS = {
     "stretch": ("classical", "Stretch"),
     "vae-white-balance": ("vae_white_balance.corrector", "VaeWhiteBalance"),
     "unet": ("unet.corrector", "UNetCorrector"),
+    "mixed-light": ("mixed_light.corrector", "MixedLightCorrector"),
     "colorize-autoencoder": ("colorize.corrector", "AutoencoderColorizer"),
     "colorize-fusion": ("colorize.corrector", "FusionColorizer"),
     "colorize-cross-channel": ("colorize.corrector", "CrossChannelColorizer"),

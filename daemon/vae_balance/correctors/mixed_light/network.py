@@ -36,6 +36,7 @@ class GridConfig:
     """Sizes of the network.
 
     Attributes:
+        base: name or folder of the model whose latent balancer's look it is added to.
         places: nodes of the grid along each edge of the photo.
         levels: nodes along luma.
         pooled: length of the classifier's pooled features.
@@ -50,6 +51,7 @@ class GridConfig:
         feature_dropout: of the classifier's features, in training.
     """
 
+    base: str = "embedded"
     places: int = 16
     levels: int = 8
     pooled: int = 2464

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ from vae_balance.correctors.mixed_light.network import (
     placed_of,
     slice_grid,
 )
+from vae_balance.correctors.mixed_light.predictor import NETWORK
 from vae_balance.correctors.mixed_light.seeing import Sight
 from vae_balance.models.store import find_model
 from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
@@ -48,8 +49,6 @@ from vae_balance.training.photos import read_split
 # Called with what is made, the number made and the number to be made.
 Making = Callable[[str, int, int], None]
 
-# The folder in `out` that holds the trained network.
-RESULT = "grid"
 NAMES = (*(part.name for part in fields(Sight)), "true", "kind")
 # How the score weighs cases of one function and undamaged ones beside blended damage.
 _SCORE = {"watch_blended": 1.0, "watch_one_function": 0.4, "watch_undamaged": 0.4}
@@ -171,7 +170,7 @@ def train_mixed_light(
         lambda made, total: making("cases", made, total),
     )
     torch.manual_seed(config.seed)
-    network = GridNetwork(config.network)
+    network = GridNetwork(replace(config.network, base=config.model))
     take_scales(network, shards)
     network.to(config.device)
     batches = CaseBatches(
@@ -187,7 +186,7 @@ def train_mixed_light(
         decaying_optimizer(network, config.weight_decay),
         batches,
         lambda batch, chance: grid_loss(network, batch, config),
-        lambda average: average.save_folder(config.out / RESULT),
+        lambda average: average.save_folder(config.out / NETWORK),
         config.loop(),
         report,
         _watch(watch_shards, config.device),

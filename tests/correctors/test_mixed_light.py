@@ -1,0 +1,161 @@
+"""Mixed light: a look of one photo, whose places are corrected each in its way."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vae_balance.color.lut import Lut3D
+from vae_balance.color.srgb import to_encoded, to_linear
+from vae_balance.correctors.corrector import LookOptions
+from vae_balance.correctors.mixed_light.corrector import MixedLightCorrector, MixedLook
+from vae_balance.correctors.mixed_light.network import (
+    GridConfig,
+    GridNetwork,
+    interpolation,
+    slice_grid,
+)
+from vae_balance.correctors.registry import load_corrector
+from vae_balance.errors import LutError, OptionError
+from vae_balance.evaluation.evaluate import error_to
+from vae_balance.looks.labels import require_lut
+from vae_balance.looks.light_map import LightLook
+from vae_balance.looks.look import Place
+from vae_balance.looks.origin import UNKNOWN
+from vae_balance.looks.steps import PictureStep
+from vae_balance.photos.photo import read_photo
+from vae_balance.photos.proxy import make_proxy
+from vae_balance.photos.sample import SAMPLE
+
+Colors = NDArray[np.float32]
+
+
+@lru_cache
+def corrector() -> MixedLightCorrector:
+    found = load_corrector("mixed-light", "cpu")
+    assert isinstance(found, MixedLightCorrector)
+    return found
+
+
+@lru_cache
+def sample() -> Colors:
+    return make_proxy(read_photo(SAMPLE), "frame")
+
+
+def lit(photo: Colors, left: tuple[float, ...], right: tuple[float, ...], width: float) -> Colors:
+    """Return a photo under two lights (gains of linear light), the passage `width` wide."""
+    columns = (np.arange(photo.shape[1]) + 0.5) / photo.shape[1]
+    share = np.clip((columns - 0.5) / width + 0.5, 0.0, 1.0)[:, None]
+    gains = (1.0 - share) * np.array(left) + share * np.array(right)
+    return to_encoded(to_linear(photo) * gains.astype(np.float32)).astype(np.float32)
+
+
+WARM, COOL = (1.0, 0.62, 0.3), (0.45, 0.75, 1.0)
+
+
+@lru_cache
+def learned(width: float = 0.1) -> tuple[Colors, MixedLook]:
+    photo = lit(sample(), WARM, COOL, width)
+    return photo, corrector().learn([photo], LookOptions())
+
+
+def test_two_lights_are_corrected_better_than_by_one_function() -> None:
+    photo, look = learned()
+    error = error_to(sample())
+    one = error(look.balanced.lut(photo))
+    assert error(look.apply(photo, Place.whole(photo))) < 0.85 * one
+    assert one <= error(photo)
+
+
+def test_both_halves_are_brought_nearer_to_each_other() -> None:
+    photo, look = learned()
+    changed = look.apply(photo, Place.whole(photo))
+
+    def apart(pixels: Colors) -> float:
+        tint = (pixels - sample()).mean(axis=0)
+        return float(np.abs(tint[:80].mean(axis=0) - tint[-80:].mean(axis=0)).sum())
+
+    assert apart(changed) < 0.6 * apart(photo)
+
+
+def test_there_is_no_halo_along_the_step_between_two_lights() -> None:
+    """Grey to the left and right of an edge stays as even as it was, up to the edge."""
+    _photo, look = learned(0.01)
+    wall = np.full((224, 224, 3), 0.55, np.float32)
+    before = lit(wall, WARM, COOL, 0.01)
+    after = look.apply(before, Place.whole(before))
+    for side in (slice(70, 110), slice(114, 154)):  # the step is at 112
+        columns = after[:, side].mean(axis=0)
+        # From column to column less than a code of 8 bits: no band, no fringe.
+        assert np.abs(np.diff(columns, axis=0)).max() < 1 / 255
+
+
+def test_what_it_would_hardly_change_is_left_to_the_balancer() -> None:
+    look = corrector().learn([sample()], LookOptions())
+    changed = look.apply(sample(), Place.whole(sample()))
+    assert error_to(sample())(changed) <= 1.5
+    assert not look.grid.any()
+
+
+def test_a_plain_photo_gets_no_grid() -> None:
+    look = corrector().learn([np.full((224, 224, 3), 0.4, np.float32)], LookOptions())
+    assert not look.grid.any()
+
+
+def test_the_same_proxy_gives_the_same_look() -> None:
+    photo, look = learned()
+    assert corrector().learn([photo], LookOptions()).digest() == look.digest()
+
+
+def test_it_learns_with_a_strength() -> None:
+    photo, look = learned()
+    half = corrector().learn([photo], LookOptions(strength=0.5))
+    place = Place.whole(photo)
+    np.testing.assert_allclose(
+        half.apply(photo, place), look.apply(photo, place, strength=0.5), atol=1e-6
+    )
+    assert half.origin.options["strength"] == 0.5
+
+
+def test_a_roll_is_refused() -> None:
+    with pytest.raises(OptionError, match="2 photos"):
+        corrector().learn([sample(), sample()], LookOptions())
+
+
+def test_its_look_is_no_lut() -> None:
+    with pytest.raises(LutError, match="mixed-light"):
+        require_lut(learned()[1])
+
+
+def test_it_shows_what_was_added_where_in_four_pictures() -> None:
+    *_, last = learned()[1].steps
+    assert isinstance(last, PictureStep)
+    (row,) = last.rows
+    assert [picture.name for picture in row] == ["red", "green", "blue", "light"]
+    assert all(picture.pixels.shape == (224, 224) for picture in row)
+    assert max(np.ptp(picture.pixels) for picture in row) > 0.05
+
+
+def test_an_untrained_network_changes_nothing() -> None:
+    network = GridNetwork(GridConfig())
+    assert sum(parameter.numel() for parameter in network.parameters()) * 2 < 6e6
+    grid = network.tell(torch.randn(1, 16, 16, network.config.token))
+    assert not grid.detach().numpy().any()
+
+
+def test_training_slices_as_looks_do() -> None:
+    rng = np.random.default_rng(4)
+    grid = rng.normal(0.0, 0.1, (16, 16, 8, 12)).astype(np.float32)
+    pixels = rng.uniform(0.2, 0.8, (40, 56, 3)).astype(np.float32)
+    look = LightLook(Lut3D.identity(17), grid, UNKNOWN)
+    colors = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    sliced = slice_grid(
+        torch.from_numpy(grid)[None], colors, interpolation(40, 16), interpolation(56, 16)
+    )
+    expected = look.apply(pixels, Place.whole(pixels))
+    found = sliced[0].permute(1, 2, 0).clamp(0.0, 1.0).numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-5)
