@@ -675,6 +675,30 @@ def case_a_last_look_that_cannot_be_kept_does_not_stop_the_work():
         image.delete()
 
 
+def case_a_look_that_depends_on_the_place_knows_where_a_selection_lies():
+    def grey():
+        image, layer = photo(alpha=False)
+        assert layer.desaturate(Gimp.DesaturateMode.LUMINANCE)
+        return image, layer
+
+    image, layer = grey()
+    before = rows_of(layer)
+    notes = interrupted(image, layer, model="colorize-cross-channel", notes=True)
+    assert len(notes) == 1 and "was not kept" in notes[0] and "colorize" in notes[0], notes
+    whole = rows_of(layer)
+    assert max(max(p[:3]) - min(p[:3]) for row in whole for p in row) > 3
+    assert "lut_size" not in origin(layer) and origin(layer)["lut_sha256"]
+
+    image, layer = grey()
+    x, y, width, height = 40, 30, 60, 50
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, x, y, width, height)
+    interrupted(image, layer, model="colorize-cross-channel", notes=True)
+    for row, pixels in enumerate(rows_of(layer)):
+        for column, pixel in enumerate(pixels):
+            inside = x <= column < x + width and y <= row < y + height
+            assert pixel == (whole if inside else before)[row][column], (column, row)
+
+
 def case_groups_text_and_locked_layers():
     image, layer = photo()
     group = Gimp.GroupLayer.new(image)
