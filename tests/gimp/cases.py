@@ -543,7 +543,9 @@ def case_what_filters_show_is_learned_from_and_balanced():
             if output == "new-layer":
                 assert native(layer) == raw and len(layer.get_filters()) == 2
             else:
-                assert layer.has_alpha() == alpha and not layer.get_filters()
+                # GIMP 3.0 drops those that are hidden, too; 3.2.6 keeps them.
+                shown = [each for each in layer.get_filters() if each.get_visible()]
+                assert layer.has_alpha() == alpha and not shown
             image.delete()
 
 
