@@ -203,10 +203,8 @@ def drawing(size: int = 256) -> Colors:
 
 
 def _without_colors(photos: Path) -> Iterator[tuple[str, Colors]]:
-    """Yield photos that never had colors: no training has seen them, as it passes over such."""
-    split = read_split(photos)
-    training = [path for group in split.training for path in group.paths]
-    found = [path for path in (*training, *split.watch, *split.final) if _is_old(path)]
+    """Yield photos that never had colors, of the held-out sources and of scikit-image."""
+    found = [path for path in read_split(photos).final if not _has_color(path)]
     count = min(BLACK_AND_WHITE_PHOTOS, len(found))
     for path in (found[i * len(found) // count] for i in range(count)):
         yield path.relative_to(photos).as_posix(), _pixels(path)
@@ -216,12 +214,6 @@ def _without_colors(photos: Path) -> Iterator[tuple[str, Colors]]:
     for name in ("camera", "moon", "coins"):
         yield f"scikit-image: {name}", _three_channels(Image.fromarray(getattr(data, name)()))
     yield "a drawing", drawing()
-
-
-def _is_old(path: Path) -> bool:
-    """Tell whether a photo is of a book of history or society, and grey, toned or not."""
-    source = path.parent.name
-    return ("history" in source or "sociology" in source) and not _has_color(path)
 
 
 def _has_color(path: Path) -> bool:
