@@ -438,6 +438,17 @@ def test_demo_damages_and_balances_the_sample(run: Run, random_model: Path, tmp_
     assert read_cube(tmp_path / "demo" / "look.cube").size == 33
 
 
+def test_demo_writes_a_roll_that_shares_a_fault(run: Run, tmp_path: Path) -> None:
+    demo = ("demo", "--out-dir", tmp_path, "--model", "stretch", "--roll")
+    assert run(*demo).exit_code == 0
+    frames = [read_pixels(path) for path in sorted((tmp_path / "roll").iterdir())]
+    assert [frame.shape for frame in frames] == [(256, 384, 3)] * 12
+    assert len({frame.tobytes() for frame in frames}) == 12
+    damaged = read_pixels(tmp_path / "damaged.png")
+    assert np.array_equal(frames[0], damaged[:256, :384])
+    assert np.array_equal(frames[-1], damaged[-256:, -384:])
+
+
 def test_demo_draws_the_steps_that_led_to_the_look(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from vae_balance.benchmark.table import (
     measure_color_map,
     measure_learning,
 )
-from vae_balance.benchmark.tools import run_python, sample_photo
+from vae_balance.benchmark.tools import peak_memory, run_python, sample_photo
 from vae_balance.correctors.latent_balancer.model import Model, load_model
 from vae_balance.errors import BalanceError, OptionError
 from vae_balance.evaluation.targets import Target, targets_markdown
@@ -83,10 +83,9 @@ def test_learning_applying_and_mapping_are_timed(model: Model) -> None:
 def test_peak_memory_is_that_of_the_command_alone() -> None:
     ours = np.ones(300_000_000, dtype=np.uint8)  # what this process holds must not count
     hold = "x = bytearray(60_000_000)"
-    kilobytes = int(run_python(["-c", speed._PEAK_MEMORY, sys.executable, "-c", hold]))
+    peak = peak_memory([sys.executable, "-c", hold])
     assert ours[-1] == 1
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert 60e6 < kilobytes * unit < 150e6
+    assert 60e6 < peak < 150e6
 
 
 def test_a_program_that_fails_is_an_error_of_one_line() -> None:
@@ -102,7 +101,8 @@ def test_the_table_has_every_line_of_the_readme(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed, "fit_published_color_map", negative)
-    monkeypatch.setattr(speed, "run_python", lambda arguments: "123456")
+    monkeypatch.setattr(speed, "run_python", lambda arguments: "")
+    monkeypatch.setattr(speed, "peak_memory", lambda command: 123_456_000)
     row = Target("sd-vae-ft-mse", 1.0, 1.0)  # of full size, and measured by a test of its own
     monkeypatch.setattr(speed, "measure_stability", lambda device: [row])
     reports: list[tuple[int, int]] = []

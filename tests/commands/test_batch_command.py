@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -383,6 +384,7 @@ def test_a_terminal_shows_a_bar_and_the_counts(batches: Batches) -> None:
     shown = in_terminal(*batches.arguments())
     assert "balancing" in shown
     assert "100%" in shown
+    assert re.search(r"[0-9.]+ a second, 0:00:00 left", shown)
     assert "passed over, as no photos by their names: 1 .txt" in shown
     assert "2 done -> " in shown
     assert "2 done before -> " in in_terminal(*batches.arguments())

@@ -1,9 +1,9 @@
 """The workers of a Dask cluster at work for a batch: each is examined, then does errand by errand.
 
 Dask runs the processes, carries the messages and tells who comes and who is lost. Which worker gets
-which errand is settled here, because a batch has to know what a worker was doing when it was lost:
-that goes to another worker, and from then on it is done alone in its process, so that no other is
-blamed for it. The third time it is given up.
+which errand is settled here, because a batch has to know what a worker had to do when it was lost:
+that goes to another worker, and from then on each of it is done alone in its process, so that it is
+clear which of it ends workers. What has ended three is given up.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Errand:
         arguments: it is called with.
         again: it is called with after the loss of a worker that may have begun it.
         number: for whoever gives the errand.
-        losses: workers that were lost in the middle of it.
+        losses: workers that were lost while they had it.
         is_repeated: it may have been begun before.
         hand: the coroutine that waits for it.
     """
@@ -204,8 +204,8 @@ class Crew:
             self._without_since = now
         waited = now - self._without_since
         if self._left_out and waited > _GRACE_SECONDS:
-            worker, reason = next(iter(self._left_out.items()))
-            raise BalanceError(f"{self._address}: no worker can do this: {worker}: {reason}")
+            reason = next(iter(self._left_out.values()))
+            raise BalanceError(f"{self._address}: no worker can do this: {reason}")
         if waited > _TELL_SECONDS and not self._is_told:
             self._is_told = True
             self._tell(f"{self._address}: waiting for workers")
@@ -308,7 +308,7 @@ class Crew:
     def _leave_out(self, member: _Member, reason: str) -> None:
         """Give a worker no more errands; what it was doing goes to others, who are not blamed."""
         reason = " ".join(reason.split())
-        self._left_out[member.address] = reason
+        self._left_out[member.address] = f"{member}: {reason}"
         for errand in self._dismiss(member):
             errand.is_repeated = True
             self._again.append(errand)
@@ -321,11 +321,8 @@ class Crew:
         member = self._members.get(address)
         if member is None:
             return
-        for place, errand in enumerate(self._dismiss(member)):
+        for errand in self._dismiss(member):
             errand.is_repeated = True
-            if place >= member.threads:  # it waited there
-                self._again.append(errand)
-                continue
             errand.losses += 1
             if errand.losses < MOST_LOSSES:
                 self._suspects.append(errand)

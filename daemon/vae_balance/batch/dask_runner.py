@@ -40,7 +40,8 @@ _NO_WEB_PAGES: dict[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
-_QUIET = ("distributed", "tornado", "asyncio")  # their logs tell what we tell in a line
+_QUIET = ("distributed", "tornado", "asyncio")
+_SILENT = logging.CRITICAL + 1
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,7 @@ class DaskRunner:
             BalanceError: besides, the cluster cannot be reached, is lost, or has no worker that
                 can do the batch.
         """
-        for name in _QUIET:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        _silence_logs()
         how = replace(how, threads=1, make_folders=True)
         with warnings.catch_warnings():
             # The proxies of a roll are large, and Dask says so.
@@ -187,7 +187,7 @@ class DaskRunner:
                         dashboard_address="127.0.0.1:0",
                         security=security,
                         asynchronous=True,
-                        silence_logs=logging.CRITICAL + 1,
+                        silence_logs=_SILENT,
                     )
                 )
             try:
@@ -207,6 +207,13 @@ class DaskRunner:
                     "start one: dask scheduler"
                 ) from error
             yield client
+
+
+def _silence_logs() -> None:
+    """Let Dask say nothing: what people have to know is told in a line."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in _QUIET:
+            logging.getLogger(name).setLevel(_SILENT)
 
 
 def sensible_workers() -> int:

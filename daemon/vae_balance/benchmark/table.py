@@ -21,7 +21,14 @@ from PIL import Image
 
 from vae_balance.benchmark.server import measure_daemon
 from vae_balance.benchmark.stability import measure_stability
-from vae_balance.benchmark.tools import Photo8, medians, run_python, sample_photo, seconds_of
+from vae_balance.benchmark.tools import (
+    Photo8,
+    medians,
+    peak_memory,
+    run_python,
+    sample_photo,
+    seconds_of,
+)
 from vae_balance.color.lut import Lut3D, apply_lut
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
@@ -61,13 +68,6 @@ ITERATIONS = 5
 # The published code maps all pixels in one call. In strips scikit-learn is two to four times as
 # fast and needs no 7 GB for 24 megapixels: the reference is rather too good than too bad.
 _STRIP = 1 << 18
-# Runs a command and prints the peak memory of that command alone, whatever this process holds.
-_PEAK_MEMORY = """
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
 
 
 def benchmark(
@@ -306,8 +306,7 @@ def measure_memory(model: Model, megapixels: float) -> BenchmarkRow:
         del small, pixels
         out = str(Path(folder, "balanced.tif"))
         apply = [sys.executable, "-m", "vae_balance", "apply", str(look), picture, "-o", out]
-        peak = int(run_python(["-c", _PEAK_MEMORY, *apply]).split()[-1])
-    bytes_used = peak if sys.platform == "darwin" else 1024 * peak
+        bytes_used = peak_memory(apply)
     detail = f"all {bytes_used / 1e6:.0f}, picture {nbytes / 1e6:.0f} MB"
     return Target(name, (bytes_used - nbytes) / 1e6, 300.0, "MB", detail=detail)
 

@@ -18,6 +18,14 @@ from vae_balance.photos.sample import SAMPLE
 
 Photo8 = NDArray[np.uint8]
 
+# Runs a command and prints the peak memory of that command alone, whatever this process holds.
+_PEAK_MEMORY = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
 
 def sample_photo(megapixels: float) -> Photo8:
     """Return the bundled portrait like an expired slide, enlarged: (H, W, 3), 3:2, sRGB-encoded.
@@ -55,6 +63,18 @@ def run_python(arguments: Sequence[str], environ: Mapping[str, str] | None = Non
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise BalanceError(f"python {' '.join(arguments[:3])}...: failed: {reason}")
     return done.stdout
+
+
+def peak_memory(command: Sequence[str]) -> int:
+    """Run a command; return the bytes that it held at most, whatever this process holds.
+
+    Not on Windows.
+
+    Raises:
+        BalanceError: it failed.
+    """
+    peak = int(run_python(["-c", _PEAK_MEMORY, *command]).split()[-1])
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def python_environment() -> dict[str, str]:

@@ -238,7 +238,7 @@ class _Work:
         with (
             _daemon(self.console) as client,
             interruption() as interrupted,
-            self.console.bar("balancing") as move,
+            self.console.paced_bar("balancing") as move,
             self.report.begun() as begin,
         ):
             for request in chain([first], requests):
@@ -291,7 +291,7 @@ class _Work:
         order = Order(self.fields["model"], description_sha256(info), look, how)
         with (
             interruption() as interrupted,
-            self.console.bar("balancing") as move,
+            self.console.paced_bar("balancing") as move,
             self.report.begun() as begin,
         ):
             runner = DaskRunner(
@@ -322,8 +322,9 @@ class _Work:
             if interrupted.is_set():
                 self._end_interrupted()
 
-    def _show(self, move: Callable[[int, int], None]) -> None:
-        move(self.results.count(), self.results.total())
+    def _show(self, move: Callable[[int, int, str], None]) -> None:
+        done, total = self.results.count(), self.results.total()
+        move(done, total, self.results.pace.text(total - done))
 
     def _end_interrupted(self) -> None:
         text = f"interrupted: {self.results}; the same command goes on"
@@ -334,6 +335,9 @@ class _Work:
 class _Results:
     """What became of the photos of a batch; tells people of those that failed.
 
+    Attributes:
+        pace: of the photos that were done or failed in this run.
+
     Args:
         total: how many photos there are.
         replaces: what is in the place of outputs is overwritten, or refused for all together.
@@ -342,6 +346,9 @@ class _Results:
     """
 
     def __init__(self, total: int, replaces: bool, console: Console, keeps: bool) -> None:
+        from vae_balance.batch.pace import Pace
+
+        self.pace = Pace()
         self._total = total
         self._replaces = replaces
         self._console = console
@@ -382,7 +389,8 @@ class _Results:
         return self._total
 
     def add(self, photo: Planned, line: Line) -> None:
-        """Add what the daemon told of a photo."""
+        """Add what was told of a photo."""
+        self.pace.count()
         if line.outcome == "failed":
             self._fail(photo, error_of(line.code, line.message))
             return

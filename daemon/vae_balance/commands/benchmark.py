@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
+
+if TYPE_CHECKING:
+    from vae_balance.evaluation.targets import Target
+
+_ARCHIVES = "Archives"  # the section of the page
 
 
 @click.command()
@@ -20,13 +26,34 @@ from vae_balance.commands.console import Console, require_extra
     metavar="X",
     help="Size of the large photo; the others are scaled with it. The targets are for 24.",
 )
+@click.option(
+    "--archive",
+    is_flag=True,
+    help="Measure batches on a cluster instead: planning, beginning and resuming many photos, and "
+    "workers beside each other. Needs pip install 'vae-balance[cluster]'.",
+)
+@click.option(
+    "--photos",
+    type=click.IntRange(10, 10_000_000),
+    default=200_000,
+    show_default=True,
+    metavar="N",
+    help="How many photos --archive has. The targets are for 200,000.",
+)
 @options.page
 @options.model
 @options.device
 @options.as_json
 @options.quiet
 def benchmark(
-    megapixels: float, page: Path | None, model: str, device: str, as_json: bool, quiet: bool
+    megapixels: float,
+    archive: bool,
+    photos: int,
+    page: Path | None,
+    model: str,
+    device: str,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Print the speed table.
 
@@ -36,9 +63,24 @@ def benchmark(
     \b
     vae-balance benchmark
     vae-balance benchmark --page docs/speed.md
+    vae-balance benchmark --archive --page docs/speed.md
     """
-    require_extra("train")
+    from vae_balance.evaluation.targets import targets_markdown
 
+    console = Console(quiet)
+    measure = _archive if archive else _table
+    rows = measure(console, megapixels, photos, page, model, device)
+    if as_json:
+        click.echo(json.dumps([row.to_json() for row in rows], indent=2))
+    else:
+        click.echo(targets_markdown(rows), nl=False)
+
+
+def _table(
+    console: Console, megapixels: float, photos: int, page: Path | None, model: str, device: str
+) -> list[Target]:
+    """Measure the speed table."""
+    require_extra("train")
     from vae_balance.benchmark.table import ABOUT
     from vae_balance.benchmark.table import benchmark as measure
     from vae_balance.correctors.latent_balancer.model import load_model
@@ -46,11 +88,28 @@ def benchmark(
     from vae_balance.evaluation.targets import targets_markdown
 
     loaded = load_model(model, device)
-    with Console(quiet).bar("measuring") as move:
+    with console.bar("measuring") as move:
         rows = measure(loaded, megapixels, lambda done, total, what: move(done, total))
     if page is not None:
-        write_page(page, "How fast it is", "vae-balance benchmark", ABOUT, targets_markdown(rows))
-    if as_json:
-        click.echo(json.dumps([row.to_json() for row in rows], indent=2))
-    else:
-        click.echo(targets_markdown(rows), nl=False)
+        table = targets_markdown(rows)
+        write_page(page, "How fast it is", "vae-balance benchmark", ABOUT, table, keep=_ARCHIVES)
+    return rows
+
+
+def _archive(
+    console: Console, megapixels: float, photos: int, page: Path | None, model: str, device: str
+) -> list[Target]:
+    """Measure batches on a cluster, whose workers compute on the CPU."""
+    require_extra("cluster")
+    from vae_balance.benchmark.archive import ABOUT, benchmark_archive
+    from vae_balance.evaluation.page import write_section
+    from vae_balance.evaluation.targets import targets_markdown
+
+    with console.bar("measuring") as move:
+        rows = benchmark_archive(
+            model, photos, megapixels, lambda done, total, what: move(done, total)
+        )
+    if page is not None:
+        command = "vae-balance benchmark --archive"
+        write_section(page, _ARCHIVES, command, ABOUT, targets_markdown(rows))
+    return rows

@@ -72,15 +72,34 @@ class Console:
     @contextmanager
     def bar(self, label: str) -> Iterator[Callable[[int, int], None]]:
         """Show a progress bar; what is yielded moves it to so many steps done of so many."""
-        with click.progressbar(
-            length=1, label=label, file=sys.stderr, hidden=not self._shown
-        ) as shown:
+        with self._bar(label, show_eta=True) as shown:
 
             def move(done: int, total: int) -> None:
                 shown.length = total
                 shown.update(done - shown.pos)
 
             yield move
+
+    @contextmanager
+    def paced_bar(self, label: str) -> Iterator[Callable[[int, int, str], None]]:
+        """Show a progress bar that is moved with a text about the pace, and told nothing else."""
+        with self._bar(label, show_eta=False) as shown:
+
+            def move(done: int, total: int, pace: str) -> None:
+                shown.length = total
+                shown.update(done - shown.pos, pace)
+
+            yield move
+
+    def _bar(self, label: str, show_eta: bool) -> Any:
+        return click.progressbar(
+            length=1,
+            label=label,
+            file=sys.stderr,
+            hidden=not self._shown,
+            show_eta=show_eta,
+            item_show_func=lambda text: text,
+        )
 
     @contextmanager
     def going_on(self, photo: Path, result: dict[str, Any] | None = None) -> Iterator[None]:

@@ -28,17 +28,27 @@ _FILES = ("damaged.png", "balanced.png", "before-after.png", "look.cube")
 @click.option(
     "--steps", is_flag=True, help="Draw each step that led to the look, too: step-1.png and so on."
 )
+@click.option(
+    "--roll", is_flag=True, help="Write a roll to try `batch` with, too: twelve frames in DIR/roll."
+)
 @options.option(ITERATIONS)
 @options.model
 @options.device
 @options.force
 def demo(
-    out_dir: Path, steps: bool, iterations: int | str, model: str, device: str, force: bool
+    out_dir: Path,
+    steps: bool,
+    roll: bool,
+    iterations: int | str,
+    model: str,
+    device: str,
+    force: bool,
 ) -> None:
     """Damage a bundled photo with a color cast and balance it.
 
     \b
     vae-balance demo
+    vae-balance demo --roll
     """
     if steps:
         require_extra("explain")
@@ -69,6 +79,13 @@ def demo(
     click.echo(f"balanced photo:      {balanced_file}")
     click.echo(f"its look, as a LUT:  {look_file}")
     click.echo(f"side by side:        {pair_file.resolve()}")
+    if roll:
+        from vae_balance.photos.sample import roll_of
+
+        make_folder(out_dir / "roll")
+        for number, frame in enumerate(roll_of(damaged), 1):
+            write_photo(frame, out_dir / "roll" / f"{number:02d}.png", overwrite=force)
+        click.echo(f"a roll:              {out_dir / 'roll'}")
     if steps:
         from vae_balance.correctors.explain import step_pictures
 
