@@ -48,6 +48,7 @@ HELPED = {
         *("_Iterations", "_Model", "LUT fil_e", "LUT si_ze"),
     ),
     "plug-in-vae-balance-apply-lut": ("Loo_k", "LUT fil_e", "Stren_gth", "Res_ult"),
+    "plug-in-vae-balance-colorize": ("Stren_gth", "Res_ult", "_Tone", "_Model"),
 }
 NUMPY = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
 
@@ -507,6 +508,7 @@ DIALOGS = {
     "balance": "_Iterations|Stren_gth|_Model|Learn _from|Res_ult|LUT fil_e|LUT si_ze|_Balance"
     "|_Preset|A_dvanced",
     "apply": "Loo_k|LUT fil_e|Stren_gth|Res_ult|_Apply",
+    "colorize": "Stren_gth|Res_ult|_Tone|_Model|Colori_ze",
 }
 
 

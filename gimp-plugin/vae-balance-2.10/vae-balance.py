@@ -1,9 +1,10 @@
 #!/usr/bin/env python2
 """VAE Balance for GIMP 2.10: gives photographs their colors back.
 
-Two entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
-and applies it, "VAE LUT..." applies a look that is there already. The work is done by a daemon of
-VAE Balance on this computer, which is started when it is needed.
+Three entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
+and applies it, "VAE LUT..." applies a look that is there already, "Colorize Photo..." gives a grey
+photo colors. The work is done by a daemon of VAE Balance on this computer, which is started when it
+is needed.
 """
 
 from __future__ import absolute_import
@@ -16,14 +17,24 @@ import gimp
 import gimpenums
 import gimpfu
 
+from grayscale import give_colors, is_grayscale
 from layers import Image, Layer, as_native, as_path, as_unicode
 from vae_balance_gimp import balancing, texts
-from vae_balance_gimp.arguments import APPLIED_STRENGTH, FIRST, INTEGER, LAST, TEXT, look_of
+from vae_balance_gimp.arguments import (
+    APPLIED_STRENGTH,
+    COLORIZING,
+    FIRST,
+    INTEGER,
+    LAST,
+    TEXT,
+    look_of,
+)
 from vae_balance_gimp.settings import LAYER, LUT_ONLY, NEW_LAYER, REPLACE, SELECTION, Settings
 from vae_balance_gimp.texts import N_, UserError, _
 
 BALANCE = "plug-in-vae-balance"
 APPLY = "plug-in-vae-balance-apply-lut"
+COLORIZE = "plug-in-vae-balance-colorize"
 _FILE, _LAST = "file", "last"
 _OUTPUTS = ((N_(u"Replace the layer\u2019s pixels"), REPLACE), (N_("New layer above"), NEW_LAYER))
 _BALANCE_OUTPUTS = _OUTPUTS + ((N_("LUT file only"), LUT_ONLY),)
@@ -58,6 +69,15 @@ def register_all():
             _choice("output", _("Res_ult"), REPLACE, _OUTPUTS),
         ],
         apply_lut,
+    )
+    _register(
+        COLORIZE,
+        N_("Colori_ze Photo..."),
+        N_("Give a grey photo colors"),
+        [_option(argument) for argument in COLORIZING]
+        + [_choice("output", _("Res_ult"), REPLACE, _OUTPUTS)],
+        colorize,
+        "RGB*, GRAY*",
     )
 
 
@@ -115,6 +135,33 @@ def apply_lut(image, drawable, source, lut_file, strength, output):
     _tell(notes)
 
 
+def colorize(image, drawable, *values):
+    """Give a layer of a grey photo colors; a grayscale image becomes RGB.
+
+    Args:
+        image: a `gimp.Image`.
+        drawable: the selected layer.
+        *values: of the arguments `COLORIZING`; output ("replace" or "new-layer").
+
+    Raises:
+        UserError: it could not be done, and the image is as it was.
+    """
+    output = _chosen("output", values[-1], _OUTPUTS)
+    look = dict(zip((argument.name for argument in COLORIZING), values[:-1]))
+    options = look_of(lambda name: as_unicode(look[name]), COLORIZING)
+
+    def work(picture, layer, output):
+        settings = Settings(output=output, arguments=COLORIZING, **options)
+        progress = _Progress(_("Colorize Photo..."))
+        return balancing.balance(picture, [layer], settings, None, progress)
+
+    layer = Layer(drawable)
+    if is_grayscale(image):
+        _tell(give_colors(image, layer, work, output == NEW_LAYER))
+    else:
+        _tell(work(Image(image), layer, output))
+
+
 def run(name, params):
     """Do what GIMP asks for; `gimpfu` shows the dialog.
 
@@ -131,7 +178,7 @@ def run(name, params):
     return gimpfu._run(name, params)
 
 
-def _register(name, label, blurb, params, function):
+def _register(name, label, blurb, params, function, images="RGB*, GRAY"):
     domain = (texts.DOMAIN, texts.FOLDER)  # in which GIMP finds the label and gimpfu the blurb
     layer = [
         (gimpfu.PF_IMAGE, "image", "Image", None),
@@ -139,7 +186,7 @@ def _register(name, label, blurb, params, function):
     ]
     gimpfu.register(
         name, as_native(blurb), as_native(blurb), "VAE Balance",
-        "VAE Balance, MIT License", "2026", as_native(label), "RGB*, GRAY",
+        "VAE Balance, MIT License", "2026", as_native(label), images,
         layer + params, [], _guarded(function), menu="<Image>/Filters/Color", domain=domain,
     )  # fmt: skip
 
@@ -221,7 +268,7 @@ class _Progress(object):
 def query():
     """Tell GIMP what there is; gimpfu knows one place in the menu for each."""
     gimpfu._query()
-    for name in (BALANCE, APPLY):
+    for name in (BALANCE, APPLY, COLORIZE):
         gimp.menu_register(name, "<Image>/Colors")
 
 

@@ -32,7 +32,7 @@ from vae_balance_gimp.settings import (
     Settings,
 )
 from vae_balance_gimp.texts import UserError, _
-from vae_balance_protocol.options import MOST_ITERATIONS
+from vae_balance_protocol.options import COLOR_MODEL, DROP, KEEP, MODEL, MOST_ITERATIONS
 
 # A change of these asks for no other look.
 _NOT_LEARNED = ("output", "lut-file", "lut-size", "run-mode")
@@ -101,6 +101,56 @@ def ask_balance(
     dialog.fill(preview, rows, more)
     config.connect("notify::output", lambda *_changed: dialog.unfold(config))
     dialog.unfold(config)
+    return dialog.ask()
+
+
+def ask_colorize(
+    procedure: Gimp.Procedure,
+    config: Gimp.ProcedureConfig,
+    layers: list[Layer],
+    settings_of: Callable[[Gimp.ProcedureConfig], Settings],
+    note: str,
+) -> bool:
+    """Let the user choose how to colorize; return whether to do it.
+
+    Args:
+        procedure: whose arguments the controls are.
+        config: the arguments, which the controls change.
+        layers: what is selected; the preview shows the first.
+        settings_of: returns the settings that the arguments stand for.
+        note: what happens beside; "" for nothing.
+    """
+    layer = layers[0]
+    image = Image(layer.drawable.get_image())
+
+    def wanted() -> Wanted:
+        settings = settings_of(config)
+        settings.check_values()
+
+        def find(client: work.Client, proxy: ProxyOf, progress: Any) -> work.Look:
+            part = work.wanted_part(client, settings.look["model"])
+            made, area = proxy(LAYER, part)
+            return work.learn(client, made, settings, "", progress, area)
+
+        return Wanted(find)
+
+    def check() -> None:
+        settings = settings_of(config)
+        settings.check(len(layers), image.has_selection)
+        check_layers(image, layers, settings.output)
+
+    dialog = _Dialog(procedure, config, _("Colorize Photo"), _("Colori_ze"), check, lambda look: "")
+    models = _Models(config, COLOR_MODEL.default)
+    preview = Preview(
+        layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
+        models.set_known, dialog.show_look, "grey",
+    )  # fmt: skip
+    rows = Rows(procedure, config)
+    rows.add_scale("strength", 2)
+    rows.add_buttons("output", _outputs())
+    rows.add_list("tone", [(DROP, _("Drop")), (KEEP, _("Keep"))])
+    rows.add("model", models)
+    dialog.fill(preview, rows, note=note)
     return dialog.ask()
 
 
@@ -212,8 +262,8 @@ class _Dialog:
         self._reason.set_selectable(True)
         self._reason.set_can_focus(False)
 
-    def fill(self, preview: Preview, rows: Rows, more: Rows | None = None) -> None:
-        """Put the preview, the controls, and those for advanced users into the dialog."""
+    def fill(self, preview: Preview, rows: Rows, more: Rows | None = None, note: str = "") -> None:
+        """Put the preview, the controls, those for advanced users and a note into the dialog."""
         self._preview = preview
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
         box.pack_start(preview, False, False, 0)
@@ -224,6 +274,8 @@ class _Dialog:
             more.grid.set_margin_top(6)
             self._more.add(more.grid)
             box.pack_start(self._more, False, False, 0)
+        if note:
+            box.pack_start(Gtk.Label(label=note, xalign=0.0, wrap=True), False, False, 0)
         box.pack_start(self._reason, False, False, 0)
         box.show_all()
         content = self._dialog.get_content_area()
@@ -293,10 +345,10 @@ class _Models(Gtk.ComboBoxText):
 
     _FOLDER = "..."  # which no model is called
 
-    def __init__(self, config: Gimp.ProcedureConfig) -> None:
+    def __init__(self, config: Gimp.ProcedureConfig, standard: str = MODEL.default) -> None:
         super().__init__()
-        self._config = config
-        self._known = ["embedded"]
+        self._config, self._standard = config, standard
+        self._known = [standard]
         self._handler = self.connect("changed", self._choose)
         config.connect("notify::model", lambda *_changed: self._fill())
         self._fill()
@@ -311,7 +363,7 @@ class _Models(Gtk.ComboBoxText):
         with self.handler_block(self._handler):
             self.remove_all()
             for model in dict.fromkeys([*self._known, chosen]):
-                self.append(model, _("Standard") if model == "embedded" else model)
+                self.append(model, _("Standard") if model == self._standard else model)
             self.append(self._FOLDER, _("Another model\u2019s folder..."))
             self.set_active_id(chosen)
 

@@ -71,6 +71,7 @@ class Preview(Gtk.Box):
         picture_of: Callable[[str, str], tuple[LayerPixels, str, Any]],
         on_models: Callable[[list[str]], None] = lambda models: None,
         on_look: Callable[[work.Look | None], None] = lambda look: None,
+        colors: str = "color",
     ) -> None:
         """Show the canvas, and begin with the first look.
 
@@ -80,8 +81,9 @@ class Preview(Gtk.Box):
             output: returns where the result goes.
             picture_of: returns what a look is learned from, for "layer" or "selection" and the part
                 of it that is wanted, as `balancing.learn_picture`.
-            on_models: gets the names of the models that the daemon knows for photos with colors.
+            on_models: gets the names of the models that the daemon knows for such photos.
             on_look: gets each look that is shown, None while there is none.
+            colors: what photos are worked on, "color" or "grey".
         """
         super().__init__(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         self._layer, self._wanted, self._output = layer, wanted, output
@@ -96,7 +98,7 @@ class Preview(Gtk.Box):
         self._shown, self._line, self._drag = _SPLIT, 0.5, None
         self._picture, self._status = Gtk.Image(), _Status()
         self._lay_out()
-        self._worker = _Worker(self._feed, self)
+        self._worker = _Worker(self._feed, self, colors)
         self.connect("destroy", lambda _widget: self.stop())
         self._look_at()
         self.renew()
@@ -434,8 +436,8 @@ class _Reading:
 class _Worker:
     """A thread that asks the daemon for the newest wanted look and no other."""
 
-    def __init__(self, feed: Callable[..., bool], view: Preview) -> None:
-        self._feed, self._view = feed, view
+    def __init__(self, feed: Callable[..., bool], view: Preview, colors: str) -> None:
+        self._feed, self._view, self._colors = feed, view, colors
         self._changed = threading.Condition()
         self._number = 0  # of the newest request
         self._newest: Wanted | None = None
@@ -515,7 +517,7 @@ class _Worker:
     def _connected(self, progress: Callable[[str, float], None]) -> work.Client:
         if self._client is None:
             self._client = work.connect(progress)
-            models = work.models_for(self._client, "color")
+            models = work.models_for(self._client, self._colors)
             GLib.idle_add(self._view.show_models, models)
         return self._client
 

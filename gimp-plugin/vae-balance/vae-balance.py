@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """VAE Balance for GIMP 3: gives photographs their colors back.
 
-Two entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
-and applies it, "VAE LUT..." applies a look that is there already. The work is done by a
+Three entries of the menus Filters > Color and Colors: "VAE Balance..." learns a look from a layer
+and applies it, "VAE LUT..." applies a look that is there already, "Colorize Photo..." gives a grey
+photo colors. The work is done by a
 daemon of VAE Balance on this computer, which is started when it is needed.
 """
 
@@ -21,6 +22,7 @@ from gi.repository import Gimp, Gio, GLib, GObject
 
 from vae_balance_gimp.arguments import (
     APPLIED_STRENGTH,
+    COLORIZING,
     FIRST,
     INTEGER,
     LAST,
@@ -43,6 +45,7 @@ from vae_balance_protocol.messages import LUT_FORMATS
 
 BALANCE = "plug-in-vae-balance"
 APPLY = "plug-in-vae-balance-apply-lut"
+COLORIZE = "plug-in-vae-balance-colorize"
 _HERE = Path(__file__).resolve().parent
 _ICON = _HERE / "icons" / "vae-balance.png"
 _FILE, _LAST = "file", "last"
@@ -62,12 +65,13 @@ class VaeBalance(Gimp.PlugIn):
     def do_query_procedures(self) -> list[str]:
         """Return the names of the procedures."""
         self.set_help_domain("vae-balance", Gio.File.new_for_path(str(_HERE / "help")))
-        return [BALANCE, APPLY]
+        return [BALANCE, APPLY, COLORIZE]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
         """Return a procedure with its arguments and its place in the menu."""
         use_languages(GLib.get_language_names())
-        return _balance_procedure(self) if name == BALANCE else _apply_procedure(self)
+        makers = {BALANCE: _balance_procedure, APPLY: _apply_procedure}
+        return makers.get(name, _colorize_procedure)(self)
 
 
 def _balance_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
@@ -141,13 +145,35 @@ def _apply_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
     return procedure
 
 
+def _colorize_procedure(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
+    procedure = _procedure(plug_in, COLORIZE, _("Colori_ze Photo..."), _run_colorize)
+    procedure.set_documentation(
+        _("Give a grey photo colors"),
+        _(
+            "A small network sees the lightness of the layer and guesses what colors it had: those "
+            "of skin, sky and grass mostly come out right. The lightness stays as it is. "
+            "Everything happens on this computer. A grayscale image becomes RGB."
+        ),
+        COLORIZE,
+    )
+    for argument in COLORIZING:
+        _add(procedure, argument)
+    procedure.add_string_argument(
+        "output", _("Res_ult"),
+        _("Where the result goes: \u201creplace\u201d, into the layer, or \u201cnew-layer\u201d, "
+          "above it, which hides it where it would be seen through"),
+        REPLACE, _BOTH,
+    )  # fmt: skip
+    return procedure
+
+
 def _procedure(
     plug_in: Gimp.PlugIn, name: str, label: str, run: Callable[..., Any]
 ) -> Gimp.Procedure:
     kind = Gimp.PDBProcType.PLUGIN
     procedure = Gimp.ImageProcedure.new(plug_in, name, kind, _guarded(run), None)
     # While a layer's mask is selected, which is of gray, the entries work on the layer.
-    procedure.set_image_types("RGB*, GRAY")
+    procedure.set_image_types("RGB*, GRAY*" if name == COLORIZE else "RGB*, GRAY")
     procedure.set_sensitivity_mask(
         Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
     )
@@ -247,6 +273,64 @@ def _run_apply(
     progress = _Progress(_("Apply LUT..."))
     _tell(apply_lut(picture, layers, _lut_path(config), strength, output, progress))
     return True
+
+
+def _run_colorize(
+    procedure: Gimp.Procedure,
+    mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+    _data: Any,
+) -> bool:
+    from grayscale import copy_in_color, give_colors, is_grayscale
+    from layers import Image, Layer
+
+    def colorize(picture: Image, layers: list[Layer], output: str) -> list[str]:
+        from vae_balance_gimp.balancing import balance
+
+        settings = _color_settings(config)
+        settings.check_values()
+        settings.output = output
+        return balance(picture, layers, settings, None, _Progress(_("Colorize Photo...")))
+
+    layers = [Layer(drawable) for drawable in drawables]
+    if not is_grayscale(image):
+        picture = Image(image)
+        if mode == Gimp.RunMode.INTERACTIVE and not _asked(procedure, config, picture, layers, ""):
+            return False
+        _tell(colorize(picture, layers, _color_settings(config).output))
+        return True
+    becomes = _("The image is grayscale: it becomes RGB, in the same step to undo.")
+    with copy_in_color(image, layers) as (copy, twins):
+        if mode == Gimp.RunMode.INTERACTIVE and not _asked(procedure, config, copy, twins, becomes):
+            return False
+        new_layer = _color_settings(config).output == NEW_LAYER
+        _tell(give_colors(image, layers, copy, twins, colorize, new_layer))
+    return True
+
+
+def _asked(
+    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Any, layers: Any, note: str
+) -> bool:
+    """Ask how to colorize layers; return whether to do it."""
+    from dialogs import ask_colorize
+    from vae_balance_gimp.checks import check_layers, check_visible
+
+    check_layers(image, layers, NEW_LAYER)
+    check_visible(layers)
+    _begin_dialog()
+    return ask_colorize(procedure, config, layers, _color_settings, note)
+
+
+def _color_settings(config: Gimp.ProcedureConfig) -> Settings:
+    output = config.get_property("output") or ""
+    check_choice("output", output, OUTPUTS)
+    return Settings(
+        output=output,
+        arguments=COLORIZING,
+        **look_of(config.get_property, COLORIZING),
+    )
 
 
 def _tell(notes: list[str]) -> None:

@@ -132,7 +132,8 @@ COLOR_MODEL = Option(
     "model",
     Text(1000),
     "colorize-cross-channel",
-    "Which model colors the photo: one that `vae-balance models` lists, or a folder",
+    N_("Which model colors the photo: one that `vae-balance models` lists, or a folder"),
+    N_("_Model"),
 )
 DEVICE = Option("device", Text(100), "auto", "Where the networks run: auto, cpu, cuda or cuda:N")
 JOBS = Option(

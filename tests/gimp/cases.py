@@ -22,6 +22,7 @@ from gi.repository import Babl, Gegl, Gimp, Gio
 sys.path.insert(0, os.path.join(Gimp.directory(), "plug-ins", "vae-balance"))
 
 BALANCE, APPLY = "plug-in-vae-balance", "plug-in-vae-balance-apply-lut"
+COLORIZE = "plug-in-vae-balance-colorize"
 PRECISIONS = [
     f"{kind}_{curve}"
     for kind in ("U8", "U16", "U32", "HALF", "FLOAT", "DOUBLE")
@@ -699,6 +700,68 @@ def case_a_look_that_depends_on_the_place_knows_where_a_selection_lies():
         for column, pixel in enumerate(pixels):
             inside = x <= column < x + width and y <= row < y + height
             assert pixel == (whole if inside else before)[row][column], (column, row)
+
+
+def case_a_grayscale_image_gets_colors_in_one_step():
+    def grey():
+        image, _layer = photo(alpha=False)
+        image.convert_grayscale()
+        return image, image.get_layers()[0]
+
+    def spread(pixels):
+        return max(max(p[:3]) - min(p[:3]) for row in pixels for p in row)
+
+    image, layer = grey()
+    image.clean_all()
+    done(image, [layer], COLORIZE)
+    assert image.get_base_type() == Gimp.ImageBaseType.RGB
+    assert len(image.get_layers()) == 1 and spread(rows_of(layer)) > 3
+    assert origin(layer)["model"] == "colorize-cross-channel"
+    assert (origin(layer)["strength"], origin(layer)["tone"]) == (1.0, "drop")
+    whole = rows_of(layer)
+
+    # The same as in an image that is in RGB already.
+    image, layer = photo(alpha=False)
+    image.convert_grayscale()
+    image.convert_rgb()
+    done(image, [layer], COLORIZE)
+    assert rows_of(layer) == whole
+
+    # A selection, feathered or not, is heeded once.
+    image, layer = grey()
+    x, y, width, height = 40, 30, 60, 50
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, x, y, width, height)
+    done(image, [layer], COLORIZE, output="new-layer")
+    assert image.get_base_type() == Gimp.ImageBaseType.RGB
+    new, old = image.get_layers()
+    assert spread(rows_of(old)) == 0
+    for row, pixels in enumerate(rows_of(new)):
+        for column, pixel in enumerate(pixels):
+            inside = x <= column < x + width and y <= row < y + height
+            if inside:
+                assert pixel[:3] == whole[row][column][:3], (column, row)
+            else:
+                assert max(pixel[:3]) == min(pixel[:3]), (column, row)
+
+
+def case_what_cannot_be_colorized_stays_as_it_is():
+    image, layer = photo(alpha=False)
+    before = rows_of(layer)
+    error = call(image, [layer], COLORIZE)
+    assert "has colors already" in error, error
+    assert rows_of(layer) == before
+    image.convert_grayscale()
+    before = rows_of(layer)
+    for arguments, words in (
+        ({"strength": 2.0}, "strength"),
+        ({"tone": "sepia"}, "tone"),
+        ({"model": "no-such-model"}, "no-such-model"),
+        ({"output": "lut"}, "output"),
+    ):
+        error = call(image, [layer], COLORIZE, **arguments)
+        assert words in error, error
+        assert image.get_base_type() == Gimp.ImageBaseType.GRAY
+    assert rows_of(layer) == before
 
 
 def case_groups_text_and_locked_layers():

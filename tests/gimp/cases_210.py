@@ -30,12 +30,19 @@ BALANCE = {
     "lut_size": 33,
 }
 APPLY = {"source": "file", "lut_file": "", "strength": 1.0, "output": "replace"}
+COLORIZE = {
+    "strength": 1.0,
+    "tone": "drop",
+    "model": "colorize-cross-channel",
+    "output": "replace",
+}
 ORDER = {
     "plug-in-vae-balance": (
         BALANCE,
         ("iterations", "strength", "model", "learn_from", "output", "lut_file", "lut_size"),
     ),
     "plug-in-vae-balance-apply-lut": (APPLY, ("source", "lut_file", "strength", "output")),
+    "plug-in-vae-balance-colorize": (COLORIZE, ("strength", "tone", "model", "output")),
 }
 SAID = []  # in the case that runs
 BALANCED = []
@@ -154,16 +161,17 @@ def everywhere_else(before, after, inside):
 # Cases
 
 
-def case_the_menu_has_both_entries():
+def case_the_menu_has_all_entries():
     answer = pdb.gimp_plugins_query("")
     paths, types, names = answer[1], answer[7], answer[11]
     found = {name: (path, kind) for name, path, kind in zip(names, paths, types)}
-    for name, label in (
-        ("plug-in-vae-balance", "VAE Balance..."),
-        ("plug-in-vae-balance-apply-lut", "VAE LUT..."),
+    for name, label, images in (
+        ("plug-in-vae-balance", "VAE Balance...", "RGB*, GRAY"),
+        ("plug-in-vae-balance-apply-lut", "VAE LUT...", "RGB*, GRAY"),
+        ("plug-in-vae-balance-colorize", "Colorize Photo...", "RGB*, GRAY*"),
     ):
         path, kind = found[name]
-        assert kind == "RGB*, GRAY", kind
+        assert kind == images, kind
         assert path == "<Image>/Filters/Color/" + label, path
 
 
@@ -213,6 +221,36 @@ for _kind in KINDS:
     for _curve in ("LINEAR", "GAMMA"):
         _name = _kind + "_" + _curve
         globals()["case_precision_" + _name.lower()] = lambda name=_name: check_precision(name)
+
+
+def case_a_grayscale_image_gets_colors_in_one_step():
+    def grey():
+        image, layer = photo(alpha=False)
+        pdb.gimp_image_convert_grayscale(image)
+        return image, layer
+
+    image, layer = grey()
+    done(image, layer, "plug-in-vae-balance-colorize")
+    assert image.base_type == gimpenums.RGB and len(image.layers) == 1
+    whole = bytearray(native(layer))
+    assert any(whole[i] != whole[i + 1] for i in range(0, len(whole), 3))
+    image, layer = grey()
+    pdb.gimp_image_convert_rgb(image)
+    done(image, layer, "plug-in-vae-balance-colorize")
+    assert bytearray(native(layer)) == whole
+    image, layer = grey()
+    done(image, layer, "plug-in-vae-balance-colorize", output="new-layer")
+    assert image.base_type == gimpenums.RGB and len(image.layers) == 2
+    assert bytearray(native(image.layers[0])) == whole
+
+
+def case_what_cannot_be_colorized_stays_as_it_is():
+    image, layer = photo(alpha=False)
+    refused("has colors already", image, layer, "plug-in-vae-balance-colorize")
+    pdb.gimp_image_convert_grayscale(image)
+    refused("tone", image, layer, "plug-in-vae-balance-colorize", tone="sepia")
+    refused("no-such-model", image, layer, "plug-in-vae-balance-colorize", model="no-such-model")
+    assert image.base_type == gimpenums.GRAY
 
 
 def case_only_selected_pixels_change_whatever_is_learned_from():

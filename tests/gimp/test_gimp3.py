@@ -131,7 +131,9 @@ def write_photos(folder: Path) -> None:
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
         colors = np.asarray(photo, np.float32) / np.float32(255)
-    Image.fromarray(np.uint8(colors * 255 + 0.5)).save(folder / "sound.png")
+    sound = Image.fromarray(np.uint8(colors * 255 + 0.5))
+    sound.save(folder / "sound.png")
+    sound.convert("L").save(folder / "grey.png")
     # Auto makes three rounds of it: two and ten give other pictures, which the tour waits for.
     ruined = random_damage(np.random.default_rng(1), "expired film", 2.0)(colors)
     Image.fromarray(np.uint8(ruined * 255 + 0.5)).save(folder / "tour.png")
@@ -228,6 +230,10 @@ def test_a_tour_through_the_dialogs(gimp: Gimp, language: str) -> None:
 @pytest.mark.parametrize("kind", ["light-1", "dark-2", "sound"])
 def test_the_dialog_fits_and_says_what_was_found(gimp: Gimp, kind: str) -> None:
     tour(gimp, kind)
+
+
+def test_a_grayscale_image_is_colorized_in_one_step_to_undo(gimp: Gimp) -> None:
+    tour(gimp, "grey")
 
 
 def test_several_layers_are_balanced_in_one_step_to_undo(gimp: Gimp) -> None:

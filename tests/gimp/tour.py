@@ -3,6 +3,7 @@
     python3 tour.py [LANGUAGE]    # en_US, which is the default, or another one of TITLES
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
     python3 tour.py sound         # /io/sound.png, in which there is nothing to correct
+    python3 tour.py grey          # /io/grey.png, a grayscale image, gets colors
     python3 tour.py pictures      # takes those of docs/; `screenshots.py` calls it
     python3 tour.py light-2       # the dialog in a light or dark theme, at a scale of 1 or 2
 
@@ -26,7 +27,7 @@ from vae_balance_protocol.client import Client
 
 SHOTS = "/io/shots"
 # The letters of the entries, the same in all languages that are looked at.
-BALANCE, LUT = "b", "l"
+BALANCE, LUT, COLORIZE = "b", "l", "z"
 # Rows of the preview.
 PREVIEW = 302
 # A place in the line below it, which says what was found.
@@ -50,7 +51,7 @@ def open_entry(window: Window, letter: str, title: str, shot: str = "") -> str:
     if shot:
         window.shot(f"{SHOTS}/{shot}.png")
     # On the submenu, Return is for the first of its entries.
-    window.key("Return" if letter == BALANCE else letter)
+    window.key("Return" if letter == COLORIZE else letter)
     dialog = window.wait_for(f"^{title}$")
     window.tool("windowmove", dialog, 420, 60)
     return dialog
@@ -230,6 +231,24 @@ def sound(window: Window) -> None:
     assert not window.is_changed(), "the image changed"
 
 
+def grey(window: Window) -> None:
+    """Give a grayscale image colors, and undo that in one step."""
+    dialog = open_entry(window, COLORIZE, "Colorize Photo")
+    first = preview(window, dialog)
+    window.shot(f"{SHOTS}/colorize.png", dialog)
+    window.focus(dialog)
+    window.key("b")
+    assert preview(window, dialog, first) != first, "before is as after"
+    check_size(window, dialog)
+    assert not window.is_changed(), "the image changed before OK"
+    press(window, dialog, "alt+z", "Colorize Photo")
+    window.wait_changed(True)
+    window.shot(f"{SHOTS}/colorized.png")
+    window.focus(window.main)
+    window.key("ctrl+z")
+    window.wait_changed(False)
+
+
 def several(window: Window) -> None:
     """Balance the selected layers at once, undo, do it again, and save the picture."""
     dialog = open_entry(window, BALANCE, "VAE Balance")
@@ -273,7 +292,8 @@ def main() -> None:
     """Run the tour, or look around in another language, or at several layers, or for docs/."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "en_US"
     language = kind if kind in TITLES else "en_US"
-    photo = {"several": "/io/several.xcf", "sound": "/io/sound.png"}.get(kind, "/io/tour.png")
+    photos = {"several": "several.xcf", "sound": "sound.png", "grey": "grey.png"}
+    photo = f"/io/{photos.get(kind, 'tour.png')}"
     looked_at = re.fullmatch("(light|dark)-([12])", kind)
     scheme, scale = looked_at.groups() if looked_at else ("dark", "1")
     Path(SHOTS).mkdir(exist_ok=True)
@@ -283,6 +303,8 @@ def main() -> None:
             several(window)
         elif kind == "sound":
             sound(window)
+        elif kind == "grey":
+            grey(window)
         elif kind == "pictures":
             pictures(window)
         elif looked_at:

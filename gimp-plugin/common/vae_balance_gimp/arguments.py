@@ -74,13 +74,17 @@ LAST = tuple(
 )
 
 
-def look_of(value_of):
-    # type: (Callable[[str], Any]) -> Dict[str, Any]
+BALANCING = FIRST + LAST
+# Of the entry that gives grey photos colors.
+COLORIZING = tuple(Argument(row) for row in options.COLORIZING + (options.COLOR_MODEL,))
+
+
+def look_of(value_of, arguments=BALANCING):
+    # type: (Callable[[str], Any], Tuple[Argument, ...]) -> Dict[str, Any]
     """Return the options of a look by name.
 
     Args:
         value_of: returns GIMP's value of an argument by its name.
+        arguments: of the entry.
     """
-    return {
-        argument.option.name: argument.value(value_of(argument.name)) for argument in FIRST + LAST
-    }
+    return {argument.option.name: argument.value(value_of(argument.name)) for argument in arguments}

@@ -83,14 +83,14 @@ def last_look_path(folder):
 
 
 def balance(image, layers, settings, last_look, progress):
-    # type: (Image, Sequence[Layer], Settings, str, Progress) -> List[str]
+    # type: (Image, Sequence[Layer], Settings, Optional[str], Progress) -> List[str]
     """Learn a look from each layer and apply it, or write it as a LUT file.
 
     Args:
         image: the layers' image.
         layers: what is selected.
         settings: a `Settings`: how, and where the result goes.
-        last_look: path of the .cube file of the look learned last.
+        last_look: path of the .cube file of the look learned last; None for looks that are none.
         progress: called with a sentence and a fraction, 0..1.
 
     Returns:
@@ -113,7 +113,8 @@ def balance(image, layers, settings, last_look, progress):
         if settings.lut_file:
             content = client.export(look.name, lut_format(settings.lut_file))
             work.write_file(settings.lut_file, content)
-        notes.extend(_keep_last(client, look, last_look))
+        if last_look is not None:
+            notes.extend(_keep_last(client, look, last_look))
         return look
 
     output = None if settings.output == LUT_ONLY else settings.output

@@ -7,7 +7,7 @@ import os
 from vae_balance_protocol.compat import as_text
 from vae_balance_protocol.messages import LUT_FORMATS
 
-from .arguments import FIRST, LAST
+from .arguments import BALANCING
 from .texts import UserError, _
 
 MYPY = False
@@ -32,10 +32,21 @@ class Settings(object):
         lut_file: path of the .cube file to write, or None.
     """
 
-    def __init__(self, learn_from=LAYER, output=REPLACE, lut_file=None, **look):
-        # type: (str, str, Optional[str], **Any) -> None
-        """Take the defaults of the table of options for those of a look that are not given."""
-        defaults = {argument.option.name: argument.option.default for argument in FIRST + LAST}
+    def __init__(
+        self, learn_from=LAYER, output=REPLACE, lut_file=None, arguments=BALANCING, **look
+    ):
+        # type: (str, str, Optional[str], Sequence[Argument], **Any) -> None
+        """Take the defaults of the table of options for those of a look that are not given.
+
+        Args:
+            learn_from: see the class.
+            output: see the class.
+            lut_file: see the class.
+            arguments: of the entry, which stand for the options of a look.
+            **look: options of a look.
+        """
+        self._arguments = arguments
+        defaults = {argument.option.name: argument.option.default for argument in arguments}
         self.look = dict(defaults, **look)
         self.learn_from = learn_from
         self.output = output
@@ -48,7 +59,7 @@ class Settings(object):
         Raises:
             UserError: one is not.
         """
-        for argument in FIRST + LAST:
+        for argument in self._arguments:
             check_argument(argument, self.look[argument.option.name])
         check_choice("learn-from", self.learn_from, SOURCES)
         check_choice("output", self.output, OUTPUTS + (LUT_ONLY,))
