@@ -59,12 +59,19 @@ def evaluate(
     \b
     vae-balance evaluate --photos photos
     vae-balance evaluate --photos photos --page docs/quality.md
+    vae-balance evaluate --photos photos --model mixed-light
     vae-balance evaluate --photos photos --models embedded,stretch,my-model
     vae-balance evaluate --photos photos --models colorize-fusion,colorize-cross-channel
     """
     require_extra("train")
     if models is not None:
         _compare(photos, models, out, limit, page, device, as_json, quiet)
+        return
+
+    from vae_balance.models.store import find_model
+
+    if find_model(model).corrector == "mixed-light":
+        _evaluate_mixed_light(photos, model, out, limit, page, device, as_json, quiet)
         return
 
     from vae_balance.correctors.latent_balancer.model import load_model
@@ -81,6 +88,33 @@ def evaluate(
     if page is not None:
         command = "vae-balance evaluate --photos photos"
         write_page(page, "How good it is", command, ABOUT, quality.table_markdown())
+    click.echo(quality.dumps() if as_json else quality.table_markdown())
+
+
+def _evaluate_mixed_light(
+    photos: Path,
+    model: str,
+    out: Path,
+    limit: int | None,
+    page: Path | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Print the table of damage that depends on the place."""
+    from vae_balance.correctors.mixed_light.corrector import MixedLightCorrector
+    from vae_balance.correctors.registry import load_corrector
+    from vae_balance.evaluation.mixed_light import ABOUT, evaluate_mixed_light
+    from vae_balance.evaluation.page import write_page
+
+    corrector = load_corrector(model, device)
+    assert isinstance(corrector, MixedLightCorrector)  # what its model.json says
+    make_folder(out)
+    with Console(quiet).bar("evaluating") as move:
+        quality = evaluate_mixed_light(photos, corrector, out, move, limit)
+    if page is not None:
+        command = f"vae-balance evaluate --photos photos --model {model}"
+        write_page(page, "Mixed light", command, ABOUT, quality.table_markdown())
     click.echo(quality.dumps() if as_json else quality.table_markdown())
 
 

@@ -17,6 +17,7 @@ from vae_balance.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from vae_balance.correctors.colorize.train import ColorizeTraining
+    from vae_balance.correctors.mixed_light.train import GridTraining
     from vae_balance.training.pairs import Making, PairTraining
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -307,6 +308,55 @@ def colorize_command(
         _describe(config, NETWORK_FOLDER, corrector_of(config.design))
 
 
+@train.command("mixed-light")
+@_common
+@click.option(
+    "--cache",
+    type=options.PATH,
+    metavar="DIR",
+    help="Folder for the cases, 1.5 GB.  [default: beside --out, named OUT-cases]",
+)
+@click.option("--cases", type=click.IntRange(1), metavar="N", help="Views to train on (8,192).")
+@click.option(
+    "--base",
+    default="embedded",
+    show_default=True,
+    metavar="NAME",
+    help="The model whose latent balancer's look the grid is added to.",
+)
+def mixed_light_command(
+    photos: Path,
+    out: Path,
+    cache: Path | None,
+    base: str,
+    device: str,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a network for mixed light; DIR becomes a model for --model DIR.
+
+    Views of the photos are damaged from place to place, and what the frozen networks see after
+    the latent balancer's look is kept; training goes by that.
+
+    \b
+    vae-balance train mixed-light --photos photos --out my-light
+    """
+    _prepare()
+    from vae_balance.correctors.mixed_light.predictor import NETWORK
+    from vae_balance.correctors.mixed_light.train import GridTraining, train_mixed_light
+    from vae_balance.models.device import choose_device
+
+    cases = cache or _beside(out, "cases")
+    place = str(choose_device(device))
+    config = GridTraining(photos, base, out, cases, device=place, **_given(**settings))
+    try:
+        _watch_making(
+            lambda report, making: train_mixed_light(config, report, making), config, quiet, "cases"
+        )
+    finally:
+        _describe(config, NETWORK, "mixed-light")
+
+
 @train.command("prove")
 @options.photo_folder
 @click.option("--out", required=True, type=options.PATH, metavar="DIR", help="Folder for the runs.")
@@ -403,7 +453,7 @@ def _beside(out: Path, what: str) -> Path:
 
 def _watch_making(
     run: Callable[[Callable[[dict[str, float]], None], Making], object],
-    config: PairTraining | ColorizeTraining,
+    config: PairTraining | ColorizeTraining | GridTraining,
     quiet: bool,
     what: str = "pairs",
 ) -> None:
@@ -423,7 +473,9 @@ def _watch_making(
     )
 
 
-def _describe(config: PairTraining | ColorizeTraining, result: str, corrector: str) -> None:
+def _describe(
+    config: PairTraining | ColorizeTraining | GridTraining, result: str, corrector: str
+) -> None:
     """Describe what a training on pairs has left, so that it makes a model."""
     from vae_balance.models.store import write_info
 
