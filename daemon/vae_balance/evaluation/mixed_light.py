@@ -37,8 +37,6 @@ BLENDED, ONE_FUNCTION = "blended", "one function"
 SHEET, SHEET_PHOTOS = "mixed_light.png", 24
 SEED = 1604
 ABOUT = f"""\
-    vae-balance balance photo.jpg -o balanced.jpg --model mixed-light
-
 For photos whose light differs from place to place: window light beside a lamp, neon on one side, a
 light leak, a burned corner. On top of the latent balancer's look, which is one color function for
 the whole photo, a network tells 16 x 16 places, each at 8 steps from dark to light, how their
@@ -47,10 +45,12 @@ around it say to its own lightness, so that edges of light follow edges of thing
 the photo by little is left to the balancer. Such a look holds for one photo and depends on the
 place in it: a roll is balanced photo by photo.
 
+    vae-balance balance photo.jpg -o balanced.jpg --model mixed-light
+
 The table: photos that no training has seen, under two or three color functions blended by masks,
 under vignettes, burned corners and light leaks; then under one color function, and undamaged.
-Strengths: {", ".join(f"{name} {value:g}" for name, value in STRENGTHS.items())}. The columns are
-no correction, three classical ones, the latent balancer at auto, mixed light on top of it, and the
+Strengths: {", ".join(f"{name} {value:g}" for name, value in STRENGTHS.items())}. The columns are no
+correction, three classical ones, the latent balancer at auto, mixed light on top of it, and the
 best single color map: fitted to the undamaged photo itself, it is the bound of all LUTs."""
 
 
