@@ -1,0 +1,97 @@
+"""The comparison of models that colorize: its scores, its table, its sheets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from vae_balance.correctors.registry import load_corrector
+from vae_balance.errors import OptionError
+from vae_balance.evaluation.colorizing import (
+    GREY,
+    TRUE,
+    compare_colorizers,
+    drawing,
+    score_of,
+)
+from vae_balance.looks.chroma_map import made_grey
+
+Run = Callable[..., Result]
+MODELS = ("colorize-cross-channel", "colorize-autoencoder")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a held-out source: two photos in color, and a grey one."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "gov_doi").mkdir()
+    rng = np.random.default_rng(2)
+    for number in range(3):
+        small = rng.integers(0, 256, (5, 7, 1 if number == 2 else 3), dtype=np.uint8)
+        image = Image.fromarray(np.repeat(small, 3, axis=2) if number == 2 else small)
+        image.resize((140, 100), Image.Resampling.BICUBIC).save(folder / f"gov_doi/{number}.png")
+    return folder
+
+
+def test_a_score_tells_how_far_and_how_colorful() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0.2, 0.8, (40, 40, 3)).astype(np.float32)
+    same, grey = score_of(truth, truth), score_of(made_grey(truth), truth)
+    assert (same.chroma_error, same.psnr) == (0.0, None)
+    assert same.ciede2000 == pytest.approx(0.0, abs=1e-4)
+    assert grey.colorfulness == pytest.approx(0.0, abs=0.1)
+    assert grey.chroma_error > 10.0
+    assert grey.psnr is not None and 5.0 < grey.psnr < 30.0
+    assert same.colorfulness > 30.0
+
+
+def test_the_drawing_is_grey_and_has_lines() -> None:
+    picture = drawing()
+    assert picture.shape == (256, 256, 3)
+    assert np.ptp(picture, axis=2).max() == 0.0
+    assert 0.02 < (picture < 0.5).mean() < 0.3
+
+
+def test_models_are_compared_on_held_out_photos_with_colors(photos: Path, tmp_path: Path) -> None:
+    correctors = [load_corrector(name, "cpu") for name in MODELS]
+    comparison = compare_colorizers(photos, correctors, tmp_path)
+    assert comparison.columns == (GREY, *(f"{name} 1" for name in MODELS), TRUE)
+    assert list(comparison.photos) == ["gov_doi/0.png", "gov_doi/1.png"]
+    for scores in comparison.photos.values():
+        assert scores[GREY].colorfulness < 0.5 < scores[f"{MODELS[0]} 1"].colorfulness
+        assert scores[f"{MODELS[0]} 1"].chroma_error != scores[f"{MODELS[1]} 1"].chroma_error
+    table = (tmp_path / "comparison.md").read_text("utf-8")
+    assert table.count("\n| ") == 4
+    assert json.loads((tmp_path / "comparison.json").read_text("utf-8"))["columns"][0] == GREY
+    # Two strips to a row, of true, grey and two models; then a grey photo, three of scikit-image's
+    # and a drawing, as they are and by two models.
+    with (
+        Image.open(tmp_path / "colorized.png") as sheet,
+        Image.open(tmp_path / "black_and_white.png") as others,
+    ):
+        assert sheet.width > others.width
+        assert others.height > 2.5 * (sheet.height - 20)
+
+
+def test_a_model_that_is_named_twice_is_refused(photos: Path, tmp_path: Path) -> None:
+    corrector = load_corrector(MODELS[1], "cpu")
+    with pytest.raises(OptionError, match="named twice"):
+        compare_colorizers(photos, [corrector, corrector], tmp_path)
+
+
+def test_the_command_writes_a_page(run: Run, photos: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    common = ("evaluate", "--photos", photos, "--out", tmp_path / "out", "--device", "cpu", "-q")
+    result = run(*common, "--models", MODELS[1], "--page", page)
+    assert result.exit_code == 0, result.output
+    assert f"| {MODELS[1]} 1 |" in result.output
+    assert f"--models {MODELS[1]}" in page.read_text("utf-8")
+    mixed = run(*common, "--models", f"{MODELS[1]},stretch")
+    assert mixed.exit_code != 0
+    assert "can be compared with such only" in mixed.output
