@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from numpy.typing import NDArray
+from PIL import Image
 
 from vae_balance.color.lut import Lut3D
 from vae_balance.color.srgb import to_encoded, to_linear
@@ -27,6 +31,7 @@ from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import UNKNOWN
 from vae_balance.looks.steps import PictureStep
+from vae_balance.luts.files import read_lut
 from vae_balance.photos.photo import read_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.sample import SAMPLE
@@ -129,6 +134,24 @@ def test_a_roll_is_refused() -> None:
 def test_its_look_is_no_lut() -> None:
     with pytest.raises(LutError, match="mixed-light"):
         require_lut(learned()[1])
+
+
+def test_the_average_leaves_as_a_lut_file_that_says_what_it_is(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    photo = tmp_path / "lit.png"
+    Image.fromarray(np.uint8(np.rint(learned()[0] * 255.0))).save(photo)
+    learn = ("learn", photo, "-o", tmp_path / "a.cube", "--model", "mixed-light", "--device", "cpu")
+    refused = run(*learn)
+    assert refused.exit_code != 0 and "--average-lut" in refused.stderr
+    assert not (tmp_path / "a.cube").exists()
+    result = run(*learn, "--average-lut")
+    assert result.exit_code == 0, result.output
+    assert "corrects none fully" in result.stderr
+    text = (tmp_path / "a.cube").read_text("ascii")
+    assert "# average: over the places" in text
+    given = read_lut(tmp_path / "a.cube")(sample())
+    assert np.abs(given - sample()).mean() > 0.005
 
 
 def test_it_shows_what_was_added_where_in_four_pictures() -> None:

@@ -25,6 +25,11 @@ from vae_balance.files import check_new
     help="LUT file to write: .cube, or .png for a Hald.",
 )
 @options.look
+@click.option(
+    "--average-lut",
+    is_flag=True,
+    help="Of a look that differs from place to place (mixed-light), write the average.",
+)
 @options.device
 @options.force
 @options.as_json
@@ -33,6 +38,7 @@ def learn(
     photos: tuple[Path, ...],
     output: Path,
     look: dict[str, Any],
+    average_lut: bool,
     device: str,
     force: bool,
     as_json: bool,
@@ -51,6 +57,7 @@ def learn(
     from vae_balance.correctors.corrector import LookOptions
     from vae_balance.correctors.registry import load_corrector
     from vae_balance.looks.labels import require_lut
+    from vae_balance.looks.light_map import AVERAGE, AVERAGE_WARNING, LightLook
     from vae_balance.luts.files import lut_suffix
     from vae_balance.pipeline import How, check_roll, proxy_of, write_look
     from vae_balance.pipeline import learn as learn_look
@@ -77,6 +84,9 @@ def learn(
             chosen,
             lambda done, rounds, _stage: move(len(photos) + done, len(photos) + rounds),
         )
+    if average_lut and isinstance(learned, LightLook):
+        learned = learned.averaged()
+        console.remark(f"{output}: {AVERAGE} {AVERAGE_WARNING}")
     require_lut(learned)
     write_look(learned, output, how, list(proxies))
     console.note(f"one look of {len(proxies)} photos -> {output}")

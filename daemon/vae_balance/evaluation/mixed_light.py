@@ -43,7 +43,8 @@ the whole photo, a network tells 16 x 16 places, each at 8 steps from dark to li
 colors are to change (`--explain` draws what was added where). Every pixel takes what the places
 around it say to its own lightness, so that edges of light follow edges of things. What would change
 the photo by little is left to the balancer. Such a look holds for one photo and depends on the
-place in it: a roll is balanced photo by photo.
+place in it: a roll is balanced photo by photo, and it cannot be a LUT file (`learn --average-lut`
+writes its average, which corrects no place fully).
 
     vae-balance balance photo.jpg -o balanced.jpg --model mixed-light
 

@@ -10,6 +10,7 @@ from typing import Any
 import vae_balance
 from vae_balance.color.lut import Lut3D
 from vae_balance.errors import LutError, printable
+from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Look
 
 
@@ -61,9 +62,10 @@ def require_lut(look: Look) -> Lut3D:
         LutError: it has none.
     """
     if look.lut is None:
+        other = ", or `vae-balance learn --average-lut`" if isinstance(look, LightLook) else ""
         raise LutError(
             f"model {look.origin.model}: what it learns holds for one photo and depends on the "
-            "place in it, and cannot be a LUT: balance the photo without asking for one"
+            f"place in it, and cannot be a LUT: balance the photo without asking for one{other}"
         )
     return look.lut
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import LUMINANCE
 from vae_balance.errors import LutError, OptionError
 from vae_balance.looks.look import Place
+from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
 from vae_balance.looks.packed import pack_look
 
@@ -34,6 +35,9 @@ KIND = "light"
 # Numbers of an affine color map: factors of red for the changes of red, green and blue, then those
 # of green, then of blue, then what is added.
 MAP = 12
+# Name and text of the comment in the LUT file of an average.
+AVERAGE = "average"
+AVERAGE_WARNING = "over the places of a look that differs from place to place; corrects none fully"
 # Of a grid, along each edge.
 _MOST_NODES = 256
 # What one thread does at a time: its colors stay in a core's cache.
@@ -119,6 +123,11 @@ class LightLook:
             return lights[:, 0]
 
         return Lut3D.from_function(changed, self.base.size).clipped()
+
+    def averaged(self) -> LutLook:
+        """Return the look of `average`, whose origin tells what it is."""
+        options = {**self.origin.options, AVERAGE: AVERAGE_WARNING}
+        return LutLook(self.average(), replace(self.origin, options=options), report=self.report)
 
     def digest(self) -> str:
         """Return the digest of LUT, grid and strength."""
