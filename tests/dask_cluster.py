@@ -112,12 +112,21 @@ def start_dask(
 ) -> subprocess.Popen[bytes]:
     """Start a program of Dask's, which can import this module."""
     path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    started = [*command, sys.executable, "-m", "dask", *arguments]
+    return start_program(log, started, environ={"PYTHONPATH": path, **(environ or {})})
+
+
+def start_program(
+    log: Path, command: list[str], folder: Path | None = None, environ: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own."""
     with log.open("wb") as file:
         return subprocess.Popen(
-            [*command, sys.executable, "-m", "dask", *arguments],
+            command,
             stdout=file,
             stderr=file,
-            env={**os.environ, "PYTHONPATH": path, **(environ or {})},
+            cwd=folder,
+            env={**os.environ, **(environ or {})},
             start_new_session=True,
         )
 

@@ -113,15 +113,19 @@ def same_files(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
     Names that differ in case, or in how accents are composed, are one file on some systems, and
     that depends on the drive: it is tried out.
     """
-    real = lru_cache(maxsize=1024)(os.path.realpath)
+    alike_folder = lru_cache(maxsize=1024)(lambda folder: _folded(os.path.realpath(folder)))
     seen: dict[int, int] = {}  # by hash: there may be a million, and a few are tried in vain
     for place, path in enumerate(paths):
         folder, name = os.path.split(path)
-        absolute = os.path.join(real(folder), name)  # noqa: PTH118
-        alike = hash(unicodedata.normalize("NFC", absolute.casefold()))
+        alike = hash((alike_folder(folder), _folded(name)))
         first = seen.setdefault(alike, place)
         if first != place and _is_one_file(Path(paths[first]), Path(path)):
             yield first, place
+
+
+def _folded(name: str) -> str:
+    """Return what names have in common that some systems do not tell apart."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
 def _is_one_file(first: Path, second: Path) -> bool:

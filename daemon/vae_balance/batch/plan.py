@@ -120,7 +120,7 @@ def find_photos(folder: Path, recursive: bool, leave_out: Path) -> Found:
         for name in names:
             if name.startswith("."):
                 continue
-            suffix = Path(name).suffix.lower()
+            suffix = os.path.splitext(name)[1].lower().rstrip(".")  # noqa: PTH122 - as below
             if suffix in SUFFIXES:
                 photos.append(os.path.join(inside, name))  # noqa: PTH118 - there may be a million
             else:
@@ -140,9 +140,15 @@ def check_targets(photos: Sequence[str], targets: Path) -> None:
     Raises:
         OptionError: two would, as where names that differ in case only are one file.
     """
-    for first, second in same_files([str(targets / target_name(photo)) for photo in photos]):
+    for first, second in same_files(_within(targets, photos)):
         both = f"{photos[first]} and {photos[second]}"
         raise OptionError(f"{both} would be written to one file: rename one")
+
+
+def _within(targets: Path, photos: Sequence[str]) -> list[str]:
+    """Return the paths of results."""
+    folder = str(targets / "_")[:-1]
+    return [folder + target_name(photo) for photo in photos]
 
 
 def plan_photos(

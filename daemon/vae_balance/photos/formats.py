@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,5 +68,5 @@ def written_suffixes() -> str:
 
 def target_name(name: str) -> str:
     """Return the name of the file that the result of a photo goes to: a raw file becomes TIFF."""
-    path = Path(name)
-    return str(path.with_suffix(".tif")) if format_of(path) == RAW else name
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - an archive has a million
+    return f"{stem}.tif" if _BY_SUFFIX.get(suffix.lower()) == RAW else name
