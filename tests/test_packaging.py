@@ -66,6 +66,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         "vae_balance/models/embedded/README.md",
         "vae_balance/models/embedded/vae/diffusion_pytorch_model.safetensors",
         "vae_balance/models/embedded/latent_balancer/diffusion_pytorch_model.safetensors",
+        "vae_balance/models/vae-white-balance/vae/diffusion_pytorch_model.safetensors",
+        "vae_balance/models/unet/unet/diffusion_pytorch_model.safetensors",
         "vae_balance_protocol/__init__.py",
     ],
 )

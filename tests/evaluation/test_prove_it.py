@@ -88,6 +88,7 @@ def test_one_command_trains_measures_and_tells(
         assert f"| `{name}` |" in text
         assert len(read_log(out / name / "times.jsonl")) > 2
     assert "published: 220 to 30" in text
+    assert "| further rounds converge in latents and flip on pixels | latents rest" in text
     for name in ("learning.png", "rounds.png", "strips.jpg"):
         assert f"(prove-it-{name})" in text
         with Image.open(page.with_name(f"prove-it-{name}")) as image:
