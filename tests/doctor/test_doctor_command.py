@@ -115,7 +115,10 @@ def test_an_examination_has_a_line_for_everything(
 ) -> None:
     monkeypatch.setattr(examination, "daemon_finding", lambda: Finding("daemon", "answers"))
     subjects = [line.subject for line in examination.examine()]
+    models = [subject for subject in subjects if subject.startswith("model ")]
+    assert models[0] == "model embedded"
+    assert "model colorize-cross-channel" in models
     assert subjects == [
-        *("Python", "package", "torch", "model embedded", "classifier"),
+        *("Python", "package", "torch", *models, "classifier"),
         *("settings", "command", "disk", "daemon", "GIMP", "log"),
     ]

@@ -12,7 +12,7 @@ from vae_balance.correctors.classifier_weights import (
 )
 from vae_balance.doctor.finding import INSTALL_AGAIN, Finding
 from vae_balance.errors import ModelError
-from vae_balance.models.store import EMBEDDED, list_models, verify_files
+from vae_balance.models.store import EMBEDDED, comes_with_program, list_models, verify_files
 
 
 def model_findings() -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def model_findings() -> Iterator[Finding]:
             verify_files(info)
         except ModelError as error:
             own = f"put a whole copy of it into {info.folder}, or remove that folder"
-            yield Finding(subject, str(error), INSTALL_AGAIN if info.name == EMBEDDED else own)
+            yield Finding(subject, str(error), INSTALL_AGAIN if comes_with_program(info) else own)
         else:
             count = len(info.sha256)
             if count:  # the classical corrections have no weights

@@ -238,6 +238,11 @@ def write_info(
         temporary.write_text(text, encoding="utf-8")
 
 
+def comes_with_program(info: ModelInfo) -> bool:
+    """Tell whether a model is one that is installed with the program."""
+    return info.folder.parent == _HERE
+
+
 def _bundled() -> list[Path]:
     """Return the folders of the models beside the embedded one that come with the program."""
     found = (path.parent for path in _HERE.glob(f"*/{DESCRIPTION_NAME}"))
