@@ -143,6 +143,14 @@ def test_photos_of_all_kinds_are_the_same_files(command: Command, daemon: Daemon
     assert all(re.fullmatch("[0-9a-f]{64}", one["lut_sha256"]) for one in told)
 
 
+def test_light_that_differs_from_place_to_place_is_corrected_alike(
+    command: Command, daemon: Daemon
+) -> None:
+    names = [jpeg(command.folder), png(command.folder)]
+    done = both_ways(command, daemon, *names, "--out-dir", "out", "--model", "mixed-light")
+    assert (done.code, sorted(done.files)) == (0, ["out/a.jpg", "out/c.png"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
