@@ -35,7 +35,10 @@ def test_it_learns_what_it_learned() -> None:
     look = load_corrector(str(FOLDER), "cpu").learn([proxy], LookOptions(iterations=2, size=5))
     then = read_cube(FOLDER / "look.cube").baked().table
     assert look.lut is not None
-    np.testing.assert_allclose(look.lut.table, then, atol=2e-3)
+    near_ends = (then < 0.04) | (then > 0.96)  # where values were cut off, and are bent today
+    change = np.abs(look.lut.table - then)
+    assert change[~near_ends].max() < 2e-3
+    assert change.max() < 0.02
     assert np.abs(then - Lut3D.identity(5).table).max() > 0.04  # it was more than nothing
 
 

@@ -4,8 +4,9 @@ Each way gives what it saw: moments, balanced moments, and both decoded, so that
 learned from the one picture to the other.
 
 - A balancer fused with the classifier is asked in every round about the proxy and about its mirror
-  image, and the two answers are averaged. It judges itself: of its correction as much is
-  taken as it expects to gain by it, nothing where a photo is better left alone.
+  image, and the two answers are averaged; where much is wrong, also about classical corrections of
+  the proxy, whose answers count as much. It judges itself: of its correction as much is taken as
+  it expects to gain by it, nothing where a photo is better left alone.
 - One that was trained on classically corrected photos as well is asked about those in the first
   round, too. A photo that it would hardly move is taken for a good one. In further rounds a small
   answer is left alone: what three answers have missed, one more seldom knows. The cast of a large
@@ -50,7 +51,10 @@ class Fade:
 # Gain in CIEDE2000 that a fused balancer expects of its answer. It trades damage that is corrected
 # less for undamaged photos that are changed less.
 GAIN = Fade(0.5, 2.0)
-# The same in a further round, where it is settled that something is wrong.
+# The same gain, and how much answers about classical corrections of the photo count beside those
+# about itself: where little is wrong, these corrections do harm.
+OPINIONS = Fade(1.0, 3.0)
+# What `GAIN` is in a further round, where it is settled that something is wrong.
 FURTHER_GAIN = Fade(0.0, 0.5)
 # Mean absolute change of color, of 0..1, by an unfused balancer's answer about the proxy itself. It
 # trades damage that is corrected less for undamaged photos that are changed less.
@@ -112,24 +116,46 @@ def _ask_fused(
     seed: int | None,
     progress: Callable[[str], None],
 ) -> Seen:
-    """Average what the balancer says to the proxies and to their mirror images."""
+    """Average what the balancer says to proxies, their mirror images and corrections of them."""
+    statistics = _statistics(proxies, model).repeat(2, 1)  # of a mirror image they are the same
+    mirrors = np.concatenate([proxies, proxies[:, :, ::-1]])
+    moments, answer = _fused_answer(mirrors, statistics, model, balancer, progress)
+    moves, mirrored = (answer.moments - moments).chunk(2)
+    moments = moments[: len(proxies)]
+    balanced = moments + 0.5 * (moves + mirrored.flip(-1))
+    faults, doubts = _judgement(answer, len(proxies))
+    counts = OPINIONS.shares(faults - doubts)
+    asked = np.flatnonzero(counts)
+    if len(asked):
+        corrected = np.stack([correct(proxies[i]) for correct in SECOND_OPINIONS for i in asked])
+        statistics = _statistics(corrected, model)
+        _, answer = _fused_answer(corrected, statistics, model, balancer, progress)
+        opinions = answer.moments.unflatten(0, (-1, len(asked))).mean(dim=0)
+        # Two answers against two: of four that count alike the mean of the pairs is the mean.
+        weights = torch.from_numpy(counts[asked] / (1.0 + counts[asked])).to(model.device)
+        balanced[asked] = torch.lerp(balanced[asked], opinions, weights[:, None, None, None])
+    progress("decode")
+    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
+    shares = gain.shares(faults - doubts)
+    return _go_part_way(Seen(moments, balanced, distorted, fixed, shares, doubts), shares)
+
+
+def _fused_answer(
+    proxies: Colors,
+    statistics: Tensor,
+    model: Model,
+    balancer: FusedLatentBalancer,
+    progress: Callable[[str], None],
+) -> tuple[Tensor, Answer]:
+    """Return the moments of proxies and what the balancer says to them."""
     progress("encode")
     pixels = _pixels(proxies, model)
-    pixels = torch.cat([pixels, pixels.flip(-1)])
     moments = model.vae.encode(pixels)
     progress("look")
     assert model.classifier is not None  # a fused balancer is never loaded without
     features = model.classifier(pixels)
     progress("balance")
-    answer = balancer(moments, features, _statistics(proxies, model).repeat(2, 1))
-    moves, mirrored = (answer.moments - moments).chunk(2)
-    moments = moments[: len(proxies)]
-    balanced = moments + 0.5 * (moves + mirrored.flip(-1))
-    progress("decode")
-    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    faults, doubts = _judgement(answer, len(proxies))
-    shares = gain.shares(faults - doubts)
-    return _go_part_way(Seen(moments, balanced, distorted, fixed, shares, doubts), shares)
+    return moments, balancer(moments, features, statistics)
 
 
 def _statistics(proxies: Colors, model: Model) -> Tensor:
