@@ -14,7 +14,7 @@ from vae_balance.cli import main
 from vae_balance.commands import console
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "numpy", "diffusers", "PIL", "PyOpenColorIO", "OpenImageIO", "matplotlib", "zmq"}
+HEAVY = {"torch", "numpy", "diffusers", "PIL", "PyOpenColorIO", "OpenImageIO", "matplotlib", "dask"}
 
 
 def imported_by(code: str) -> set[str]:

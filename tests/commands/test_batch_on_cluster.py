@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -140,3 +142,18 @@ def test_processes_of_our_own_do_it_too(batches: Batches) -> None:
     output, errors = process.communicate(timeout=WAIT)
     assert (process.returncode, errors) == (0, "")
     assert {photo["outcome"] for photo in json.loads(output)["photos"]} == {"done"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups of POSIX")
+def test_ctrl_c_at_a_terminal_ends_processes_of_our_own_without_a_word(batches: Batches) -> None:
+    batches.photos(*MANY, side=300)
+    command = [sys.executable, "-m", "vae_balance", *batches.arguments("--scheduler", "local")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    batches.wait_for_lines(1, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=WAIT)
+    assert process.returncode == console.INTERRUPTED
+    assert errors.strip().startswith("vae-balance: interrupted: ")
+    assert errors.strip().count("\n") == 0
+    done = {Path(line["target"]).name for line in batches.report()}
+    assert done == {name for name in batches.written() if name in MANY}

@@ -19,7 +19,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, Security
 
-from vae_balance.batch import dask_worker
+from vae_balance.batch import dask_worker, own_worker
 from vae_balance.batch.attempt import failure
 from vae_balance.batch.crew import Crew, Errand, GivenUpError
 from vae_balance.batch.dask_worker import Order, Sight
@@ -188,6 +188,7 @@ class DaskRunner:
                         security=security,
                         asynchronous=True,
                         silence_logs=_SILENT,
+                        preload=[own_worker.__name__],
                     )
                 )
             try:
