@@ -177,13 +177,13 @@ def plan_photos(
         if folders.cubes is not None:
             cube = folders.cubes / (ROLL_CUBE_NAME if roll else f"{name}.cube")
             owners[cube] = everyone if roll else itself
-        there = [path for path in owners if os.path.lexists(path)]
         taken = None
         if not all(_is_unicode(path) for path in (source, *owners)):
             state = State.NAMELESS
-        elif len(there) == len(owners) and report.is_done(source, target, cube, settings):
+        elif report.is_done(source, target, cube, settings):
             state = State.DONE
         else:
+            there = [path for path in owners if os.path.lexists(path)]
             others = (path for path in there if report.owner(path) not in owners[path])
             taken = next(others, None)
             if taken is not None:

@@ -33,7 +33,8 @@ from vae_balance.evaluation.targets import Target
 # What the targets speak of.
 FULL_SIZE = 24.0  # megapixels
 ABOUT = """
-A batch by `--scheduler` on this computer. The photos of the first rows are hard links to one of
+A batch by `--scheduler` on this computer; "of a core" is processor time, which other work on the
+computer does not lengthen. The photos of the first rows are hard links to one of
 0.06 megapixels. Workers have one thread each; "beyond reading and writing" compares how long they
 shrink, learn and apply, as all of them have one disk here. The last row is what a photo costs in
 one worker alone: [archive.md](archive.md) reckons with it.
@@ -179,17 +180,23 @@ class _Archive:
     def plan(self, count: int) -> list[Target]:
         """Plan all photos in a process of its own."""
         arguments = ["-c", _PLAN, str(self.sources), str(self.targets)]
-        seconds, peak = _timed([sys.executable, *arguments])
+        seconds, peak, processor = _timed([sys.executable, *arguments])
+        detail = f"{processor:.1f} s of a core"
         return [
-            Target(f"planning {count} photos of one folder", seconds, 20.0, "s"),
+            Target(f"planning {count} photos of one folder", seconds, 20.0, "s", detail=detail),
             Target(f"planning {count} photos: peak memory", peak, 300.0, "MB"),
         ]
 
     def begin(self, address: str) -> list[Target]:
         """Start the command twice, until a photo is done: at workers just started, and again."""
-        cold, warm = self._first_photo(address), self._first_photo(address)
+        cold = self._first_photo(address)
+        before = _processor_seconds()
+        warm = self._first_photo(address)
+        processor = _processor_seconds() - before
         name = "start of the command until the first photo is done, at workers that have the model"
-        detail = f"at workers just started: {cold:.2f} s"
+        detail = (
+            f"{processor:.1f} s of a core in the command; at workers just started: {cold:.2f} s"
+        )
         return [Target(name, warm, 5.0, "s", detail=detail)]
 
     def finish(self) -> None:
@@ -209,8 +216,8 @@ class _Archive:
 
     def resume(self, count: int, address: str) -> list[Target]:
         """Start the command again when all is done."""
-        seconds, peak = _timed(self._command(address))
-        detail = f"peak memory {peak:.0f} MB"
+        seconds, peak, processor = _timed(self._command(address))
+        detail = f"{processor:.1f} s of a core, peak memory {peak:.0f} MB"
         name = f"resuming a finished batch of {count} photos"
         return [Target(name, seconds, 20.0, "s", detail=detail)]
 
@@ -329,11 +336,17 @@ def _stages(seconds: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _timed(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its seconds, and the megabytes that it held at most."""
-    began = time.perf_counter()
+def _timed(command: list[str]) -> tuple[float, float, float]:
+    """Run a command; return its seconds, its peak megabytes, and its seconds of a core."""
+    began, before = time.perf_counter(), _processor_seconds()
     peak = peak_memory(command)
-    return time.perf_counter() - began, peak / 1e6
+    return time.perf_counter() - began, peak / 1e6, _processor_seconds() - before
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all processes that were started here and have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _link(original: Path, links: Sequence[Path]) -> None:
