@@ -10,6 +10,7 @@ from daemon_process import Daemon
 
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.registry import load_corrector
+from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Place
 from vae_balance_protocol import DaemonError, messages
 
@@ -34,6 +35,7 @@ def lit() -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], ...]:
 def test_strips_with_their_place_are_the_look_and_no_lut(daemon: Daemon) -> None:
     proxy, picture = lit()
     look = load_corrector("mixed-light", "cpu").learn([proxy], LookOptions())
+    assert isinstance(look, LightLook)
     assert look.grid.any()
     expected = look.apply(picture, Place.whole(picture))
     with daemon.client() as client:
