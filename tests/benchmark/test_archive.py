@@ -42,7 +42,7 @@ def test_every_line_is_measured(
         assert row["figure"] > 0.0
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# How fast it is\n\nVery.\n\n## Archives\n\nWritten by")
-    assert "| planning 40 photos of one folder |" in text
+    assert "| planning 40 photos of one folder (" in text
 
 
 def test_the_section_of_another_command_stays(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def write_photos(folder: Path) -> None:
     sound = Image.fromarray(np.uint8(colors * 255 + 0.5))
     sound.save(folder / "sound.png")
     sound.convert("L").save(folder / "grey.png")
-    # Auto makes three rounds of it: two and ten give other pictures, which the tour waits for.
+    # Auto makes more than one round of it: one and ten give other pictures, which tours wait for.
     ruined = random_damage(np.random.default_rng(1), "expired film", 2.0)(colors)
     Image.fromarray(np.uint8(ruined * 255 + 0.5)).save(folder / "tour.png")
     expired = Image.fromarray(np.uint8(cast(colors) * 255 + 0.5))

@@ -104,21 +104,21 @@ def tour(window: Window) -> None:
     window.key("b")
     after = preview(window, dialog, before)
     assert after != first, "the split picture is that of after"
-    window.key("alt+d", "alt+i", "Down", "Down")  # two iterations, among what is advanced
-    twice = preview(window, dialog, after)
+    window.key("alt+d", "alt+i", "Down")  # one iteration, among what is advanced
+    once = preview(window, dialog, after)
     window.shot(f"{SHOTS}/iterations.png", dialog)
     window.key("alt+f", "Down")
-    preview(window, dialog, twice)
+    preview(window, dialog, once)
     window.shot(f"{SHOTS}/error.png", dialog)
     window.key("Return", pause=2.0)  # which cannot be balanced
     assert window.find("^VAE Balance$"), "the dialog has closed in spite of an error"
     window.key("Up")
-    window.wait_picture(dialog, PREVIEW, twice)
+    window.wait_picture(dialog, PREVIEW, once)
     window.key("alt+r", "Down", "Return")  # reset the values
     window.wait_picture(dialog, PREVIEW, after)
-    window.key("alt+i", "Down", "Down")
-    window.wait_picture(dialog, PREVIEW, twice)
-    look_closely(window, dialog, twice)
+    window.key("alt+i", "Down")
+    window.wait_picture(dialog, PREVIEW, once)
+    look_closely(window, dialog, once)
     no_file(window, dialog)
     assert not window.is_changed(), "the image changed before OK"
     window.tool("windowmove", dialog, 1165, 60)
@@ -143,7 +143,7 @@ def tour(window: Window) -> None:
     window.focus(dialog)
     preview(window, dialog)
     window.key("b", "b")
-    window.wait_picture(dialog, PREVIEW, twice)  # so the iterations are remembered
+    window.wait_picture(dialog, PREVIEW, once)  # so the iterations are remembered
     press(window, dialog, "Escape", "VAE Balance")
     assert not window.is_changed(), "the image changed in spite of Cancel"
 
