@@ -227,6 +227,8 @@ def test_a_cluster_behind_tls_takes_who_has_a_certificate(
     ("options", "hint"),
     [
         (["--scheduler", "10.0.0.1:8786"], "must be local, tcp://HOST:PORT or tls://HOST:PORT"),
+        (["--scheduler", "tcp://10.0.0.1"], "must be local, tcp://HOST:PORT or tls://HOST:PORT"),
+        (["--scheduler", "tcp://h:port"], "must be local, tcp://HOST:PORT or tls://HOST:PORT"),
         (["--scheduler", "tls://10.0.0.1:8786"], "needs --tls-ca-file and --tls-cert"),
         (["--scheduler", "tcp://10.0.0.1:8786", "--tls-cert", "a.pem"], "TLS is for tls://"),
         (["--tls-cert", "a.pem"], "are of --scheduler"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +32,7 @@ from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import How
 
 LOCAL = "local"
-_SCHEMES = ("tcp://", "tls://")
+_ADDRESS = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]{1,5}")
 _CONNECT_SECONDS = 10.0
 _WORKER_BYTES = 1 << 30  # what a worker of our own takes, with a large photo
 _LOOK_NAME = "roll"
@@ -66,7 +67,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         """Check what can be checked without a network."""
-        if self.address != LOCAL and not self.address.startswith(_SCHEMES):
+        if self.address != LOCAL and not _ADDRESS.fullmatch(self.address):
             raise OptionError(
                 f"scheduler {self.address!r}: must be local, tcp://HOST:PORT or tls://HOST:PORT"
             )
