@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from vae_balance.errors import OptionError
 from vae_balance.files import make_folder
@@ -58,6 +59,12 @@ class LoopSettings:
     log_every: int = 50
     watch_every: int = 500
     save_every: int = 250
+
+    @classmethod
+    def of(cls, run: Any, rate: Callable[[int], float]) -> Self:
+        """Return what the loop needs of a trainer's settings, whose fields have the same names."""
+        names = [field.name for field in fields(cls) if field.name != "rate"]
+        return cls(rate=rate, **{name: getattr(run, name) for name in names if hasattr(run, name)})
 
 
 @dataclass(frozen=True)

@@ -161,17 +161,7 @@ def train_on_pairs(
     def finish(fields: Fields, rng: np.random.Generator) -> PixelBatch:
         return mirrored_batch(fields, rng, config.device)
 
-    settings = LoopSettings(
-        out=config.out,
-        steps=config.steps,
-        rate=config.rate,
-        seed=config.seed,
-        device=config.device,
-        average_decay=config.average_decay,
-        log_every=config.log_every,
-        watch_every=config.watch_every,
-        save_every=config.save_every,
-    )
+    settings = LoopSettings.of(config, config.rate)
     watched = _watched(shards.watched)
     average = train(
         network,

@@ -143,18 +143,7 @@ class BalancerTraining:
 
     def loop(self, steps: int) -> LoopSettings:
         """Return what the loop needs of these settings to go on up to `steps`."""
-        return LoopSettings(
-            out=self.out,
-            steps=steps,
-            rate=self.rate,
-            seed=self.seed,
-            device=self.device,
-            average_decay=self.average_decay,
-            clip=self.clip,
-            log_every=self.log_every,
-            watch_every=self.watch_every,
-            save_every=self.save_every,
-        )
+        return replace(LoopSettings.of(self, self.rate), steps=steps)
 
 
 def train_balancer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -51,17 +51,8 @@ class VAETraining:
 
     def loop(self) -> LoopSettings:
         """Return what the loop needs of these settings."""
-        return LoopSettings(
-            out=self.out,
-            steps=self.steps,
-            rate=lambda step: cosine_rate(step, self.steps, self.learning_rate),
-            seed=self.seed,
-            device=self.device,
-            average_decay=self.average_decay,
-            log_every=100,
-            watch_every=self.watch_every,
-            save_every=self.save_every,
-        )
+        loop = LoopSettings.of(self, lambda step: cosine_rate(step, self.steps, self.learning_rate))
+        return replace(loop, log_every=100)
 
 
 def to_tensor(pictures: Sequence[NDArray[np.float32]]) -> Tensor:

@@ -108,17 +108,7 @@ class GridTraining:
 
     def loop(self) -> LoopSettings:
         """Return what the loop needs of these settings."""
-        return LoopSettings(
-            out=self.out,
-            steps=self.steps,
-            rate=lambda step: cosine_rate(step, self.steps, self.learning_rate),
-            seed=self.seed,
-            device=self.device,
-            average_decay=self.average_decay,
-            clip=self.clip,
-            watch_every=self.watch_every,
-            save_every=self.save_every,
-        )
+        return LoopSettings.of(self, lambda step: cosine_rate(step, self.steps, self.learning_rate))
 
 
 @dataclass(frozen=True)
