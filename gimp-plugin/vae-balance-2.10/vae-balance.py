@@ -36,6 +36,11 @@ BALANCE = "plug-in-vae-balance"
 APPLY = "plug-in-vae-balance-apply-lut"
 COLORIZE = "plug-in-vae-balance-colorize"
 _FILE, _LAST = "file", "last"
+_MENU = "<Image>/Filters/Color"
+# GIMP sorts a menu by name. A submenu that plug-ins have made keeps a place above all entries. Its
+# name is Menus, as is that of the place in Filters that has "Color" in it. "VAE Balance..." stands
+# there, not below "Colorize Photo...", so that Return opens it.
+_TOP = "<Image>/Filters/Menus/Color/Menus"
 _OUTPUTS = ((N_(u"Replace the layer\u2019s pixels"), REPLACE), (N_("New layer above"), NEW_LAYER))
 _BALANCE_OUTPUTS = _OUTPUTS + ((N_("LUT file only"), LUT_ONLY),)
 _SOURCES = ((N_("Whole layer"), LAYER), (N_("Selection"), SELECTION))
@@ -57,6 +62,7 @@ def register_all():
         ]
         + [_option(argument) for argument in LAST],
         balance,
+        menu=_TOP,
     )
     _register(
         APPLY,
@@ -69,6 +75,7 @@ def register_all():
             _choice("output", _("Res_ult"), REPLACE, _OUTPUTS),
         ],
         apply_lut,
+        menu=_TOP,
     )
     _register(
         COLORIZE,
@@ -77,7 +84,7 @@ def register_all():
         [_option(argument) for argument in COLORIZING]
         + [_choice("output", _("Res_ult"), REPLACE, _OUTPUTS)],
         colorize,
-        "RGB*, GRAY*",
+        images="RGB*, GRAY*",
     )
 
 
@@ -178,7 +185,7 @@ def run(name, params):
     return gimpfu._run(name, params)
 
 
-def _register(name, label, blurb, params, function, images="RGB*, GRAY"):
+def _register(name, label, blurb, params, function, menu=_MENU, images="RGB*, GRAY"):
     domain = (texts.DOMAIN, texts.FOLDER)  # in which GIMP finds the label and gimpfu the blurb
     layer = [
         (gimpfu.PF_IMAGE, "image", "Image", None),
@@ -187,7 +194,7 @@ def _register(name, label, blurb, params, function, images="RGB*, GRAY"):
     gimpfu.register(
         name, as_native(blurb), as_native(blurb), "VAE Balance",
         "VAE Balance, MIT License", "2026", as_native(label), images,
-        layer + params, [], _guarded(function), menu="<Image>/Filters/Color", domain=domain,
+        layer + params, [], _guarded(function), menu=menu, domain=domain,
     )  # fmt: skip
 
 

@@ -219,12 +219,15 @@ def _outputs(*more: str) -> list[tuple[str, str]]:
     return [(output, texts[output]) for output in (REPLACE, NEW_LAYER, *more)]
 
 
-def _hide_buttons(content: Gtk.Box) -> None:
-    """Hide GIMP's buttons that save and load values, which take a row."""
-    for child in content.get_children():
-        if isinstance(child, Gtk.ButtonBox):
-            child.set_no_show_all(True)
-            child.hide()
+def _indent(widget: Gtk.Widget) -> None:
+    """Begin and end a row where the buttons below it do."""
+    widget.set_margin_start(12)
+    widget.set_margin_end(12)
+
+
+def _buttons_for_values(content: Gtk.Box) -> list[Gtk.ButtonBox]:
+    """Return GIMP's rows of buttons that save and load values."""
+    return [child for child in content.get_children() if isinstance(child, Gtk.ButtonBox)]
 
 
 def _is_pressed_by_return(widget: Gtk.Widget | None) -> bool:
@@ -265,7 +268,9 @@ class _Dialog:
     def fill(self, preview: Preview, rows: Rows, more: Rows | None = None, note: str = "") -> None:
         """Put the preview, the controls, those for advanced users and a note into the dialog."""
         self._preview = preview
-        box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
+        # Above and below, the dialog's own border is enough: a laptop's screen is low.
+        box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
+        _indent(box)
         box.pack_start(preview, False, False, 0)
         box.pack_start(rows.grid, False, False, 0)
         if more is not None:
@@ -279,8 +284,12 @@ class _Dialog:
         box.pack_start(self._reason, False, False, 0)
         box.show_all()
         content = self._dialog.get_content_area()
-        if more is not None:  # presets do what GIMP's two buttons for saved values would
-            _hide_buttons(content)
+        for buttons in _buttons_for_values(content):
+            if more is None:
+                _indent(buttons)
+            else:  # presets do what they would, and need no row
+                buttons.set_no_show_all(True)
+                buttons.hide()
         content.pack_start(box, False, False, 0)
 
     def unfold(self, config: Gimp.ProcedureConfig) -> None:

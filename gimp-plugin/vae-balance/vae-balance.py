@@ -49,6 +49,10 @@ COLORIZE = "plug-in-vae-balance-colorize"
 _HERE = Path(__file__).resolve().parent
 _ICON = _HERE / "icons" / "vae-balance.png"
 _FILE, _LAST = "file", "last"
+_MENUS = ("<Image>/Filters/Color", "<Image>/Colors")
+# GIMP sorts entries by path and name. To it this is a section that no menu has, which counts in
+# sorting only: it brings "VAE Balance..." above "Colorize Photo...", so that Return opens it.
+_TOP = "//[1]"
 _BOTH = GObject.ParamFlags.READWRITE
 # GIMP would silently take the default for a value out of an argument's range: we refuse it.
 _ANY_INTEGER = (GLib.MININT32, GLib.MAXINT32)
@@ -178,8 +182,8 @@ def _procedure(
         Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
     )
     procedure.set_menu_label(label)
-    procedure.add_menu_path("<Image>/Filters/Color")
-    procedure.add_menu_path("<Image>/Colors")
+    for menu in _MENUS:
+        procedure.add_menu_path(menu + (_TOP if name == BALANCE else ""))
     procedure.set_attribution("VAE Balance", "VAE Balance, MIT License", "2026")
     procedure.set_icon_file(Gio.File.new_for_path(str(_ICON)))
     return procedure

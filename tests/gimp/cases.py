@@ -160,10 +160,15 @@ def balanced():
 # Cases
 
 
-def case_both_entries_are_in_the_menu():
-    for name, label in ((BALANCE, "VAE _Balance..."), (APPLY, "VAE _LUT...")):
+def case_all_entries_are_in_the_menu():
+    for name, label, place in (
+        (BALANCE, "VAE _Balance...", "//[1]"),  # above the others, as the tour sees
+        (APPLY, "VAE _LUT...", ""),
+        (COLORIZE, "Colori_ze Photo...", ""),
+    ):
         procedure = Gimp.get_pdb().lookup_procedure(name)
-        assert procedure.get_menu_paths() == ["<Image>/Filters/Color", "<Image>/Colors"]
+        paths = ["<Image>/Filters/Color" + place, "<Image>/Colors" + place]
+        assert procedure.get_menu_paths() == paths
         assert procedure.get_menu_label() == label
         assert procedure.get_blurb() and procedure.get_help()
         for argument in procedure.get_arguments():

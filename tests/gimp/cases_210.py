@@ -165,14 +165,15 @@ def case_the_menu_has_all_entries():
     answer = pdb.gimp_plugins_query("")
     paths, types, names = answer[1], answer[7], answer[11]
     found = {name: (path, kind) for name, path, kind in zip(names, paths, types)}
-    for name, label, images in (
-        ("plug-in-vae-balance", "VAE Balance...", "RGB*, GRAY"),
-        ("plug-in-vae-balance-apply-lut", "VAE LUT...", "RGB*, GRAY"),
-        ("plug-in-vae-balance-colorize", "Colorize Photo...", "RGB*, GRAY*"),
+    for name, entry, images in (
+        # In the places called Menus, which are above other entries.
+        ("plug-in-vae-balance", "Menus/Color/Menus/VAE Balance...", "RGB*, GRAY"),
+        ("plug-in-vae-balance-apply-lut", "Menus/Color/Menus/VAE LUT...", "RGB*, GRAY"),
+        ("plug-in-vae-balance-colorize", "Color/Colorize Photo...", "RGB*, GRAY*"),
     ):
         path, kind = found[name]
         assert kind == images, kind
-        assert path == "<Image>/Filters/Color/" + label, path
+        assert path == "<Image>/Filters/" + entry, path
 
 
 def case_photos_of_each_kind_are_balanced_as_the_command_line_does():

@@ -90,7 +90,7 @@ def check_registration():
         (APPLY, "VAE _LUT...", 6),
     ):
         found = gimpfu.REGISTERED[name]
-        assert found["menu"] == "<Image>/Filters/Color"
+        assert found["menu"] == "<Image>/Filters/Menus/Color/Menus"
         assert (found["label"], found["imagetypes"]) == (label, "RGB*, GRAY")
         assert os.path.isdir(found["domain"][1])
         params = found["params"]

@@ -29,11 +29,11 @@ SHOTS = "/io/shots"
 # The letters of the entries, the same in all languages that are looked at.
 BALANCE, LUT, COLORIZE = "b", "l", "z"
 # Rows of the preview.
-PREVIEW = 302
+PREVIEW = 290
 # A place in the line below it, which says what was found.
-LINE = (60, 368)
+LINE = (60, 356)
 # What must fit into a small laptop's screen, beside its bars.
-MOST_WIDTH, MOST_HEIGHT = 1366, 700
+MOST_WIDTH, MOST_HEIGHT = 1366, 690
 # What GTK or Python says on standard error of the plug-in's own code.
 _DEFECT = re.compile(r"vae-balance\.py:\d+\): \w+-CRITICAL|^Traceback")
 TITLES = {"en_US": ("VAE Balance", "Apply LUT"), "de_DE": ("VAE Balance", "LUT anwenden")}
@@ -51,7 +51,7 @@ def open_entry(window: Window, letter: str, title: str, shot: str = "") -> str:
     if shot:
         window.shot(f"{SHOTS}/{shot}.png")
     # On the submenu, Return is for the first of its entries.
-    window.key("Return" if letter == COLORIZE else letter)
+    window.key("Return" if letter == BALANCE else letter)
     dialog = window.wait_for(f"^{title}$")
     window.tool("windowmove", dialog, 420, 60)
     return dialog
@@ -110,6 +110,7 @@ def tour(window: Window) -> None:
     window.key("alt+f", "Down")
     preview(window, dialog, once)
     window.shot(f"{SHOTS}/error.png", dialog)
+    check_size(window, dialog)  # with all that it can show
     window.key("Return", pause=2.0)  # which cannot be balanced
     assert window.find("^VAE Balance$"), "the dialog has closed in spite of an error"
     window.key("Up")
@@ -152,11 +153,11 @@ def tour(window: Window) -> None:
 
 def look_closely(window: Window, dialog: str, whole: bytes) -> None:
     """Zoom with the wheel, drag the picture, and show all of it again."""
-    window.tool("mousemove", "--window", dialog, 314, 164)
+    window.tool("mousemove", "--window", dialog, 314, 152)
     window.tool("click", "--repeat", 3, "--delay", 100, 4)
     zoomed = preview(window, dialog, whole)
     window.tool("mousedown", 1)
-    window.tool("mousemove", "--window", dialog, 214, 124)
+    window.tool("mousemove", "--window", dialog, 214, 112)
     window.tool("mouseup", 1)
     preview(window, dialog, zoomed)
     window.shot(f"{SHOTS}/zoomed.png", dialog)
@@ -169,6 +170,7 @@ def no_file(window: Window, dialog: str) -> None:
     """Choose a LUT file only: without a name Return does nothing."""
     window.key("alt+u", "Right", "Right", pause=0.6)
     window.shot(f"{SHOTS}/no-file.png", dialog)
+    check_size(window, dialog)
     window.key("Return", pause=2.0)
     assert window.find("^VAE Balance$"), "the dialog has closed without a LUT file"
     window.key("Left", "Left")
