@@ -219,8 +219,46 @@ def test_a_cluster_behind_tls_takes_who_has_a_certificate(
             result = batches.run("--scheduler", scheduler, *files)
             assert result.exit_code == console.FAILED
             assert "no scheduler answers there" in result.stderr
+            assert ("trust each other" in result.stderr) == bool(files)
         assert batches.run("--scheduler", cluster.address, *tls).exit_code == 0
     assert "a.png" in batches.written()
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (("junk", "cert", "key"), "junk: is not a certificate in the form PEM"),
+        (("ca", "junk", "key"), "junk: is not a certificate in the form PEM"),
+        (("ca", "key", "key"), "key.pem: is not a certificate in the form PEM"),
+        (("ca", "cert", "junk"), "junk: has no private key in the form PEM that opens without"),
+        (("ca", "cert", "locked"), "locked: has no private key in the form PEM that opens without"),
+        (("ca", "cert", None), "cert.pem: has no private key in the form PEM that opens without"),
+        (("ca", "ca", "key"), "key.pem: is not the key of the certificate"),
+    ],
+)
+def test_a_file_that_is_no_certificate_or_no_key_of_it_is_told_before_any_work(
+    batches: Batches, tmp_path: Path, files: tuple[str | None, ...], hint: str
+) -> None:
+    from cryptography.hazmat.primitives import serialization as form
+
+    batches.photos("a.png")
+    paths = dict(zip(("ca", "cert", "key"), certificates(tmp_path / "tls"), strict=True))
+    for name in ("junk", "locked"):
+        paths[name] = tmp_path / name
+    paths["junk"].write_bytes(b"-----BEGIN CERTIFICATE-----\n\0junk\n")
+    key = form.load_pem_private_key(paths["key"].read_bytes(), None)
+    locked = key.private_bytes(
+        form.Encoding.PEM, form.PrivateFormat.PKCS8, form.BestAvailableEncryption(b"secret")
+    )
+    paths["locked"].write_bytes(locked)
+    flags = ("--tls-ca-file", "--tls-cert", "--tls-key")
+    options = [text for flag, name in zip(flags, files, strict=True) if name
+               for text in (flag, str(paths[name]))]  # fmt: skip
+    result = batches.run("--scheduler", "tls://127.0.0.1:1", *options)
+    assert result.exit_code == console.WRONG_USAGE
+    assert hint in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert batches.written() == []
 
 
 @pytest.mark.parametrize(

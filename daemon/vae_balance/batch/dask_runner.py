@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -57,7 +58,7 @@ class Cluster:
         tls_key: its key, PEM; None if that is in the file of `tls_cert`.
 
     Raises:
-        OptionError: that is no address, or these do not go together.
+        OptionError: that is no address, these do not go together, or they are no certificates.
     """
 
     address: str
@@ -83,6 +84,10 @@ class Cluster:
         for path in files:
             if path is not None and not path.is_file():
                 raise OptionError(f"{path}: no such file")
+        if self.tls_ca_file is not None and self.tls_cert is not None:
+            _check_certificates(self.tls_ca_file)
+            _check_certificates(self.tls_cert)
+            _check_key(self.tls_cert, self.tls_key or self.tls_cert)
 
     def security(self) -> Security:
         """Return what Dask has to know of certificates."""
@@ -97,6 +102,40 @@ class Cluster:
             tls_client_cert=str(self.tls_cert),
             tls_client_key=str(key),
         )
+
+
+def _check_certificates(path: Path) -> None:
+    """Check that a file has certificates.
+
+    Raises:
+        OptionError: it has none, or cannot be read.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise OptionError(f"{path}: is not a certificate in the form PEM") from error
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _check_key(cert: Path, key: Path) -> None:
+    """Check that a file has the key of a certificate.
+
+    Raises:
+        OptionError: it has none that opens without a password, that of another certificate, or
+            cannot be read.
+    """
+    try:
+        # Without a password OpenSSL would ask for one in the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise OptionError(f"{key}: is not the key of the certificate {cert}") from error
+        raise OptionError(
+            f"{key}: has no private key in the form PEM that opens without a password"
+        ) from error
+    except OSError as error:
+        raise OptionError(f"{key}: cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -204,9 +243,12 @@ class DaskRunner:
                     )
                 )
             except (OSError, ValueError) as error:
+                advice = "start one: dask scheduler"
+                if self.cluster.tls_cert is not None:
+                    advice += ", or see whether it and these certificates trust each other"
                 raise BalanceError(
                     f"{address}: no scheduler answers there ({' '.join(str(error).split())}): "
-                    "start one: dask scheduler"
+                    f"{advice}"
                 ) from error
             yield client
 
