@@ -20,8 +20,6 @@ from vae_balance.looks.color_cells import Places, cells_around, corners_of, occu
 from vae_balance.looks.color_map import LEAST_BEYOND, ColorMap, compose
 from vae_balance_protocol.options import SIZE
 
-Floats = NDArray[np.float64]
-
 # Share of the cells occupied by a photo that must have no fold.
 LEAST_UNFOLDED = 0.995
 # By how many codes of 65,535 a grey may be lighter than the one before: a quarter of a step of 8
@@ -131,8 +129,8 @@ def _ironed(table: Colors, cells: Places) -> Colors:
     size = len(table)
     nodes = corners_of(cells, size)
 
-    def change_at(places: Places) -> Floats:
-        change: Floats = table[tuple(places.T)] - places / (size - 1.0)
+    def change_at(places: Places) -> NDArray[np.float64]:
+        change: NDArray[np.float64] = table[tuple(places.T)] - places / (size - 1.0)
         return change
 
     change = 0.25 * change_at(nodes)
