@@ -142,6 +142,38 @@ def test_all_photos_of_a_folder_are_balanced(batches: Batches, run: Run) -> None
     assert np.array_equal(pixels_of(alone), pixels_of(target))
 
 
+# Model, the photo that it wants, the advice about the other one.
+WANTING = (
+    ("mixed-light", "color.png", "`vae-balance colorize` gives it some"),
+    ("colorize-cross-channel", "grey.png", "has colors already"),
+)
+
+
+def check_wanting_batch(
+    batches: Batches, run: Run, model: str, wanted: str, advice: str, *options: object
+) -> None:
+    """Check a batch of a photo in color and a grey one, whose looks depend on the place."""
+    batches.photos("color.png", "grey.png", side=90)
+    grey = batches.folder / "in" / "grey.png"
+    Image.open(grey).convert("L").save(grey)
+    result = batches.run("--model", model, "--no-contact-sheet", *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (console.FAILED, 1), result.stderr
+    assert advice in result.stderr
+    assert batches.written() == sorted([wanted, REPORT])
+    alone = batches.folder / "alone.png"
+    more = ("--model", model, "--device", "cpu", "--daemon", "never")
+    assert run("balance", batches.folder / "in" / wanted, "-o", alone, *more).exit_code == 0
+    assert alone.read_bytes() == (batches.folder / "out" / wanted).read_bytes()
+    assert np.any(pixels_of(alone) != pixels_of(batches.folder / "in" / wanted))
+
+
+@pytest.mark.parametrize(("model", "wanted", "advice"), WANTING)
+def test_models_that_want_a_place_or_grey_get_it(
+    batches: Batches, run: Run, model: str, wanted: str, advice: str
+) -> None:
+    check_wanting_batch(batches, run, model, wanted, advice)
+
+
 def test_the_report_has_the_figures_of_every_photo(batches: Batches) -> None:
     batches.photos("a.png", "b.jpg")
     document = json.loads(batches.run("--json", "--iterations", 2, "--seed", 5).stdout)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from dask_cluster import WAIT, Cluster, dask_cluster, wait_for
-from test_batch_command import MANY, REPORT, Batches, pixels_of
+from test_batch_command import MANY, REPORT, WANTING, Batches, check_wanting_batch, pixels_of
 
 from vae_balance.commands import console
 from vae_balance.luts.cube import read_cube
@@ -96,6 +96,13 @@ def test_a_roll_has_one_look(batches: Batches, cluster: Cluster, run: Run) -> No
     before = (batches.folder / "out" / "a.png").stat().st_mtime_ns
     assert batches.outcomes(*options) == {"a.png": "skipped", "b.png": "done", "c.png": "skipped"}
     assert (batches.folder / "out" / "a.png").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("model", "wanted", "advice"), WANTING)
+def test_models_that_want_a_place_or_grey_get_it(
+    batches: Batches, cluster: Cluster, run: Run, model: str, wanted: str, advice: str
+) -> None:
+    check_wanting_batch(batches, run, model, wanted, advice, "--scheduler", cluster.address)
 
 
 def test_workers_killed_in_the_middle_cost_nothing(batches: Batches, cluster: Cluster) -> None:
