@@ -139,10 +139,10 @@ def _decode(name: str, page: int, channels: Collection[int]) -> Decoded:
     config.attribute("oiio:UnassociatedAlpha", 1)  # do not multiply colors by alpha
     file = OpenImageIO.ImageInput.open(name, config)
     if file is None:
-        raise ImageError(f"cannot be read: {_reason(OpenImageIO)}")
+        raise ImageError(f"cannot be read: {_reason(OpenImageIO, name)}")
     try:
         if not file.seek_subimage(page, 0):
-            raise ImageError(f"is damaged or cut short: {_reason(file)}")
+            raise ImageError(f"is damaged or cut short: {_reason(file, name)}")
         spec = file.spec()
         height, width, count = spec.height, spec.width, spec.nchannels
         type_name = str(spec.format)
@@ -156,7 +156,7 @@ def _decode(name: str, page: int, channels: Collection[int]) -> Decoded:
             else:
                 strip = file.read_scanlines(page, 0, *y, 0, 0, count, type_name)
             if strip is None or file.has_error:
-                raise ImageError(f"is damaged or cut short: {_reason(file)}")
+                raise ImageError(f"is damaged or cut short: {_reason(file, name)}")
             pixels[top:bottom] = strip.reshape(bottom - top, width, count)
         return Decoded(pixels, spec)
     finally:
@@ -188,10 +188,16 @@ def _unicode_path(path: Path) -> Iterator[str]:
         yield name
 
 
-def _reason(source: Any) -> str:
-    """Return the first line of OpenImageIO's last error, of the library or of a file."""
+def _reason(source: Any, name: str = "") -> str:
+    """Return the first line of OpenImageIO's last error, of the library or of a file.
+
+    Args:
+        source: The library or the file.
+        name: Of the file, which the caller names: it may be that of a copy.
+    """
     try:
         message = source.geterror().strip()
     except UnicodeDecodeError:  # it quotes the damaged file
         message = ""
+    message = message.replace(f' ("{name}")', "")
     return (message or "no reason given").splitlines()[0]
