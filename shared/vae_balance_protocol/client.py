@@ -57,6 +57,8 @@ if MYPY:
     OnProgress = Optional[Callable[[Fields], object]]
     Strip = Tuple[int, int, Data]
 
+# How `NotStarted` begins where none is to be started.
+NO_ANSWER = "VAE Balance's daemon does not answer: "
 # The daemon says something of every unfinished request each second; a silence of this is its end.
 SILENCE_SECONDS = 30.0
 # No single wait is longer, since what silence is made of are waits in which nothing came.
@@ -394,7 +396,7 @@ class Client(object):
         try:
             self._attempt(starter.ATTEMPT_SECONDS)
         except ConnectionLost as error:
-            raise NotStarted("VAE Balance's daemon does not answer: %s" % error.message)
+            raise NotStarted(NO_ANSWER + error.message)
 
     def _attempt(self, timeout):
         # type: (float) -> None

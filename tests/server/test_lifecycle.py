@@ -444,6 +444,7 @@ def test_a_daemon_that_was_stopped_in_the_middle_does_not_answer(start_daemon: S
     told = run(daemon, "status")
     assert told.returncode == 1
     assert told.stdout.startswith(f"the daemon, pid {pid}, runs, but does not answer: ")
+    assert told.stdout.count("daemon") == 1  # said once, in spite of who says it below
     stopped = run(daemon, "stop")
     assert stopped.stdout == f"the daemon, pid {pid}, has ended\n"
     assert daemon.process.wait(1.0) == 0

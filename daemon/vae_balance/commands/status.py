@@ -32,7 +32,7 @@ def status(as_json: bool, log_level: str | None, metrics: bool) -> None:
     from vae_balance.errors import BalanceError
     from vae_balance.server.lock import holder, wait_for_end
     from vae_balance.server.metrics import metrics_text
-    from vae_balance_protocol.client import Client
+    from vae_balance_protocol.client import NO_ANSWER, Client
     from vae_balance_protocol.errors import DaemonError, NotStarted
 
     try:
@@ -47,7 +47,8 @@ def status(as_json: bool, log_level: str | None, metrics: bool) -> None:
             click.echo(json.dumps({"running": runs, "answers": False, "pid": pid or None}))
         elif runs:
             which = f"the daemon, pid {pid}," if pid else "a daemon"
-            click.echo(f"{which} runs, but does not answer: {error.message}; {_ADVICE}")
+            reason = error.message.removeprefix(NO_ANSWER)
+            click.echo(f"{which} runs, but does not answer: {reason}; {_ADVICE}")
         else:
             click.echo("no daemon runs")
         raise click.exceptions.Exit(FAILED) from None
