@@ -488,9 +488,12 @@ def test_evaluate_prints_the_table_of_the_photos_asked_for(
 def test_benchmark_prints_figures_beside_their_targets(
     run: Run, random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def benchmark(model: Model, megapixels: float, report: Report) -> list[Target]:
+    def benchmark(
+        model: Model, megapixels: float, report: Report, beside: Model | None
+    ) -> list[Target]:
         report(1, 2, "learning")
-        return [Target(f"{megapixels:g} megapixels", 31.0, 30.0, at_most=False)]
+        rows = [Target(f"{megapixels:g} megapixels", 31.0, 30.0, at_most=False)]
+        return rows + ([Target(f"beside {beside.info.name}", 1.0, 1.5)] if beside else [])
 
     monkeypatch.setattr("vae_balance.benchmark.table.benchmark", benchmark)
     arguments = ("benchmark", "--megapixels", 2, "--model", random_model, "--device", "cpu")
@@ -501,3 +504,7 @@ def test_benchmark_prints_figures_beside_their_targets(
     assert text.startswith("# How fast it is\n\nWritten by `vae-balance benchmark` of version ")
     assert re.search(r"on \d+ cores of .+, Python 3\.\d+\.\d+, PyTorch 2\.", text)
     assert "| 2 megapixels | 31 | at least 30 | reached |" in text
+    beside = run(*arguments, "--beside", random_model).stdout
+    assert "| beside random | 1 | at most 1.5 | reached |" in beside
+    refused = run(*arguments, "--beside", random_model, "--archive")
+    assert refused.exit_code == 2 and "--beside" in refused.stderr

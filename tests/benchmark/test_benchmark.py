@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from vae_balance.benchmark.table import (
     balance_as_published,
     benchmark,
     measure_applying,
+    measure_beside,
     measure_color_map,
     measure_learning,
     measure_light,
@@ -80,6 +83,26 @@ def test_learning_applying_and_mapping_are_timed(model: Model) -> None:
     assert rows[0].figure >= 1.0
 
 
+def test_the_time_to_learn_is_compared_with_that_of_another_model(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(model, info=replace(model.info, name="slow"))
+    learn = speed.learn_look
+
+    def slow(proxies: Any, asked: Model, options: Any) -> Any:
+        assert options.iterations == 1
+        sleep(0.3 if asked is other else 0.0)
+        return learn(proxies, asked, options)
+
+    monkeypatch.setattr(speed, "learn_look", slow)
+    row = measure_beside(model, other, 0.002, repeats=1)
+    assert row.name == "learning a look, 1 iteration: random 0 / slow 0"
+    assert row.figure is not None and row.figure < 0.95
+    ours, theirs = (float(part) for part in row.detail.removesuffix(" s").split(" / "))
+    assert theirs > 0.3
+    assert row.figure == pytest.approx(ours / theirs, rel=0.05)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no getrusage")
 def test_peak_memory_is_that_of_the_command_alone() -> None:
     ours = np.ones(300_000_000, dtype=np.uint8)  # what this process holds must not count
@@ -108,7 +131,7 @@ def test_the_table_has_every_line_of_the_readme(
     monkeypatch.setattr(speed, "measure_stability", lambda device: [row])
     reports: list[tuple[int, int]] = []
     rows = benchmark(model, 0.02, lambda done, total, what: reports.append((done, total)), 1)
-    assert reports == [(done, 9) for done in range(10)]
+    assert reports == [(done, 10) for done in range(11)]
     starts = [
         "learning from",
         "a further iteration",

@@ -75,6 +75,7 @@ def benchmark(
     megapixels: float = FULL_SIZE,
     report: Report = lambda done, total, what: None,
     repeats: int = 5,
+    beside: Model | None = None,
 ) -> list[BenchmarkRow]:
     """Measure the speed table; medians of `repeats` runs, the slow reference once.
 
@@ -84,6 +85,7 @@ def benchmark(
             meant for 24.
         report: called before every measurement.
         repeats: runs of which the median is taken.
+        beside: another model, a former one for instance, that learns a look in turn with this one.
 
     Raises:
         OptionError: the size or the number of runs is not positive.
@@ -94,6 +96,7 @@ def benchmark(
     scale = megapixels / FULL_SIZE
     measurements: list[tuple[str, Callable[[], list[BenchmarkRow]]]] = [
         ("learning", lambda: measure_learning(model, scale, repeats)),
+        ("beside", lambda: [measure_beside(model, beside, scale, repeats)] if beside else []),
         ("color map", lambda: [measure_color_map(model, repeats)]),
         ("applying", lambda: [measure_applying(model, megapixels, repeats)]),
         ("mixed light", lambda: [measure_light(megapixels, repeats)]),
@@ -197,6 +200,23 @@ def measure_learning(model: Model, scale: float, repeats: int) -> list[Benchmark
         ),
         Target("a further iteration", (five - singles[1]) / further if further else None, 0.2, "s"),
     ]
+
+
+def measure_beside(model: Model, other: Model, scale: float, repeats: int) -> BenchmarkRow:
+    """Learn a look by both models in turn; much is wrong with the photo, so all is asked."""
+    proxy = make_proxy(sample_photo(FULL_SIZE * scale))
+    once = LookOptions(iterations=1)
+    ours, theirs = medians(
+        [lambda: learn_look([proxy], model, once), lambda: learn_look([proxy], other, once)],
+        repeats,
+    )
+    names = [f"{each.info.name} {each.info.version}" for each in (model, other)]
+    return Target(
+        f"learning a look, 1 iteration: {' / '.join(names)}",
+        ours / theirs,
+        1.5,
+        detail=f"{ours:.3f} / {theirs:.3f} s",
+    )
 
 
 def measure_color_map(model: Model, repeats: int) -> BenchmarkRow:

@@ -27,6 +27,12 @@ _ARCHIVES = "Archives"  # the section of the page
     help="Size of the large photo; the others are scaled with it. The targets are for 24.",
 )
 @click.option(
+    "--beside",
+    metavar="MODEL",
+    help="Compare the time to learn a look with that of another model, a name or a folder, of a "
+    "former version for instance.",
+)
+@click.option(
     "--archive",
     is_flag=True,
     help="Measure batches on a cluster instead: planning, beginning and resuming many photos, and "
@@ -47,6 +53,7 @@ _ARCHIVES = "Archives"  # the section of the page
 @options.quiet
 def benchmark(
     megapixels: float,
+    beside: str | None,
     archive: bool,
     photos: int,
     page: Path | None,
@@ -63,13 +70,18 @@ def benchmark(
     \b
     vae-balance benchmark
     vae-balance benchmark --page docs/speed.md
+    vae-balance benchmark --beside former/model
     vae-balance benchmark --archive --page docs/speed.md
     """
     from vae_balance.evaluation.targets import targets_markdown
 
     console = Console(quiet)
-    measure = _archive if archive else _table
-    rows = measure(console, megapixels, photos, page, model, device)
+    if archive:
+        if beside is not None:
+            raise click.UsageError("--beside compares looks, which --archive does not measure.")
+        rows = _archive(console, megapixels, photos, page, model, device)
+    else:
+        rows = _table(console, megapixels, beside, page, model, device)
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))
     else:
@@ -77,7 +89,12 @@ def benchmark(
 
 
 def _table(
-    console: Console, megapixels: float, photos: int, page: Path | None, model: str, device: str
+    console: Console,
+    megapixels: float,
+    beside: str | None,
+    page: Path | None,
+    model: str,
+    device: str,
 ) -> list[Target]:
     """Measure the speed table."""
     require_extra("train")
@@ -88,8 +105,11 @@ def _table(
     from vae_balance.evaluation.targets import targets_markdown
 
     loaded = load_model(model, device)
+    other = None if beside is None else load_model(beside, device)
     with console.bar("measuring") as move:
-        rows = measure(loaded, megapixels, lambda done, total, what: move(done, total))
+        rows = measure(
+            loaded, megapixels, lambda done, total, what: move(done, total), beside=other
+        )
     if page is not None:
         table = targets_markdown(rows)
         write_page(page, "How fast it is", "vae-balance benchmark", ABOUT, table, keep=_ARCHIVES)

@@ -120,8 +120,8 @@ def learn_from_pictures(
         rounds.append(PictureRound(current[:1], seen[:1], made[:1], color_map, shares, doubts))
         current = mapped(current, color_map, step)
     maps = [learned.color_map for learned in rounds]
-    lut = baked(maps, first, options.size, partial(progress, most, most, "bake"))
-    lut = lut.blended(options.strength).clipped()
+    bake = partial(progress, most, most, "bake")
+    lut = baked(maps, first, options.size, options.strength, bake)
     return PictureLook(lut, origin, tuple(rounds), told, report=report_on(first, rounds))
 
 

@@ -2,13 +2,15 @@
 
 A map is learned so that it has no folds, but one after the other, sampled at the nodes of a LUT,
 maps can have some. They are mended here, where they are: a fold is ironed out, and the rest of the
-LUT stays as it was.
+LUT stays as it was. A map that all but ends in one color for many cannot be mended so: its LUT is
+drawn toward no change, as little as it takes. So every LUT that leaves here is safe, whatever the
+maps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -18,7 +20,7 @@ from vae_balance.color.arrays import Colors
 from vae_balance.color.lut import Lut3D, apply_lut
 from vae_balance.looks.color_cells import Places, cells_around, corners_of, occupied_cells
 from vae_balance.looks.color_map import LEAST_BEYOND, ColorMap, compose
-from vae_balance_protocol.options import SIZE
+from vae_balance_protocol.options import SIZE, STRENGTH
 
 # Share of the cells occupied by a photo that must have no fold.
 LEAST_UNFOLDED = 0.995
@@ -32,6 +34,10 @@ _LEAST_RISE = 0.01
 _AROUND_GREY = 0.2
 # Passes over the folds, and after how many a pass reaches a cell farther.
 _PASSES, _WIDER_AFTER = 12, 3
+# How far a LUT that is not safe then is drawn toward no change at first; each time twice as far.
+_LEAST_DRAWN = 1 / 64
+# Decimals of the numbers in LUT files.
+_DECIMALS = 6
 _GREYS = np.repeat(np.arange(65536, dtype=np.uint16)[None, :, None], 3, axis=2)
 
 
@@ -59,7 +65,11 @@ class Safety:
 
 def safety_of(lut: Lut3D, photos: Colors) -> Safety:
     """Measure what a LUT does to photos (..., 3), sRGB-encoded 0..1, and to greys."""
-    folded = _folded(lut.table, occupied_cells(photos, lut.size))
+    return _safety(lut, occupied_cells(photos, lut.size))
+
+
+def _safety(lut: Lut3D, cells: Places) -> Safety:
+    folded = _folded(lut.table, cells)
     steps = np.diff(apply_lut(lut, _GREYS)[0].astype(np.int64), axis=0)
     return Safety(1.0 - float(folded.mean()), int(steps.min()), int(steps.max()))
 
@@ -68,26 +78,33 @@ def baked(
     maps: Sequence[ColorMap],
     photos: Colors,
     size: int = SIZE.default,
+    strength: float = STRENGTH.default,
     step: Callable[[], None] = lambda: None,
 ) -> Lut3D:
     """Return color maps, one after the other, as a LUT that is safe for the photos they are for.
+
+    A `.cube` file of it holds the same numbers: what is applied is what is exported.
 
     Args:
         maps: in the order in which they are applied.
         photos: (..., 3) sRGB-encoded, 0..1, as the first map receives them.
         size: nodes along each edge of the LUT.
+        strength: 0 leaves the photos alone, 1 does what the maps do, more goes beyond.
         step: called every so many pixels; may raise what is to end it.
     """
     step()
     lut = Lut3D.from_function(lambda colors: compose(maps, colors), size)
-    return made_safe(lut, photos, step)
+    # White and black of a photo in floats stay in the range in which those of 8 bits do.
+    lut = lut.blended(strength).clipped()
+    return lut if lut.is_identity() else made_safe(_as_in_files(lut), photos, step)
 
 
 def made_safe(lut: Lut3D, photos: Colors, step: Callable[[], None] = lambda: None) -> Lut3D:
     """Return the LUT without the folds that it has in colors of photos, and with greys in order.
 
     Args:
-        lut: with values in 0..1. Where it is safe it stays as it is, to the last bit.
+        lut: with values in 0..1. Where it is safe and without folds it stays as it is, to the last
+            bit; what is mended has the decimals of files.
         photos: (..., 3) sRGB-encoded, 0..1.
         step: called every so many pixels; may raise what is to end it.
     """
@@ -99,7 +116,21 @@ def made_safe(lut: Lut3D, photos: Colors, step: Callable[[], None] = lambda: Non
             break
         around = cells_around(cells[folded], done // _WIDER_AFTER, lut.size)
         table = _greys_in_order(_ironed(table, around))
-    return lut if table is lut.table else Lut3D(table, lut.title, lut.comments)
+    mended = lut if table is lut.table else _as_in_files(replace(lut, table=table))
+    return _calmed(mended, cells)
+
+
+def _calmed(lut: Lut3D, cells: Places) -> Lut3D:
+    """Draw a LUT toward no change, which is safe, until it is safe itself."""
+    calmed, drawn = lut, _LEAST_DRAWN
+    while not _safety(calmed, cells).safe:
+        calmed = _as_in_files(lut.blended(1.0 - drawn))
+        drawn = min(2.0 * drawn, 1.0)
+    return calmed
+
+
+def _as_in_files(lut: Lut3D) -> Lut3D:
+    return replace(lut, table=lut.table.round(_DECIMALS))
 
 
 def _folded(table: Colors, cells: Places) -> NDArray[np.bool_]:

@@ -169,14 +169,13 @@ def learn_look(
         if options.iterations == table.AUTO and not learned.shares.any():
             break
     maps = [learned.color_map for learned in rounds]
-    lut = baked(maps, first, options.size, partial(progress, most, most, "bake"))
+    bake = partial(progress, most, most, "bake")
+    lut = baked(maps, first, options.size, options.strength, bake)
     heeds = heeded(options, table.LEARNING)
     if options.iterations == table.AUTO:
         heeds["iterations"] = f"{table.AUTO}, {len(rounds)} learned"
     found = report_on(first, rounds)
     origin = Origin(FIRST_CORRECTOR, model.info.name, model.info.version, heeds, found.text())
-    # White and black of a photo in floats stay in the range in which those of 8 bits do.
-    lut = lut.blended(options.strength).clipped()
     return BalancedLook(lut, origin, options, tuple(rounds), report=found)
 
 
