@@ -164,7 +164,7 @@ def colorize(image, drawable, *values):
 
     layer = Layer(drawable)
     if is_grayscale(image):
-        _tell(give_colors(image, layer, work, output == NEW_LAYER))
+        _tell(give_colors(image, layer, work, output))
     else:
         _tell(work(Image(image), layer, output))
 

@@ -292,9 +292,11 @@ class Result:
 class Replaced(Result):
     """New pixels for the layer itself."""
 
-    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
-        """Keep the new pixels, strips as `pixels` has them."""
-        self.pixels.write(self._source.get_shadow_buffer(), strips)
+    def write(
+        self, strips: Iterable[tuple[int, int, Any]], like: LayerPixels | None = None
+    ) -> None:
+        """Keep the new pixels, strips as `pixels` has them, or others."""
+        self.pixels.write(self._source.get_shadow_buffer(), strips, like)
 
     def commit(self, origin: bytes) -> None:
         """Put the new pixels into the image, within an open undo group.
@@ -319,9 +321,11 @@ class MergedLayer(Result):
     They were made from what the filters show, so these must not be applied again.
     """
 
-    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
+    def write(
+        self, strips: Iterable[tuple[int, int, Any]], like: LayerPixels | None = None
+    ) -> None:
         """Keep the new pixels, as `Replaced.write`, in the place of those that are shown."""
-        self.pixels.write(self._shown.get_buffer(), strips)
+        self.pixels.write(self._shown.get_buffer(), strips, like)
 
     def commit(self, origin: bytes) -> None:
         """Put the new pixels into the image, as `Replaced.commit`."""
@@ -352,9 +356,11 @@ class NewLayer(Result):
         super().__init__(source, shown, area)
         self._layer = _copy(source, shown)
 
-    def write(self, strips: Iterable[tuple[int, int, Any]]) -> None:
+    def write(
+        self, strips: Iterable[tuple[int, int, Any]], like: LayerPixels | None = None
+    ) -> None:
         """Keep the new pixels, as `Replaced.write`."""
-        self.pixels.write(self._layer.get_shadow_buffer(), strips)
+        self.pixels.write(self._layer.get_shadow_buffer(), strips, like)
 
     def commit(self, origin: bytes) -> None:
         """Put the new layer into the image, as `Replaced.commit`."""

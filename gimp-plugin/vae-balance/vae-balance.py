@@ -33,7 +33,6 @@ from vae_balance_gimp.arguments import (
 from vae_balance_gimp.settings import (
     LAYER,
     LUT_ONLY,
-    NEW_LAYER,
     OUTPUTS,
     REPLACE,
     Settings,
@@ -268,7 +267,7 @@ def _run_apply(
     if mode == Gimp.RunMode.INTERACTIVE:
         from dialogs import ask_apply
 
-        check_layers(picture, layers, NEW_LAYER)
+        check_layers(picture, layers, LUT_ONLY)
         check_visible(layers)
         _begin_dialog()
         if not ask_apply(procedure, config, layers, _lut_path):
@@ -309,8 +308,8 @@ def _run_colorize(
     with copy_in_color(image, layers) as (copy, twins):
         if mode == Gimp.RunMode.INTERACTIVE and not _asked(procedure, config, copy, twins, becomes):
             return False
-        new_layer = _color_settings(config).output == NEW_LAYER
-        _tell(give_colors(image, layers, copy, twins, colorize, new_layer))
+        output = _color_settings(config).output
+        _tell(give_colors(image, layers, copy, twins, colorize, output))
     return True
 
 
@@ -321,7 +320,7 @@ def _asked(
     from dialogs import ask_colorize
     from vae_balance_gimp.checks import check_layers, check_visible
 
-    check_layers(image, layers, NEW_LAYER)
+    check_layers(image, layers, LUT_ONLY)
     check_visible(layers)
     _begin_dialog()
     return ask_colorize(procedure, config, layers, _color_settings, note)

@@ -769,6 +769,83 @@ def case_what_cannot_be_colorized_stays_as_it_is():
     assert rows_of(layer) == before
 
 
+def grayscale():
+    image, layer = photo(alpha=False)
+    image.convert_grayscale()
+    image.clean_all()
+    return image, layer
+
+
+def stays_grayscale(words, image, layer, **arguments):
+    refused(words, image, [layer], COLORIZE, **arguments)
+    assert image.get_base_type() == Gimp.ImageBaseType.GRAY and not image.is_dirty()
+
+
+def case_a_grayscale_image_whose_layers_are_not_meant_stays_grayscale():
+    image, layer = grayscale()
+    _other, stranger = grayscale()
+    stays_grayscale("is a layer of another image", image, stranger)
+    channel = Gimp.Channel.new(image, "c", 20, 20, 50.0, Gimp.context_get_foreground())
+    image.insert_channel(channel, None, 0)
+    layer.scale(40, 40, False)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 60, 50, 5, 5)
+    image.clean_all()
+    stays_grayscale("is a channel", image, channel)
+    stays_grayscale("does not touch the layer", image, layer)
+
+
+def case_a_grayscale_image_that_gets_no_colors_stays_grayscale():
+    image, layer = photo(alpha=False)
+    done(image, [layer])  # which leaves a parasite
+    image.convert_grayscale()
+    image.clean_all()
+    for output in ("replace", "new-layer"):
+        done(image, [layer], COLORIZE, strength=0.0, output=output)
+        assert image.get_base_type() == Gimp.ImageBaseType.GRAY and not image.is_dirty()
+
+
+def case_colors_above_what_cannot_be_replaced():
+    def is_colored(layer):
+        return any(max(p[:3]) - min(p[:3]) > 3 for row in rows_of(layer) for p in row)
+
+    image, layer = grayscale()
+    layer.set_lock_content(True)
+    image.clean_all()
+    stays_grayscale("are locked", image, layer)
+    done(image, [layer], COLORIZE, output="new-layer")
+    new, old = image.get_layers()
+    assert old == layer and is_colored(new) and not is_colored(old)
+
+    for mode in (Gimp.LayerMode.NORMAL, Gimp.LayerMode.PASS_THROUGH):
+        image, layer = grayscale()
+        group = Gimp.GroupLayer.new(image)
+        image.insert_layer(group, None, 0)
+        image.reorder_item(layer, group, 0)
+        group.set_mode(mode)
+        image.clean_all()
+        stays_grayscale("is a layer group", image, group)
+        done(image, [group], COLORIZE, output="new-layer")
+        new, old = image.get_layers()
+        assert old == group and is_colored(new) and not is_colored(layer)
+
+
+def case_colors_are_the_same_whether_the_image_was_grayscale():
+    """Of a layer that is larger with its filter, and of two layers at once."""
+    pictures = []
+    for convert in (False, True):
+        image, layer = grayscale()
+        image.resize(140, 120, 20, 20)
+        layer.append_filter(Gimp.DrawableFilter.new(layer, "gegl:dropshadow", ""))
+        above = layer.copy()
+        image.insert_layer(above, None, 0)
+        above.set_mode(Gimp.LayerMode.MULTIPLY)
+        if convert:
+            image.convert_rgb()
+        done(image, [layer, above], COLORIZE)
+        pictures.append([rows_of(each) for each in image.get_layers()])
+    assert pictures[0] == pictures[1]
+
+
 def case_groups_text_and_locked_layers():
     image, layer = photo()
     group = Gimp.GroupLayer.new(image)

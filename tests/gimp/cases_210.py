@@ -254,6 +254,60 @@ def case_what_cannot_be_colorized_stays_as_it_is():
     assert image.base_type == gimpenums.GRAY
 
 
+def stays_grayscale(words, image, layer, **given):
+    pdb.gimp_image_clean_all(image)
+    refused(words, image, layer, "plug-in-vae-balance-colorize", **given)
+    assert image.base_type == gimpenums.GRAY and not pdb.gimp_image_is_dirty(image)
+
+
+def case_a_grayscale_image_whose_layers_are_not_meant_stays_grayscale():
+    image, layer = photo(alpha=False)
+    pdb.gimp_image_convert_grayscale(image)
+    other, stranger = photo(alpha=False)
+    pdb.gimp_image_convert_grayscale(other)
+    stays_grayscale("is a layer of another image", image, stranger)
+    channel = pdb.gimp_channel_new(image, 20, 20, "c", 50.0, (0, 0, 0))
+    pdb.gimp_image_insert_channel(image, channel, None, 0)
+    stays_grayscale("is a channel", image, channel)
+    pdb.gimp_layer_scale(layer, 40, 40, False)
+    pdb.gimp_image_select_rectangle(image, gimpenums.CHANNEL_OP_REPLACE, 60, 50, 5, 5)
+    stays_grayscale("does not touch the layer", image, layer)
+
+
+def case_a_grayscale_image_that_gets_no_colors_stays_grayscale():
+    image, layer = photo(alpha=False)
+    done(image, layer)  # which leaves a parasite
+    pdb.gimp_image_convert_grayscale(image)
+    pdb.gimp_image_clean_all(image)
+    for output in ("replace", "new-layer"):
+        done(image, layer, "plug-in-vae-balance-colorize", strength=0.0, output=output)
+        assert image.base_type == gimpenums.GRAY and not pdb.gimp_image_is_dirty(image)
+
+
+def case_colors_above_what_cannot_be_replaced():
+    def is_colored(layer):
+        return any(max(p[:3]) - min(p[:3]) > 3 for row in rows_of(layer) for p in row)
+
+    image, layer = photo(alpha=False)
+    pdb.gimp_image_convert_grayscale(image)
+    pdb.gimp_item_set_lock_content(layer, True)
+    stays_grayscale("are locked", image, layer)
+    done(image, layer, "plug-in-vae-balance-colorize", output="new-layer")
+    assert is_colored(image.layers[0]) and not is_colored(image.layers[1])
+
+    for mode in (gimpenums.LAYER_MODE_NORMAL, gimpenums.LAYER_MODE_PASS_THROUGH):
+        image, layer = photo(alpha=False)
+        pdb.gimp_image_convert_grayscale(image)
+        group = pdb.gimp_layer_group_new(image)
+        image.insert_layer(group, position=0)
+        pdb.gimp_image_reorder_item(image, layer, group, 0)
+        group.mode = mode
+        stays_grayscale("is a layer group", image, group)
+        done(image, group, "plug-in-vae-balance-colorize", output="new-layer")
+        assert len(image.layers) == 2 and is_colored(image.layers[0])
+        assert not is_colored(group.children[0])
+
+
 def case_only_selected_pixels_change_whatever_is_learned_from():
     for source in ("layer", "selection"):
         for precision in ("U8_GAMMA", "U16_GAMMA"):

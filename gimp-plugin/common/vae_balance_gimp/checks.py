@@ -13,21 +13,22 @@ if MYPY:
     from .interfaces import Area, Image, Layer, Picture
 
 
-def check_layers(image, layers, output):
-    # type: (Image, Sequence[Layer], str) -> None
+def check_layers(image, layers, output, becomes_rgb=False):
+    # type: (Image, Sequence[Layer], str, bool) -> None
     """Check that what is selected can be balanced.
 
     Args:
         image: see `balancing`.
         layers: what is selected in it, see `balancing`.
         output: REPLACE, NEW_LAYER or LUT_ONLY.
+        becomes_rgb: whether the image is made RGB on the way, and need not be.
 
     Raises:
         UserError: it cannot; the message says what to do.
     """
     if not layers:
         raise UserError(_("No layer is selected: select the layer to work on."))
-    if not image.has_colors:
+    if not image.has_colors and not becomes_rgb:
         raise UserError(
             _("The image is grayscale or indexed: convert it first, Image > Mode > RGB.")
         )
