@@ -23,7 +23,7 @@ from vae_balance.correctors.mixed_light.train import (
     grid_loss,
     roughness,
     score_grid,
-    take_scales,
+    take_grid_scales,
     train_mixed_light,
 )
 from vae_balance.correctors.registry import load_corrector
@@ -93,7 +93,7 @@ def test_a_step_teaches_the_grid(config: GridTraining) -> None:
     shard = read_shard(config.cache / "train-0000", NAMES)
     torch.manual_seed(1)
     network = GridNetwork()
-    take_scales(network, [config.cache / "train-0000"])
+    take_grid_scales(network, [config.cache / "train-0000"])
     network.eval()
     batch = batch_of(shard, "cpu")
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)

@@ -65,7 +65,7 @@ def cache(tmp_path: Path) -> CaseCache:
 
 
 def fill(cache: CaseCache, recipe: Numbers, cases: int, processes: int = 1) -> list[Path]:
-    return cache.fill("train", cases, recipe, processes, lambda made, total: None)
+    return cache.fill("train", cases, recipe, processes, lambda what, made, total: None)
 
 
 def made(recipe: Numbers) -> int:
@@ -116,13 +116,13 @@ def test_an_interrupted_making_goes_on_with_the_same_cases(
 def test_two_processes_make_what_one_makes(
     cache: CaseCache, recipe: Numbers, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     shards = cache.fill("train", SHARD + 20, recipe, 2, lambda *counts: told.append(counts))
     alone = CaseCache(tmp_path / "alone", MADE_BY)
     alone.open()
     assert values(shards) == values(fill(alone, recipe, SHARD + 20))
-    assert told[0] == (0, SHARD + 20)
-    assert told[-1] == (SHARD + 20, SHARD + 20)
+    assert told[0] == ("cases", 0, SHARD + 20)
+    assert told[-1] == ("cases", SHARD + 20, SHARD + 20)
     assert sorted(told) == told
 
 

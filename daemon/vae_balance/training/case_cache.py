@@ -41,8 +41,8 @@ from vae_balance.training.photos import made_ahead
 T = TypeVar("T")
 # Arrays by name, whose first axis counts the cases.
 Fields = dict[str, NDArray[Any]]
-# Called with the number of cases made and to be made.
-CaseProgress = Callable[[int, int], None]
+# Called with what is made, the number made and the number to be made.
+Making = Callable[[str, int, int], None]
 
 # Cases of a shard, and of those that go through the networks together.
 SHARD, BATCH_SIZE = 1024, 16
@@ -101,9 +101,23 @@ class CaseCache:
         return [self._shard(name, number) for number in range(math.ceil(cases / SHARD))]
 
     def fill(
-        self, name: str, cases: int, recipe: Recipe, processes: int, progress: CaseProgress
+        self,
+        name: str,
+        cases: int,
+        recipe: Recipe,
+        processes: int,
+        making: Making,
+        what: str = "cases",
     ) -> list[Path]:
         """Make what is missing of the first `cases` cases of a set; return their shards.
+
+        Args:
+            name: of the set.
+            cases: how many it must have.
+            recipe: makes them.
+            processes: that make them.
+            making: told how many there are.
+            what: it is told that are made.
 
         Raises:
             BalanceError: they cannot be made or written.
@@ -116,10 +130,10 @@ class CaseCache:
             with self._locked():
                 made = sum(size for number, size in sizes.items() if number not in missing)
                 jobs = [_Job(self._shard(name, n), n, size) for n, size in missing.items()]
-                progress(made, cases)
+                making(what, made, cases)
                 for count in _make(jobs, recipe, min(processes, len(jobs))):
                     made += count
-                    progress(made, cases)
+                    making(what, made, cases)
         return self.shards(name, cases)
 
     def _shard(self, name: str, number: int) -> Path:
@@ -149,6 +163,12 @@ def read_shard(folder: Path, names: Sequence[str]) -> Fields:
         raise BalanceError(
             f"{folder}: broken ({error}); delete it, and the same command makes it again"
         ) from error
+
+
+def read_shards(folders: Sequence[Path], names: Sequence[str], each: int = SHARD) -> Fields:
+    """Return fields of the first `each` cases of several shards, one after the other."""
+    parts = [read_shard(folder, names) for folder in folders]
+    return {name: np.concatenate([part[name][:each] for part in parts]) for name in names}
 
 
 def write_shard(folder: Path, fields: Fields) -> None:

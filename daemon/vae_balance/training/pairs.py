@@ -29,7 +29,8 @@ from vae_balance.training.case_cache import (
     CaseCache,
     CaseMaker,
     Fields,
-    read_shard,
+    Making,
+    read_shards,
 )
 from vae_balance.training.damage import Damage
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, train
@@ -37,9 +38,6 @@ from vae_balance.training.optimizer import decaying_optimizer
 from vae_balance.training.photos import PhotoPool, Split, read_split
 
 N = TypeVar("N", bound=nn.Module)
-# Called with what is made, the number made and the number to be made.
-Making = Callable[[str, int, int], None]
-
 # Returns the pictures that a network makes of photos (B, 3, 224, 224), sRGB-encoded, 0..1, of any
 # size from 28 pixels on, by name; the last is the corrected photo.
 Show = Callable[[N, Tensor], dict[str, Tensor]]
@@ -201,14 +199,16 @@ def make_pairs(recipe: PairRecipe, config: PairTraining, making: Making) -> Pair
         count,
         _WatchedPairs(photos, recipe, count),
         1,
-        lambda made, total: making("watched pairs", made, total),
+        making,
+        "watched pairs",
     )
     drawn = kept.fill(
         "train",
         config.pairs,
         _DrawnPairs(photos, recipe),
         config.processes,
-        lambda made, total: making("pairs", made, total),
+        making,
+        "pairs",
     )
     return PairShards(drawn, watched)
 
@@ -249,10 +249,7 @@ def sizes_of(paths: Sequence[Path], folder: Path) -> str:
 
 def _watched(shards: list[Path]) -> Fields | None:
     """Return the pairs that are watched, None where there are no photos to watch."""
-    if not shards:
-        return None
-    parts = [read_shard(path, NAMES) for path in shards]
-    return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    return read_shards(shards, NAMES) if shards else None
 
 
 def _watch(watched: Fields, show: Show[N], device: str) -> Watch[N]:

@@ -25,10 +25,16 @@ from vae_balance.correctors.colorize.color_head import color_classes
 from vae_balance.correctors.colorize.layers import Standardized
 from vae_balance.correctors.colorize.losses import CLASSES, LOSSES, Classes, Loss, class_frequency
 from vae_balance.correctors.colorize.networks import NETWORK_FOLDER, AnyColorizer, new_colorizer
-from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
+from vae_balance.training.case_cache import (
+    CaseBatches,
+    CaseCache,
+    Fields,
+    Making,
+    read_shard,
+    read_shards,
+)
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
 from vae_balance.training.optimizer import decaying_optimizer
-from vae_balance.training.pairs import Making
 from vae_balance.training.photos import read_split
 
 # Photos that are watched, and of those that go through the network together.
@@ -103,7 +109,7 @@ def train_colorizer(
         config.cases,
         DrawnCases(config.photos, config.device),
         config.processes,
-        lambda made, total: making("cases", made, total),
+        making,
     )
     torch.manual_seed(config.seed)
     network = new_colorizer(config.design, config.loss == CLASSES)
@@ -176,7 +182,8 @@ def _watched_cases(cache: CaseCache, config: ColorizeTraining, making: Making) -
         len(photos),
         WatchedCases(photos, config.device),
         1,
-        lambda made, total: making("watched cases", made, total),
+        making,
+        "watched cases",
     )
 
 
@@ -199,8 +206,7 @@ def _watch(shards: list[Path], loss: Loss, config: ColorizeTraining) -> Watch[An
     """Return what measures and scores a network, None where there are no photos to watch."""
     if not shards:
         return None
-    parts = [read_shard(path, NAMES) for path in shards]
-    watched = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    watched = read_shards(shards, NAMES)
 
     def measure(network: AnyColorizer) -> Row:
         return score_colorizer(network, loss, watched, config.device)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_balance.color.lab import srgb_to_lab
 from vae_balance.correctors.latent_balancer.balancer_cases import (
@@ -45,7 +45,7 @@ from vae_balance.correctors.latent_balancer.fused_network import (
 from vae_balance.files import atomic_write
 from vae_balance.models.checksum import sha256_of
 from vae_balance.models.folder import WEIGHTS_NAME
-from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
+from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, Making, read_shards
 from vae_balance.training.loop import (
     CHECKPOINT,
     LoopSettings,
@@ -56,8 +56,8 @@ from vae_balance.training.loop import (
     train,
 )
 from vae_balance.training.optimizer import decaying_optimizer
-from vae_balance.training.pairs import Making
 from vae_balance.training.photos import read_split
+from vae_balance.training.scales import take_scales
 
 # The folder in `out` that holds the trained network.
 RESULT = "latent_balancer"
@@ -71,7 +71,6 @@ _WATCHED_TOGETHER = 128
 THUMBNAIL_STEPS = 1200
 # Shards and cases of each whose mean and deviation are a balancer's scales.
 _MEASURED_SHARDS, _MEASURED_CASES = 8, 512
-_LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,8 @@ def train_balancer(
         count_watched(split),
         WatchedCases(config.photos, config.vae, config.device),
         config.processes,
-        lambda made, total: making("watched cases", made, total),
+        making,
+        "watched cases",
     )
     damaged = DamagedCases(config.photos, config.vae, config.luts, config.device)
     shards = cache.fill(
@@ -180,7 +180,7 @@ def train_balancer(
         config.cases,
         damaged,
         config.processes,
-        lambda made, total: making("cases", made, total),
+        making,
     )
     thumbnail_folder = cache.folder / "thumbnail"
     thumbnail = fit_thumbnail(thumbnail_folder, shards, config)
@@ -200,7 +200,8 @@ def train_balancer(
         config.own,
         AnsweredCases(damaged, first_round, balancer.config, thumbnail_folder / THUMBNAIL),
         config.processes,
-        lambda made, total: making("cases of its own answers", made, total),
+        making,
+        "cases of its own answers",
     )
     both = [*shards, *answered]
     return _train_round(balancer, thumbnail, both, config, config.steps, report, watch)
@@ -244,10 +245,10 @@ def begin_balancer(config: BalancerTraining, shards: list[Path]) -> FusedLatentB
     balancer = FusedLatentBalancer(config.network)
     seen = _measured(shards)
     placed = torch.cat([seen["middle"], seen["fine"]], dim=1)
-    _take_scales(balancer, "mean", seen["given"].chunk(2, dim=1)[0])
-    _take_scales(balancer, "pooled", seen["pooled"])
-    _take_scales(balancer, "placed", placed)
-    _take_scales(balancer, "statistics", seen["statistics"], 0.02)
+    take_scales(balancer, "mean", seen["given"].chunk(2, dim=1)[0])
+    take_scales(balancer, "pooled", seen["pooled"])
+    take_scales(balancer, "placed", placed)
+    take_scales(balancer, "statistics", seen["statistics"], 0.02)
     return balancer.to(config.device)
 
 
@@ -258,7 +259,7 @@ def fit_thumbnail(folder: Path, shards: list[Path], config: BalancerTraining) ->
     if not (result / WEIGHTS_NAME).exists():
         torch.manual_seed(config.seed)
         thumbnail = Thumbnail()
-        _take_scales(thumbnail, "mean", _measured(shards)["given"].chunk(2, dim=1)[0])
+        take_scales(thumbnail, "mean", _measured(shards)["given"].chunk(2, dim=1)[0])
         thumbnail.to(device)
 
         def loss_of(batch: Batch, _: torch.Generator) -> tuple[Tensor, Row]:
@@ -347,8 +348,7 @@ def _watch(
     """Return what measures and scores a balancer, None where there are no photos to watch."""
     if not shards:
         return None
-    parts = [read_shard(path, (*NAMES, "strength")) for path in shards]
-    watched = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    watched = read_shards(shards, (*NAMES, "strength"))
 
     def measure(balancer: FusedLatentBalancer) -> Row:
         return score_balancer(balancer, thumbnail, watched, device)
@@ -361,22 +361,6 @@ def _watch(
 
 def _measured(shards: list[Path]) -> dict[str, Tensor]:
     """Return fields of some cases, from which scales are measured."""
-    parts = [read_shard(path, NAMES) for path in shards[:_MEASURED_SHARDS]]
-    return {
-        name: torch.from_numpy(np.concatenate([part[name][:_MEASURED_CASES] for part in parts]))
-        for name in ("given", "pooled", "fine", "middle", "statistics")
-    }
-
-
-def _take_scales(
-    network: nn.Module, name: str, values: Tensor, least: float = _LEAST_DEVIATION
-) -> None:
-    """Set the buffers by which a network standardizes values (N, C) or (N, C, h, w).
-
-    What is added to the deviation, `least`, keeps what hardly varies from shouting.
-    """
-    values = values.float()
-    others = [0, *range(2, values.dim())]
-    shift, scale = network.get_buffer(f"{name}_shift"), network.get_buffer(f"{name}_scale")
-    shift.copy_(values.mean(dim=others).reshape(shift.shape))
-    scale.copy_((values.std(dim=others) + least).reshape(scale.shape))
+    names = ("given", "pooled", "fine", "middle", "statistics")
+    measured = read_shards(shards[:_MEASURED_SHARDS], names, _MEASURED_CASES)
+    return {name: torch.from_numpy(values) for name, values in measured.items()}

@@ -6,7 +6,6 @@ photos -> blended damage -> latent balancer's look -> cases -> grid network -> s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -41,13 +40,11 @@ from vae_balance.correctors.mixed_light.network import (
 from vae_balance.correctors.mixed_light.predictor import NETWORK
 from vae_balance.correctors.mixed_light.seeing import Sight
 from vae_balance.models.store import find_model
-from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, read_shard
+from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, Making, read_shards
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
 from vae_balance.training.optimizer import decaying_optimizer
 from vae_balance.training.photos import read_split
-
-# Called with what is made, the number made and the number to be made.
-Making = Callable[[str, int, int], None]
+from vae_balance.training.scales import take_scales
 
 NAMES = (*(part.name for part in fields(Sight)), "true", "kind")
 # How the score weighs cases of one function and undamaged ones beside blended damage.
@@ -58,7 +55,6 @@ _SIDE = 112
 _EVERY = 4
 # Shards and cases of each whose mean and deviation are the network's scales.
 _MEASURED_SHARDS, _MEASURED_CASES = 4, 256
-_LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -150,18 +146,19 @@ def train_mixed_light(
         watched,
         WatchedCases(*place),
         config.processes,
-        lambda made, total: making("watched cases", made, total),
+        making,
+        "watched cases",
     )
     shards = cache.fill(
         "train",
         config.cases,
         BlendedCases(*place),
         config.processes,
-        lambda made, total: making("cases", made, total),
+        making,
     )
     torch.manual_seed(config.seed)
     network = GridNetwork(replace(config.network, base=config.model))
-    take_scales(network, shards)
+    take_grid_scales(network, shards)
     network.to(config.device)
     batches = CaseBatches(
         shards,
@@ -282,12 +279,9 @@ def score_grid(network: GridNetwork, watched: Fields, device: str) -> Row:
     }
 
 
-def take_scales(network: GridNetwork, shards: list[Path]) -> None:
+def take_grid_scales(network: GridNetwork, shards: list[Path]) -> None:
     """Set the buffers by which the network standardizes what it is told."""
-    parts = [read_shard(path, NAMES) for path in shards[:_MEASURED_SHARDS]]
-    measured = {
-        name: np.concatenate([part[name][:_MEASURED_CASES] for part in parts]) for name in NAMES
-    }
+    measured = read_shards(shards[:_MEASURED_SHARDS], NAMES, _MEASURED_CASES)
     sight = batch_of(measured, "cpu").sight
     seen = {
         "fine": fine_of(sight),
@@ -296,18 +290,14 @@ def take_scales(network: GridNetwork, shards: list[Path]) -> None:
         "statistics": sight.statistics,
     }
     for name, values in seen.items():
-        others = [0, *range(2, values.dim())]
-        shift, scale = network.get_buffer(f"{name}_shift"), network.get_buffer(f"{name}_scale")
-        shift.copy_(values.mean(dim=others).reshape(shift.shape))
-        scale.copy_((values.std(dim=others) + _LEAST_DEVIATION).reshape(scale.shape))
+        take_scales(network, name, values)
 
 
 def _watch(shards: list[Path], device: str) -> Watch[GridNetwork] | None:
     """Return what measures and scores a network, None where there are no photos to watch."""
     if not shards:
         return None
-    parts = [read_shard(path, NAMES) for path in shards]
-    watched = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    watched = read_shards(shards, NAMES)
 
     def score(row: Row) -> float:
         return math.fsum(weight * row.get(name, 0.0) for name, weight in _SCORE.items())
