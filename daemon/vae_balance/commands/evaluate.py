@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import click
 
@@ -12,9 +13,6 @@ from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.errors import OptionError
 from vae_balance.files import make_folder
-
-if TYPE_CHECKING:
-    from vae_balance.correctors.corrector import Corrector
 
 
 @click.command()
@@ -64,114 +62,105 @@ def evaluate(
     vae-balance evaluate --photos photos --models colorize-fusion,colorize-cross-channel
     """
     require_extra("train")
-    if models is not None:
-        _compare(photos, models, out, limit, page, device, as_json, quiet)
-        return
+    table = _table_of(model, device) if models is None else _table_of_several(models, device)
+    if page is not None and table.page is None:
+        raise click.UsageError("--page is for the table of one model, or of models that colorize")
+    make_folder(out)
+    with Console(quiet).bar("evaluating") as move:
+        measured = table.measure(photos, out, move, limit)
+    if page is not None and table.page is not None:
+        from vae_balance.evaluation.page import write_page
 
+        command = f"vae-balance evaluate --photos photos{table.page.options}"
+        write_page(page, table.page.title, command, table.page.about, measured.table_markdown())
+    click.echo(measured.dumps() if as_json else measured.table_markdown())
+
+
+class _Measured(Protocol):
+    """A table that was measured."""
+
+    def dumps(self) -> str: ...
+
+    def table_markdown(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a page says beside its table; `options` are those of the command that wrote it."""
+
+    title: str
+    about: str
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table that can be measured.
+
+    Attributes:
+        measure: of photos, with a folder for the results, what is told of progress, and of how many
+            photos at most.
+        page: what its page says; None if it has none.
+    """
+
+    measure: Callable[[Path, Path, Callable[[int, int], None], int | None], _Measured]
+    page: _Page | None = None
+
+
+def _table_of(model: str, device: str) -> _Table:
+    """Return the table of one model."""
     from vae_balance.models.store import find_model
 
     if find_model(model).corrector == "mixed-light":
-        _evaluate_mixed_light(photos, model, out, limit, page, device, as_json, quiet)
-        return
-
+        return _mixed_light_table(model, device)
     from vae_balance.correctors.latent_balancer.model import load_model
     from vae_balance.evaluation.evaluate import evaluate as evaluate_model
-    from vae_balance.evaluation.page import write_page
     from vae_balance.evaluation.quality import ABOUT
 
     loaded = load_model(model, device)
-    make_folder(out)
-    with Console(quiet).bar("evaluating") as move:
-        quality = evaluate_model(
+    return _Table(
+        lambda photos, out, move, limit: evaluate_model(
             photos, loaded, out, lambda done, total, what: move(done, total), limit
-        )
-    if page is not None:
-        command = "vae-balance evaluate --photos photos"
-        write_page(page, "How good it is", command, ABOUT, quality.table_markdown())
-    click.echo(quality.dumps() if as_json else quality.table_markdown())
+        ),
+        _Page("How good it is", ABOUT),
+    )
 
 
-def _evaluate_mixed_light(
-    photos: Path,
-    model: str,
-    out: Path,
-    limit: int | None,
-    page: Path | None,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Print the table of damage that depends on the place."""
+def _mixed_light_table(model: str, device: str) -> _Table:
+    """Return the table of damage that depends on the place."""
     from vae_balance.correctors.mixed_light.corrector import MixedLightCorrector
     from vae_balance.correctors.registry import load_corrector
     from vae_balance.evaluation.mixed_light import ABOUT, evaluate_mixed_light
-    from vae_balance.evaluation.page import write_page
 
     corrector = load_corrector(model, device)
     assert isinstance(corrector, MixedLightCorrector)  # what its model.json says
-    make_folder(out)
-    with Console(quiet).bar("evaluating") as move:
-        quality = evaluate_mixed_light(photos, corrector, out, move, limit)
-    if page is not None:
-        command = f"vae-balance evaluate --photos photos --model {model}"
-        write_page(page, "Mixed light", command, ABOUT, quality.table_markdown())
-    click.echo(quality.dumps() if as_json else quality.table_markdown())
+    return _Table(
+        lambda photos, out, move, limit: evaluate_mixed_light(photos, corrector, out, move, limit),
+        _Page("Mixed light", ABOUT, f" --model {model}"),
+    )
 
 
-def _compare(
-    photos: Path,
-    models: str,
-    out: Path,
-    limit: int | None,
-    page: Path | None,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Print the table of several models, all for grey photos or none.
+def _table_of_several(models: str, device: str) -> _Table:
+    """Return the table of several models, all for grey photos or none.
 
     Raises:
         OptionError: some are for grey photos, others are not.
-        click.UsageError: a page was asked for, and they are not.
     """
     from vae_balance.correctors.registry import load_corrector
+    from vae_balance.evaluation import colorizing
+    from vae_balance.evaluation.compare import compare
 
     correctors = [load_corrector(name.strip(), device) for name in models.split(",")]
     kinds = {corrector.wants.colors == "grey" for corrector in correctors}
     if len(kinds) > 1:
         raise OptionError("--models: models for grey photos can be compared with such only")
-    if kinds == {True}:
-        _compare_colorizers(photos, correctors, models, out, limit, page, as_json, quiet)
-        return
-    if page is not None:
-        raise click.UsageError("--page is for the table of one model, or of models that colorize")
-    from vae_balance.evaluation.compare import compare
-
-    make_folder(out)
-    with Console(quiet).bar("evaluating") as move:
-        comparison = compare(photos, correctors, out, move, limit)
-    click.echo(comparison.dumps() if as_json else comparison.table_markdown())
-
-
-def _compare_colorizers(
-    photos: Path,
-    correctors: Sequence[Corrector],
-    models: str,
-    out: Path,
-    limit: int | None,
-    page: Path | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Print the table of models that colorize."""
-    from vae_balance.evaluation.colorizing import ABOUT, compare_colorizers
-    from vae_balance.evaluation.page import write_page
-
-    make_folder(out)
-    with Console(quiet).bar("evaluating") as move:
-        comparison = compare_colorizers(photos, correctors, out, move, limit)
-    if page is not None:
-        command = f"vae-balance evaluate --photos photos --models {models}"
-        title = "How well grey photos get colors"
-        write_page(page, title, command, ABOUT, comparison.table_markdown())
-    click.echo(comparison.dumps() if as_json else comparison.table_markdown())
+    if kinds == {False}:
+        return _Table(
+            lambda photos, out, move, limit: compare(photos, correctors, out, move, limit)
+        )
+    return _Table(
+        lambda photos, out, move, limit: colorizing.compare_colorizers(
+            photos, correctors, out, move, limit
+        ),
+        _Page("How well grey photos get colors", colorizing.ABOUT, f" --models {models}"),
+    )
