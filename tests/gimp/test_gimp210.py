@@ -15,16 +15,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import python_fu_210
-import roots
 import tifffile
-from daemon_outside import VARIABLES, daemon_on_demand
+from daemon_outside import daemon_on_demand
+from gimp_in_root import Gimp
 from icc import ADOBE_RGB, gamma_curve, icc_profile
 from pictures import picture
 from plugin_folder import install
@@ -46,22 +45,8 @@ CASES += [
 PHOTOS = ("photo.png", "wide.png", "deep.png", "adobe.tif", "linear.tif")
 
 
-@dataclass(frozen=True)
-class Gimp:
-    """A GIMP 2.10 to run.
-
-    Attributes:
-        root: the folder with its Debian.
-        io: the folder that it sees as /io.
-    """
-
-    root: Path
-    io: Path
-
-    def run(self, *command: str) -> str:
-        """Run a command in the root; return what it printed, errors included."""
-        variables = {"GIMP2_DIRECTORY": "/io/profile", **VARIABLES}
-        return roots.output_inside(self.root, self.io, command, roots.PATIENCE, **variables)
+class Gimp210(Gimp):
+    """A GIMP 2.10 to run."""
 
     def script(self, text: str) -> str:
         """Run Script-Fu; return what was printed."""
@@ -69,7 +54,7 @@ class Gimp:
 
 
 @pytest.fixture(scope="module")
-def gimp(debian_host: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gimp]:
+def gimp(debian_host: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gimp210]:
     """Return a GIMP with the plug-in, and with a daemon as soon as that asks for one."""
     root = python_fu_210.root()
     io = tmp_path_factory.mktemp("io")
@@ -82,11 +67,11 @@ def gimp(debian_host: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     cases.chmod(0o755)
     write_photos(io)
     with daemon_on_demand(io):
-        yield Gimp(root, io)
+        yield Gimp210(root, io, "GIMP2_DIRECTORY")
 
 
 @pytest.fixture(scope="module")
-def results(gimp: Gimp) -> dict[str, dict[str, Any]]:
+def results(gimp: Gimp210) -> dict[str, dict[str, Any]]:
     """Run all cases in one GIMP; return what each raised, expected to be said, and what was."""
     output = gimp.script("(python-fu-vae-balance-cases RUN-NONINTERACTIVE)")
     path = gimp.io / "results.json"
@@ -110,7 +95,7 @@ def test_in_gimp(results: dict[str, dict[str, Any]], case: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def by_command(gimp: Gimp) -> Path:
+def by_command(gimp: Gimp210) -> Path:
     """Return a folder with the photos as the command line balances them."""
     folder = gimp.io / "by-command"
     options = ["--iterations", "2", "--strength", "0.9", "--device", "cpu"]
@@ -122,7 +107,7 @@ def by_command(gimp: Gimp) -> Path:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_gimp_and_the_command_line_give_the_same_pixels(
-    gimp: Gimp, results: dict[str, dict[str, Any]], by_command: Path, name: str
+    gimp: Gimp210, results: dict[str, dict[str, Any]], by_command: Path, name: str
 ) -> None:
     assert not results["case_photos_of_each_kind_are_balanced_as_the_command_line_does"]["error"]
     wanted, got = read(by_command / name), read(gimp.io / f"gimp-{name}")
@@ -130,7 +115,7 @@ def test_gimp_and_the_command_line_give_the_same_pixels(
     assert np.abs(wanted - got).max() <= 1 / 255 + 1e-9
 
 
-def test_the_examples_of_the_documentation_run(gimp: Gimp) -> None:
+def test_the_examples_of_the_documentation_run(gimp: Gimp210) -> None:
     text = (PROJECT / "docs/gimp-2.10.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```(\w+)\n(.*?)^```", text, re.M | re.S)
     assert [language for language, _text in examples] == ["scheme", "sh"]
@@ -153,7 +138,7 @@ def test_the_examples_of_the_documentation_run(gimp: Gimp) -> None:
             path.unlink()
 
 
-def test_a_daemon_killed_half_way_leaves_the_image_as_it_was(gimp: Gimp) -> None:
+def test_a_daemon_killed_half_way_leaves_the_image_as_it_was(gimp: Gimp210) -> None:
     environ = {**os.environ, "VAE_BALANCE_STATE": str(gimp.io / "state")}
     killed = threading.Event()
     over = threading.Event()

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import roots
 import tifffile
-from daemon_outside import VARIABLES, daemon_on_demand
+from daemon_outside import daemon_on_demand
+from gimp_in_root import Gimp
 from icc import ADOBE_RGB, gamma_curve, icc_profile
 from pictures import picture
 from PIL import Image
@@ -58,24 +58,6 @@ print("BALANCED", [layer.get_parasite("vae-balance") is not None for layer in im
 """
 
 
-@dataclass(frozen=True)
-class Gimp:
-    """A GIMP to run.
-
-    Attributes:
-        root: the folder with its Debian.
-        io: the folder that it sees as /io.
-    """
-
-    root: Path
-    io: Path
-
-    def run(self, *command: str) -> str:
-        """Run a command in the root; return what it printed, errors included."""
-        variables = {"GIMP3_DIRECTORY": "/io/profile", **VARIABLES}
-        return roots.output_inside(self.root, self.io, command, roots.PATIENCE, **variables)
-
-
 @pytest.fixture(scope="module", params=[GIMP_3_0, GIMP_3_2])
 def gimp(
     request: pytest.FixtureRequest, debian_host: None, tmp_path_factory: pytest.TempPathFactory
@@ -86,7 +68,7 @@ def gimp(
     install("3.0", io / "profile" / "plug-ins")
     write_photos(io)
     with daemon_on_demand(io):
-        yield Gimp(root, io)
+        yield Gimp(root, io, "GIMP3_DIRECTORY")
 
 
 def test_nothing_outlives_a_command_in_a_root(gimp: Gimp) -> None:
