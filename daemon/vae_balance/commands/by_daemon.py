@@ -103,7 +103,7 @@ class ByDaemon:
                     yield from self._ask(client, model)
         except DaemonError as error:
             if error.code not in (messages.MODEL, messages.OPTION):  # which come here as well
-                console.remark(f"{_one_line(error.message)}; going on without the daemon")
+                console.tell(f"{_one_line(error.message)}; going on without the daemon")
             if self.begun:
                 for folder in {task.output.parent for task in self._tasks}:
                     remove_leftovers(folder)

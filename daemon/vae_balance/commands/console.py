@@ -59,11 +59,6 @@ class Console:
             erase = _ERASE_LINE if self._shown else ""
             click.echo(f"{erase}vae-balance: {printable(text)}", err=True)
 
-    def remark(self, text: str) -> None:
-        """Print a line that is told wherever standard error goes."""
-        if not self._quiet:
-            click.echo(f"{_ERASE_LINE if self._shown else ''}vae-balance: {text}", err=True)
-
     def line(self, text: str) -> None:
         """Print over the line that was printed so before."""
         if self._shown:

@@ -86,7 +86,7 @@ def learn(
         )
     if average_lut and isinstance(learned, LightLook):
         learned = learned.averaged()
-        console.remark(f"{output}: {AVERAGE} {AVERAGE_WARNING}")
+        console.tell(f"{output}: {AVERAGE} {AVERAGE_WARNING}")
     require_lut(learned)
     write_look(learned, output, how, list(proxies))
     console.note(f"one look of {len(proxies)} photos -> {output}")
