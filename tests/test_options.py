@@ -23,15 +23,20 @@ ROOT = Path(__file__).resolve().parent.parent
 ROW = """
 GRAIN = Option("grain", Integer(0, 7), 3, N_("How grainy the test is"), N_("_Grain"))
 LEARNING += (GRAIN,)
+CROP = Option("crop", Number(0.1, 1.0), 1.0, "Keep so much of each side")
+TREATING += (CROP,)
 """
 FIELD = "    size: int = table.SIZE.default\n"
 USE = "    grain: int = table.GRAIN.default\n"
+TREATED = "    overwrite: bool = False\n"
+CROP = "    crop: float = 1.0\n"
 EVERYWHERE = """
 import json, sys
 from click.testing import CliRunner
 from vae_balance.cli import main
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.errors import OptionError
+from vae_balance.pipeline import How
 from vae_balance_gimp import arguments, settings
 from vae_balance_protocol import Malformed, messages
 
@@ -44,8 +49,13 @@ def refused(kind, function, *arguments, **named):
 def run(command, *more):
     return CliRunner().invoke(main, [command, "photo.jpg", "-o", "out.cube", *more])
 
+PHOTOS = [["/a.png", "/b.png", None]]
 last = arguments.LAST[-1]
 print(json.dumps({
+    "crop": [name for name in main.commands
+             if "--crop X" in CliRunner().invoke(main, [name, "-h"]).output],
+    "crop field": messages.check("batch", {"v": 1, "photos": PHOTOS, "crop": 0.5})["crop"],
+    "how": How.of({"proxy": None, "crop": 0.5, "strength": 0.0}, overwrite=True).crop,
     "helps": [name for name in main.commands
               if "--grain N" in CliRunner().invoke(main, [name, "-h"]).output],
     "flag": run("learn", "--grain", "8").output,
@@ -70,10 +80,14 @@ def test_an_option_is_a_row_and_its_use(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=weights)
     table = tmp_path / "shared/vae_balance_protocol/options.py"
     table.write_text(table.read_text(encoding="utf-8") + ROW, encoding="utf-8")
-    use = tmp_path / "daemon/vae_balance/correctors/corrector.py"
-    text = use.read_text(encoding="utf-8")
-    assert FIELD in text
-    use.write_text(text.replace(FIELD, FIELD + USE), encoding="utf-8")
+    for file, field, use in (
+        ("correctors/corrector.py", FIELD, USE),
+        ("pipeline.py", TREATED, CROP),
+    ):
+        path = tmp_path / "daemon/vae_balance" / file
+        text = path.read_text(encoding="utf-8")
+        assert text.count(field) == 1
+        path.write_text(text.replace(field, field + use), encoding="utf-8")
     folders = [str(tmp_path / folder) for folder in ("daemon", "shared", "gimp-plugin/common")]
     done = subprocess.run(
         [sys.executable, "-c", EVERYWHERE],
@@ -84,7 +98,8 @@ def test_an_option_is_a_row_and_its_use(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["helps"] == ["balance", "batch", "learn"]
+    assert told["helps"] == told["crop"] == ["balance", "batch", "learn"]
+    assert told["crop field"] == told["how"] == 0.5
     assert "8 is not in the range 0<=x<=7" in told["flag"]
     assert sorted(told["verbs"]) == ["batch", "learn"]
     assert told["field"] == "learn: grain must be an integer, 0 to 7"

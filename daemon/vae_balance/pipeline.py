@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vae_balance.color.lut import MOST_THREADS
 from vae_balance.color.toning import toning_of
@@ -35,7 +35,7 @@ from vae_balance.photos.grey import is_grey
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.task import PhotoTask
-from vae_balance_protocol.options import CENTRE, PROXY
+from vae_balance_protocol.options import CENTRE, PROXY, TREATING
 
 P = TypeVar("P", bound=Photo)
 
@@ -64,6 +64,17 @@ class How:
     make_folders: bool = False
     wants: Wants = field(default_factory=Wants)
     any_colors: bool = False
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], **further: Any) -> How:
+        """Return how photos are treated, of values by name, such as the flags of a command.
+
+        Args:
+            values: of rows of `TREATING`, among others.
+            further: attributes that are no options.
+        """
+        chosen = {row.name: values[row.name] for row in TREATING if row.name in values}
+        return cls(**chosen, **further)
 
     @property
     def part(self) -> str:

@@ -180,7 +180,9 @@ REQUESTS_BY_VERB = {
         Field("roll", Boolean(), False),
         Field("overwrite", Boolean(), False),
         Field("any_colors", Boolean(), False),
-        _field(options.PROXY),
+    )
+    + tuple(_field(option) for option in options.TREATING)
+    + (
         _field(options.JOBS),
         Field("threads", THREADS, 1),
         Field("umask", OrNil(Integer(0, 0o777)), None),

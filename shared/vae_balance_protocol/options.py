@@ -2,7 +2,7 @@
 
 The flags of the command, the checks of the protocol and of the Python API, the arguments of the
 plug-ins and what all of them say about an option are made from these rows. A new option is a row in
-`LEARNING` and its use where looks are learned.
+`LEARNING` and its use where looks are learned, or a row in `TREATING` and its use in the pipeline.
 """
 
 from __future__ import absolute_import, unicode_literals
@@ -145,5 +145,7 @@ JOBS = Option(
 
 # How a look is learned from proxies, in the order of helps and dialogs.
 LEARNING = (ITERATIONS, STRENGTH, SEED, SIZE)
+# How photos are treated beside, where they are files.
+TREATING = (PROXY,)
 # How a grey photo gets colors.
 COLORIZING = (COLOR_STRENGTH, TONE)

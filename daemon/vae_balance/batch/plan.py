@@ -300,19 +300,19 @@ def outputs_of(request: Request) -> dict[Path, Path]:
 
 
 def settings_of(
-    look: Mapping[str, Any], proxy: str, model: ModelInfo, roll: Sequence[Path]
+    chosen: Mapping[str, Any], proxy: str, model: ModelInfo, roll: Sequence[Path]
 ) -> dict[str, Any]:
     """Return all that the result of a photo depends on, beside the photo itself.
 
     Args:
-        look: options of learning, by name.
+        chosen: options of learning and of treating photos, by name.
         proxy: "centre" or "frame".
         model: what is learned with.
         roll: absolute paths of the photos that share a look, none if each has its own.
     """
     stamps = repr([(str(photo), Stamp.of(photo)) for photo in roll])
     return {
-        **look,
+        **chosen,
         "program": __version__,
         "proxy": proxy,
         "model": model.name,

@@ -186,9 +186,9 @@ def _balance_here(
     options = LookOptions.of(look)
     corrector = load_corrector(look["model"], device)
     for number, task in tasks.items():
-        how = How(
-            look.get("proxy"),
-            force,
+        how = How.of(
+            look,
+            overwrite=force,
             wants=corrector.wants,
             any_colors=look.get("any_colors", False),
         )

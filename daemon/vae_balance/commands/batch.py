@@ -23,7 +23,7 @@ from vae_balance.errors import (
     error_of,
 )
 from vae_balance.files import make_folder
-from vae_balance_protocol.options import JOBS, LEARNING, TONE
+from vae_balance_protocol.options import JOBS, LEARNING, TONE, TREATING
 
 if TYPE_CHECKING:
     from vae_balance.batch.dask_runner import Cluster
@@ -146,9 +146,9 @@ def batch(
         roll = False
     if roll:
         check_roll(wants, info.name)
-    how = {row.name: look[row.name] for row in (*LEARNING, TONE)}
+    chosen = {row.name: look[row.name] for row in (*LEARNING, TONE, *TREATING)}
     together = [folders.sources / photo for photo in found.photos] if roll else []
-    settings = settings_of(how, look["proxy"] or wants.part, info, together)
+    settings = settings_of(chosen, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
     report_file = Report((report or out_dir / REPORT_NAME).resolve())
 
@@ -286,7 +286,7 @@ class _Work:
         cubes = self.folders.cubes
         if cubes is not None:
             make_folder(cubes)
-        how = How(self.fields["proxy"], umask=process_umask(), wants=wants)
+        how = How.of(self.fields, umask=process_umask(), wants=wants)
         look = LookOptions.of(self.fields)
         order = Order(self.fields["model"], description_sha256(info), look, how)
         with (

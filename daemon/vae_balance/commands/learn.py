@@ -68,7 +68,7 @@ def learn(
     corrector = load_corrector(look["model"], device)
     if len(photos) > 1:
         check_roll(corrector.wants, corrector.info.name)
-    how = How(look["proxy"], force, wants=corrector.wants)
+    how = How.of(look, overwrite=force, wants=corrector.wants)
     console = Console(quiet)
     proxies = {}
     with console.bar("learning") as move:

@@ -116,8 +116,8 @@ def look_of(*rows: table.Option) -> Callable[[F], F]:
 
 
 # How a look is learned from photos.
-look = look_of(*table.LEARNING, table.PROXY, table.MODEL)
+look = look_of(*table.LEARNING, *table.TREATING, table.MODEL)
 # How photos get looks by any model, also by one that colors grey photos.
-any_look = look_of(*table.LEARNING, table.TONE, table.PROXY, table.MODEL)
+any_look = look_of(*table.LEARNING, table.TONE, *table.TREATING, table.MODEL)
 # How grey photos get colors.
 colors = look_of(*table.COLORIZING, table.COLOR_MODEL)

@@ -144,10 +144,10 @@ def balance_photos(learner: Learner, slots: Slots, job: Job) -> Result:
             keep_going,
             turn=lambda: slots.turn(job.client, lambda: not job.cancelled),
         )
-        how = How(
-            fields["proxy"],
-            fields["overwrite"],
-            fields["umask"],
+        how = How.of(
+            fields,
+            overwrite=fields["overwrite"],
+            umask=fields["umask"],
             wants=wants,
             any_colors=fields["any_colors"],
         )
