@@ -18,7 +18,8 @@ from vae_balance.training.allocator import keep_freed_memory
 if TYPE_CHECKING:
     from vae_balance.correctors.colorize.train import ColorizeTraining
     from vae_balance.correctors.mixed_light.train import GridTraining
-    from vae_balance.training.pairs import Making, PairTraining
+    from vae_balance.training.case_cache import Making
+    from vae_balance.training.pairs import PairTraining
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -39,10 +39,9 @@ from vae_balance.correctors.unet.train import UNetTraining, show, train_unet
 from vae_balance.files import atomic_write
 from vae_balance.models.store import write_info
 from vae_balance.training import pairs
-from vae_balance.training.case_cache import Fields, read_shard
+from vae_balance.training.case_cache import Fields, Making, read_shard
 from vae_balance.training.checkpoint import append_log, read_log
 from vae_balance.training.loop import LOG, Report, Row
-from vae_balance.training.pairs import Making
 
 LATENTS, PIXELS = "latents", "pixels"
 FREE = "-free"

@@ -12,9 +12,9 @@ from torch import Tensor
 from vae_balance.correctors.latent_balancer import balancer_cases
 from vae_balance.correctors.unet.corrector import NETWORK
 from vae_balance.correctors.unet.network import UNet, UNetConfig
+from vae_balance.training.case_cache import Making
 from vae_balance.training.loop import Report, Row, cosine_rate
 from vae_balance.training.pairs import (
-    Making,
     PairRecipe,
     PairTraining,
     PixelBatch,

@@ -18,10 +18,10 @@ from vae_balance.correctors.vae_white_balance.network import (
     sample,
 )
 from vae_balance.photos.proxy import PROXY_SIZE
+from vae_balance.training.case_cache import Making
 from vae_balance.training.damage import random_damage, undamaged
 from vae_balance.training.loop import Report, Row
 from vae_balance.training.pairs import (
-    Making,
     PairRecipe,
     PairTraining,
     PixelBatch,
