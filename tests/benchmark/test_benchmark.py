@@ -23,6 +23,7 @@ from vae_balance.benchmark.table import (
     measure_light,
 )
 from vae_balance.benchmark.tools import peak_memory, run_python, sample_photo
+from vae_balance.correctors.latent_balancer.learn import learn_look
 from vae_balance.correctors.latent_balancer.model import Model, load_model
 from vae_balance.errors import BalanceError, OptionError
 from vae_balance.evaluation.targets import Target, targets_markdown
@@ -87,7 +88,7 @@ def test_the_time_to_learn_is_compared_with_that_of_another_model(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = replace(model, info=replace(model.info, name="slow"))
-    learn = speed.learn_look
+    learn = learn_look
 
     def slow(proxies: Any, asked: Model, options: Any) -> Any:
         assert options.iterations == 1

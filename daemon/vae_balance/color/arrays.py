@@ -13,3 +13,5 @@ Pixels = npt.NDArray[Any]
 Colors = npt.NDArray[np.float32]
 # Other numbers that are computed with in single precision.
 Floats = npt.NDArray[np.float32]
+# And in double precision.
+Doubles = npt.NDArray[np.float64]

@@ -21,10 +21,8 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from vae_balance.color.arrays import Colors
+from vae_balance.color.arrays import Colors, Doubles
 from vae_balance.looks.color_cells import corners_of, occupied_cells
-
-Doubles = NDArray[np.float64]
 
 HIDDEN = 24
 # Cells along each edge of the color cube in which colors are averaged.

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vae_balance.color.arrays import Floats, Pixels
+from vae_balance.color.arrays import Doubles, Floats, Pixels
 from vae_balance.color.lut import MOST_THREADS, Lut3D
 from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import LUMINANCE
@@ -116,7 +115,7 @@ class LightLook:
         """Return the LUT of the mean over all places: what of the look can leave as a LUT file."""
         grid = self.grid.mean(axis=(0, 1), keepdims=True, dtype=np.float64).astype(np.float32)
 
-        def changed(colors: NDArray[np.float64]) -> Floats:
+        def changed(colors: Doubles) -> Floats:
             lights = colors.astype(np.float32)[:, None]
             place = Place.whole(lights)
             _Change(self.base, grid, place, None, np.float32(self.strength))(lights, 0)

@@ -16,7 +16,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_balance.color.arrays import Colors
+from vae_balance.color.arrays import Colors, Doubles
 from vae_balance.color.lut import Lut3D, apply_lut
 from vae_balance.looks.color_cells import Places, cells_around, corners_of, occupied_cells
 from vae_balance.looks.color_map import LEAST_BEYOND, ColorMap, compose
@@ -160,8 +160,8 @@ def _ironed(table: Colors, cells: Places) -> Colors:
     size = len(table)
     nodes = corners_of(cells, size)
 
-    def change_at(places: Places) -> NDArray[np.float64]:
-        change: NDArray[np.float64] = table[tuple(places.T)] - places / (size - 1.0)
+    def change_at(places: Places) -> Doubles:
+        change: Doubles = table[tuple(places.T)] - places / (size - 1.0)
         return change
 
     change = 0.25 * change_at(nodes)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.srgb import luma_of
 from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants
 from vae_balance.errors import OptionError
@@ -24,8 +24,6 @@ from vae_balance_protocol.options import Option
 if TYPE_CHECKING:
     from vae_balance.correctors.latent_balancer.learn import BalancedLook
     from vae_balance.correctors.mixed_light.predictor import Predictor
-
-Colors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.correctors.corrector import PLAIN
 from vae_balance.correctors.latent_balancer.asking import Fade
@@ -18,8 +18,6 @@ from vae_balance.correctors.mixed_light.network import GridNetwork, interpolatio
 from vae_balance.correctors.mixed_light.seeing import Sight, see
 from vae_balance.errors import ModelError
 from vae_balance.models.store import ModelInfo
-
-Colors = NDArray[np.float32]
 
 # The folder of the network in a model's.
 NETWORK = "grid"

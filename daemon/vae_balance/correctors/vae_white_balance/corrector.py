@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from typing_extensions import Self
 
 from vae_balance.correctors.corrector import LookOptions, Progress, Proxy, Wants, heeded
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 # The folder of the network in a model's.
 NETWORK = "vae"
-# Proxies that go through the network together: memory stays flat for a roll.
-_TOGETHER = 8
 _TOLD = (
     "The photo as 128 numbers",
     "An encoder squeezes the photo into 128 numbers, and a decoder makes two pictures of them: "
@@ -68,12 +65,7 @@ class VaeWhiteBalance:
         from vae_balance.correctors.pictures import learn_from_pictures
 
         def ask(current: Proxy) -> tuple[Proxy, Proxy]:
-            parts = [
-                self.decode(current[i : i + _TOGETHER], options.seed)
-                for i in range(0, len(current), _TOGETHER)
-            ]
-            given, right = (np.concatenate(pictures) for pictures in zip(*parts, strict=True))
-            return given, right
+            return self.decode(current, options.seed)
 
         origin = Origin(self.name, self.info.name, self.info.version, heeded(options, self.options))
         return learn_from_pictures(proxies, ask, options, origin, _TOLD, progress)
