@@ -109,7 +109,10 @@ class Layer:
 
     def result(self, area: tuple[int, int, int, int], new_layer: bool) -> Result:
         """Return a place for new pixels of an area."""
-        kind = NewLayer if new_layer else MergedLayer if self.has_filters else Replaced
+        is_merged = self.has_filters and not (self.is_group or self.is_drawn_by_gimp)
+        kind: type[Result] = MergedLayer if self.has_filters else Replaced
+        if new_layer:
+            kind = MergedCopy if is_merged else NewLayer
         return kind(self.drawable, self.shown(), area)
 
     def shown(self) -> Gimp.Layer:
@@ -346,6 +349,18 @@ class MergedLayer(Result):
         """Give back what the new pixels took; that are those shown, whose owner does it."""
 
 
+class MergedCopy(MergedLayer):
+    """New pixels for a copy of a layer with filters, above it, as large as these make it."""
+
+    def commit(self, origin: bytes) -> None:
+        """Put the new layer into the image, as `Replaced.commit`."""
+        source = self._source
+        self._source = _plain_copy(source)
+        _insert_above(self._source, source)
+        super().commit(origin)
+        _hide_if_seen_through(self._source, source)
+
+
 class NewLayer(Result):
     """New pixels for a layer of its own, above the old one, which is hidden if it shows through."""
 
@@ -364,12 +379,9 @@ class NewLayer(Result):
 
     def commit(self, origin: bytes) -> None:
         """Put the new layer into the image, as `Replaced.commit`."""
-        layer, source = self._layer, self._source
-        image = source.get_image()
-        image.insert_layer(layer, source.get_parent(), image.get_item_position(source))
-        self._finish(layer, origin)
-        if not (is_covering(layer) and _is_opaque(layer)):
-            source.set_visible(False)
+        _insert_above(self._layer, self._source)
+        self._finish(self._layer, origin)
+        _hide_if_seen_through(self._layer, self._source)
 
     def discard(self) -> None:
         """Give back what the new pixels took."""
@@ -403,22 +415,41 @@ def _merge(layer: Gimp.Layer) -> bool:
 
 def _copy(source: Gimp.Layer, shown: Gimp.Layer) -> Gimp.Layer:
     """Return a layer of its own with the pixels shown of another one, not yet in the image."""
-    name = _("{name}, balanced").format(name=source.get_name())
     if source.is_group() or shown is not source or _is_drawn_by_gimp(source):
-        copy = _copy_of_pixels(name, source, shown)
-    else:
-        copy = source.copy()
-        copy.set_name(name)
-        copy.set_lock_content(False)
+        return _copy_of_pixels(source, shown)
+    return _plain_copy(source)
+
+
+def _name_of_new(source: Gimp.Layer) -> str:
+    name: str = _("{name}, balanced").format(name=source.get_name())
+    return name
+
+
+def _plain_copy(source: Gimp.Layer) -> Gimp.Layer:
+    """Return a copy of a layer that can be changed and is seen."""
+    copy = source.copy()
+    copy.set_name(_name_of_new(source))
+    copy.set_lock_content(False)
     copy.set_visible(True)
     return copy
 
 
-def _copy_of_pixels(name: str, source: Gimp.Layer, shown: Gimp.Layer) -> Gimp.Layer:
+def _insert_above(layer: Gimp.Layer, source: Gimp.Layer) -> None:
+    image = source.get_image()
+    image.insert_layer(layer, source.get_parent(), image.get_item_position(source))
+
+
+def _hide_if_seen_through(layer: Gimp.Layer, source: Gimp.Layer) -> None:
+    """Hide the layer that a new one was made of, if it would be seen through that."""
+    if not (is_covering(layer) and _is_opaque(layer)):
+        source.set_visible(False)
+
+
+def _copy_of_pixels(source: Gimp.Layer, shown: Gimp.Layer) -> Gimp.Layer:
     """Return a plain layer that looks as another one does on the canvas."""
     size = source.get_width(), source.get_height()
     copy = Gimp.Layer.new(
-        source.get_image(), name, *size,
+        source.get_image(), _name_of_new(source), *size,
         source.type_with_alpha(), 100.0, Gimp.LayerMode.NORMAL,
     )  # fmt: skip
     _ok, x, y = source.get_offsets()

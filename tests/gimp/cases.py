@@ -556,23 +556,24 @@ def case_what_filters_show_is_learned_from_and_balanced():
 
 
 def case_a_filter_that_makes_the_layer_larger():
-    image, layer = photo(alpha=False)
-    layer.add_alpha()
-    image.resize(200, 200, 50, 50)
-    shadow = Gimp.DrawableFilter.new(layer, "gegl:dropshadow", "")
-    layer.append_filter(shadow)
-    before = canvas(image)
-    done(image, [layer])
-    after, size = canvas(image), image.get_width()
-    photo_at = [(x, y) for y in range(50, 130) for x in range(50, 150)]
-    moved = sum(
-        after[4 * (y * size + x) : 4 * (y * size + x) + 3]
-        != before[4 * (y * size + x) : 4 * (y * size + x) + 3]
-        for x, y in photo_at
-    )
-    assert moved > 0.9 * len(photo_at), moved
-    assert after[3::4] == before[3::4]
-    image.delete()
+    for output in ("replace", "new-layer"):
+        image, layer = photo(alpha=False)
+        layer.add_alpha()
+        image.resize(200, 200, 50, 50)
+        shadow = Gimp.DrawableFilter.new(layer, "gegl:dropshadow", "")
+        layer.append_filter(shadow)
+        before = canvas(image)
+        done(image, [layer], output=output)
+        after, size = canvas(image), image.get_width()
+        photo_at = [(x, y) for y in range(50, 130) for x in range(50, 150)]
+        moved = sum(
+            after[4 * (y * size + x) : 4 * (y * size + x) + 3]
+            != before[4 * (y * size + x) : 4 * (y * size + x) + 3]
+            for x, y in photo_at
+        )
+        assert moved > 0.9 * len(photo_at), moved
+        assert after[3::4] == before[3::4]
+        image.delete()
 
 
 def case_a_layer_mask_that_is_selected_means_its_layer():
