@@ -64,9 +64,9 @@ def press(window: Window, dialog: str, key: str, title: str) -> None:
     window.wait_gone(f"^{title}$")
 
 
-def preview(window: Window, dialog: str, old: bytes = b"") -> bytes:
+def preview(window: Window, dialog: str, old: bytes = b"", still: float = 1.5) -> bytes:
     """Wait until the dialog shows another preview than the old one; return it."""
-    return window.wait_new_picture(dialog, PREVIEW, lambda: running() == [], old)
+    return window.wait_new_picture(dialog, PREVIEW, lambda: running() == [], old, still)
 
 
 def running() -> list[str] | None:
@@ -191,7 +191,7 @@ def apply_last(window: Window) -> None:
 def pictures(window: Window) -> None:
     """Take pictures of the menu, of both dialogs, and of the window with one of them."""
     dialog = open_entry(window, BALANCE, "VAE Balance", "menu")
-    preview(window, dialog)
+    preview(window, dialog, still=10.0)  # nothing but time tells that it has begun, and is over
     window.shot(f"{SHOTS}/dialog.png", dialog)
     window.tool("windowmove", "--sync", dialog, 1165, 60)
     window.shot(f"{SHOTS}/window.png")

@@ -161,7 +161,12 @@ class Window:
         until(lambda: self.is_changed() == changed, seconds, f"changed: {changed}")
 
     def wait_new_picture(
-        self, window: str, height: int, is_ready: Callable[[], bool], old: bytes = b""
+        self,
+        window: str,
+        height: int,
+        is_ready: Callable[[], bool],
+        old: bytes = b"",
+        still: float = 1.5,
     ) -> bytes:
         """Wait until the upper part of a window shows something new, and no more changes.
 
@@ -170,6 +175,7 @@ class Window:
             height: of the part, in GIMP's pixels.
             is_ready: tells whether what draws it has done its work.
             old: what an earlier call returned.
+            still: seconds, within which nothing changes.
         """
         last, since = b"", 0.0
 
@@ -178,8 +184,8 @@ class Window:
             now = self._pixels(window, height)
             if now != last or not is_ready():
                 last, since = now, time.monotonic()
-            still = time.monotonic() - since > 1.5
-            return now if still and now != old else None
+            is_still = time.monotonic() - since > still
+            return now if is_still and now != old else None
 
         return until(settled, 90, "a new preview")
 
