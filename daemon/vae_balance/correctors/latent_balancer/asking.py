@@ -3,10 +3,10 @@
 Each way gives what it saw: moments, balanced moments, and both decoded, so that a color map can be
 learned from the one picture to the other.
 
-- A balancer fused with the classifier is asked in every round about the proxy and about its mirror
-  image, and the two answers are averaged; where much is wrong, also about classical corrections of
-  the proxy, whose answers count as much. It judges itself: of its correction as much is taken as
-  it expects to gain by it, nothing where a photo is better left alone.
+- A balancer fused with the classifier is asked in every round about the proxy, and once again about
+  its mirror image or, where much is wrong, about classical corrections of the proxy; all answers
+  are averaged. It judges itself: of its correction as much is taken as it expects to gain by it,
+  nothing where a photo is better left alone.
 - One that was trained on classically corrected photos as well is asked about those in the first
   round, too. A photo that it would hardly move is taken for a good one. In further rounds a small
   answer is left alone: what three answers have missed, one more seldom knows. The cast of a large
@@ -50,9 +50,10 @@ class Fade:
 
 # Gain in CIEDE2000 that a fused balancer expects of its answer. It trades damage that is corrected
 # less for undamaged photos that are changed less.
-GAIN = Fade(0.5, 2.0)
-# The same gain, and how much answers about classical corrections of the photo count beside those
-# about itself: where little is wrong, these corrections do harm.
+GAIN = Fade(0.0, 1.0)
+# The same gain, by the answer about the photo itself, and how much answers about classical
+# corrections of it count in place of the one about its mirror image: where little is wrong, these
+# corrections do harm; where much is, the mirror image tells nothing new.
 OPINIONS = Fade(1.0, 3.0)
 # What `GAIN` is in a further round, where it is settled that something is wrong.
 FURTHER_GAIN = Fade(0.0, 0.5)
@@ -116,24 +117,29 @@ def _ask_fused(
     seed: int | None,
     progress: Callable[[str], None],
 ) -> Seen:
-    """Average what the balancer says to proxies, their mirror images and corrections of them."""
-    statistics = _statistics(proxies, model).repeat(2, 1)  # of a mirror image they are the same
-    mirrors = np.concatenate([proxies, proxies[:, :, ::-1]])
-    moments, answer = _fused_answer(mirrors, statistics, model, balancer, progress)
-    moves, mirrored = (answer.moments - moments).chunk(2)
-    moments = moments[: len(proxies)]
-    balanced = moments + 0.5 * (moves + mirrored.flip(-1))
-    faults, doubts = _judgement(answer, len(proxies))
+    """Average what the balancer says to proxies and to mirror images or corrections of them."""
+    statistics = _statistics(proxies, model)
+    moments, answer = _fused_answer(proxies, statistics, model, balancer, progress)
+    faults, doubts = _numpy(answer.fault), _numpy(answer.doubt)
     counts = OPINIONS.shares(faults - doubts)
+    balanced = answer.moments.clone()
+    unsure = np.flatnonzero(counts < 1.0)
+    if len(unsure):
+        mirrors = proxies[unsure][:, :, ::-1].copy()
+        # Of a mirror image the statistics are the same.
+        seen, mirrored = _fused_answer(mirrors, statistics[unsure], model, balancer, progress)
+        moves = (mirrored.moments - seen).flip(-1)
+        balanced[unsure] = 0.5 * (balanced[unsure] + moments[unsure] + moves)
+        faults[unsure] = 0.5 * (faults[unsure] + _numpy(mirrored.fault))
+        doubts[unsure] = 0.5 * (doubts[unsure] + _numpy(mirrored.doubt))
     asked = np.flatnonzero(counts)
     if len(asked):
         corrected = np.stack([correct(proxies[i]) for correct in SECOND_OPINIONS for i in asked])
-        statistics = _statistics(corrected, model)
-        _, answer = _fused_answer(corrected, statistics, model, balancer, progress)
-        opinions = answer.moments.unflatten(0, (-1, len(asked))).mean(dim=0)
-        # Two answers against two: of four that count alike the mean of the pairs is the mean.
-        weights = torch.from_numpy(counts[asked] / (1.0 + counts[asked])).to(model.device)
-        balanced[asked] = torch.lerp(balanced[asked], opinions, weights[:, None, None, None])
+        further = _statistics(corrected, model)
+        _, others = _fused_answer(corrected, further, model, balancer, progress)
+        said = torch.cat([answer.moments[asked], others.moments]).unflatten(0, (-1, len(asked)))
+        weights = torch.from_numpy(counts[asked]).to(model.device)[:, None, None, None]
+        balanced[asked] = torch.lerp(balanced[asked], said.mean(dim=0), weights)
     progress("decode")
     distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
     shares = gain.shares(faults - doubts)
@@ -161,15 +167,6 @@ def _fused_answer(
 def _statistics(proxies: Colors, model: Model) -> Tensor:
     statistics = np.stack([color_statistics(proxy) for proxy in proxies])
     return torch.from_numpy(statistics).to(model.device)
-
-
-def _judgement(answer: Answer, photos: int) -> tuple[Colors, Colors]:
-    """Return faults and doubts (N,) of photos, averaged over all questions about each."""
-    faults, doubts = (
-        _numpy(judged.unflatten(0, (-1, photos)).mean(dim=0))
-        for judged in (answer.fault, answer.doubt)
-    )
-    return faults, doubts
 
 
 def _ask_once(

@@ -26,8 +26,11 @@ STATISTICS = 5 * len(_LEVELS)
 def color_statistics(pixels: Colors) -> NDArray[np.float32]:
     """Return quantiles (`STATISTICS`,) of pixels (..., 3), sRGB-encoded 0..1, in steps of 1/255."""
     colors = pixels.reshape(-1, 3)
-    span = colors.max(axis=1) - colors.min(axis=1)
-    values = [*colors.T, luma_of(colors)[:, 0], span]
+    # Channel by channel: numpy takes 25 times as long for the largest of three along an axis.
+    red, green, blue = np.ascontiguousarray(colors.T)
+    largest = np.maximum(np.maximum(red, green), blue)
+    span = largest - np.minimum(np.minimum(red, green), blue)
+    values = [red, green, blue, luma_of(colors)[:, 0], span]
     return np.concatenate([_quantiles(value) for value in values])
 
 
