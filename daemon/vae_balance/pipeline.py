@@ -226,7 +226,8 @@ def check_proxies(wants: Wants, proxies: Sequence[Proxy]) -> None:
     if wants.colors == "grey" and not all(toning_of(proxy).is_grey for proxy in proxies):
         raise ImageError(
             "has colors already, and this model is for grey photos, toned ones among them: balance "
-            "it with another model, or have its colors replaced by `vae-balance colorize --force`"
+            "it with another model, or colorize it anyway (`vae-balance colorize --force`, or the "
+            "switch of that name in GIMP)"
         )
 
 

@@ -22,6 +22,7 @@ from layers import Image, Layer, as_native, as_path, as_unicode
 from vae_balance_gimp import balancing, texts
 from vae_balance_gimp.arguments import (
     APPLIED_STRENGTH,
+    BOOLEAN,
     COLORIZING,
     FIRST,
     INTEGER,
@@ -203,6 +204,8 @@ def _option(argument):
     name = as_native(argument.name)
     if argument.kind == TEXT:
         return _value(gimpfu.PF_STRING, name, argument.label(), argument.default)
+    if argument.kind == BOOLEAN:
+        return (gimpfu.PF_TOGGLE, name, as_native(argument.label()), argument.default)
     is_whole = argument.kind == INTEGER
     widget, step = (gimpfu.PF_SPINNER, 1) if is_whole else (gimpfu.PF_SLIDER, 0.05)
     bounds = argument.bounds + (step,)

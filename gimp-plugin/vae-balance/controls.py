@@ -99,6 +99,16 @@ class Rows:
         self._bind(name, spin, "value-changed", Gtk.SpinButton.get_value_as_int, spin.set_value)
         self.add(name, spin)
 
+    def add_switch(self, name: str) -> None:
+        """Add what is on or off."""
+        argument = self._procedure.find_argument(name)
+        button = Gtk.CheckButton.new_with_mnemonic(argument.nick)
+        button.set_tooltip_text(argument.blurb)
+        self._bind(name, button, "toggled", Gtk.CheckButton.get_active, button.set_active)
+        self._row, self._column = self._row + (self._column > 0), 0
+        self.grid.attach(button, 0, self._row, 4, 1)
+        self._row += 1
+
     def add_list(self, name: str, choices: list[tuple[str, str]], title: str | None = None) -> None:
         """Add a list to choose from: pairs of a value and its text.
 

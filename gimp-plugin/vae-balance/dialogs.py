@@ -150,6 +150,7 @@ def ask_colorize(
     rows.add_buttons("output", _outputs())
     rows.add_list("tone", [(DROP, _("Drop")), (KEEP, _("Keep"))])
     rows.add("model", models)
+    rows.add_switch("any-colors")
     dialog.fill(preview, rows, note=note)
     return dialog.ask()
 

@@ -22,6 +22,7 @@ from gi.repository import Gimp, Gio, GLib, GObject
 
 from vae_balance_gimp.arguments import (
     APPLIED_STRENGTH,
+    BOOLEAN,
     COLORIZING,
     FIRST,
     INTEGER,
@@ -193,7 +194,9 @@ def _add(procedure: Gimp.Procedure, argument: Argument) -> None:
     texts = [argument.name, argument.label(), argument.help()]
     if argument.bounds is not None:
         texts[2] += " ({}\u2013{})".format(*argument.bounds)
-    if argument.kind == INTEGER:
+    if argument.kind == BOOLEAN:
+        procedure.add_boolean_argument(*texts, argument.default, _BOTH)
+    elif argument.kind == INTEGER:
         procedure.add_int_argument(*texts, *_ANY_INTEGER, argument.default, _BOTH)
     elif argument.kind == NUMBER:
         procedure.add_double_argument(*texts, *_ANY_NUMBER, argument.default, _BOTH)

@@ -177,7 +177,8 @@ class Client(object):
         Args:
             proxies: 224 x 224 x 3 of `dtype`, sRGB-encoded: bytes, or other buffers.
             on_progress: called with each progress message: a dict with stage, done, total.
-            **fields: see PROTOCOL.md: model, iterations, strength, seed, size, dtype, title.
+            **fields: see PROTOCOL.md: model, iterations, strength, seed, size,
+                any_colors, dtype, title.
 
         Returns:
             look, size, model, model_version, device, seconds, unchanged.

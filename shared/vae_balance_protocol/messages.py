@@ -160,7 +160,11 @@ REQUESTS_BY_VERB = {
         Field("kind", options.PROXY_KINDS),
     ),
     "learn": _LEARNING
-    + (Field("dtype", Choice("u8", "f32"), "f32"), Field("title", Text(200), "")),
+    + (
+        _field(options.ANY_COLORS),
+        Field("dtype", Choice("u8", "f32"), "f32"),
+        Field("title", Text(200), ""),
+    ),
     "import": (Field("format", Choice(*sorted(LUT_FORMATS.values()))), Field("name", Text(200))),
     "export": (_LOOK, Field("format", Choice("cube", "hald"))),
     "model": (_field(options.MODEL),),
@@ -179,7 +183,7 @@ REQUESTS_BY_VERB = {
         Field("photos", Items(_PHOTO, 1, PHOTOS)),
         Field("roll", Boolean(), False),
         Field("overwrite", Boolean(), False),
-        Field("any_colors", Boolean(), False),
+        _field(options.ANY_COLORS),
     )
     + tuple(_field(option) for option in options.TREATING)
     + (

@@ -7,7 +7,7 @@ plug-ins and what all of them say about an option are made from these rows. A ne
 
 from __future__ import absolute_import, unicode_literals
 
-from .rules import Choice, Integer, IntegerOr, Number, OrNil, Text
+from .rules import Boolean, Choice, Integer, IntegerOr, Number, OrNil, Text
 
 MYPY = False
 if MYPY:
@@ -120,6 +120,13 @@ TONE = Option(
     DROP,
     N_("Of a grey photo that was toned, sepia for instance: drop the tone, or color on top of it"),
     N_("_Tone"),
+)
+ANY_COLORS = Option(
+    "any_colors",
+    Boolean(),
+    False,
+    N_("Colorize photos that have colors, too: by their lightness, whatever their colors are"),
+    N_("Colorize color photos _anyway"),
 )
 MODEL = Option(
     "model",

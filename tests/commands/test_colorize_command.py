@@ -215,6 +215,21 @@ def test_the_daemon_does_the_same_and_strips_are_the_whole(
         np.testing.assert_array_equal(there, read(tmp_path / f"here-{source.name}"))
 
 
+def test_the_daemon_learns_from_a_color_photo_only_if_told_to(peer: Peer) -> None:
+    """As GIMP asks: it sends proxies and never a file."""
+    square = Image.fromarray(astronaut()).resize((224, 224))
+    proxy = (np.asarray(square, dtype=np.float32) / np.float32(255.0)).tobytes()
+    for fields, kind in (({}, "error"), ({"any_colors": True}, "result")):
+        peer.send("learn", [proxy], model=COLOR_MODEL.default, **fields)
+        while (answer := peer.receive()) is not None and answer.header["type"] == "progress":
+            pass
+        assert answer is not None
+        assert answer.header["type"] == kind, answer.header
+        if kind == "error":
+            assert answer.header["code"] == "image"
+            assert "has colors already" in answer.header["message"]
+
+
 def test_a_folder_is_colorized_photo_by_photo_even_as_a_roll(
     run: Run, tmp_path: Path, empty_home: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
+from vae_balance.color.toning import toning_of
 from vae_balance.correctors.registry import load_corrector
 from vae_balance.errors import OptionError
 from vae_balance.evaluation.colorizing import (
@@ -18,6 +19,7 @@ from vae_balance.evaluation.colorizing import (
     TRUE,
     compare_colorizers,
     drawing,
+    plate,
     score_of,
 )
 from vae_balance.looks.chroma_map import made_grey
@@ -58,25 +60,36 @@ def test_the_drawing_is_grey_and_has_lines() -> None:
     assert 0.02 < (picture < 0.5).mean() < 0.3
 
 
+def test_a_plate_is_grey_or_toned_and_blind_to_red() -> None:
+    photo = np.zeros((40, 60, 3), np.float32)
+    photo[:, :30, 0], photo[:, 30:, 2] = 0.8, 0.8  # red, and a blue that is darker to the eye
+    for seed, is_neutral in ((0, True), (1, False)):
+        shown = plate(photo, seed)
+        toning = toning_of(shown)
+        assert (toning.is_grey, toning.is_neutral) == (True, is_neutral)
+        assert shown[:, 30:].mean() > 2.0 * shown[:, :30].mean()
+
+
 def test_models_are_compared_on_held_out_photos_with_colors(photos: Path, tmp_path: Path) -> None:
     correctors = [load_corrector(name, "cpu") for name in MODELS]
     comparison = compare_colorizers(photos, correctors, tmp_path)
-    assert comparison.columns == (GREY, *(f"{name} 1" for name in MODELS), TRUE)
+    names = [f"{each.info.name} {each.info.version}" for each in correctors]
+    assert comparison.columns == (GREY, *names, TRUE)
     assert list(comparison.photos) == ["gov_doi/0.png", "gov_doi/1.png"]
     for scores in comparison.photos.values():
-        assert scores[GREY].colorfulness < 0.5 < scores[f"{MODELS[0]} 1"].colorfulness
-        assert scores[f"{MODELS[0]} 1"].chroma_error != scores[f"{MODELS[1]} 1"].chroma_error
+        assert scores[GREY].colorfulness < 0.5 < scores[names[0]].colorfulness
+        assert scores[names[0]].chroma_error != scores[names[1]].chroma_error
     table = (tmp_path / "comparison.md").read_text("utf-8")
     assert table.count("\n| ") == 4
     assert json.loads((tmp_path / "comparison.json").read_text("utf-8"))["columns"][0] == GREY
-    # Two strips to a row, of true, grey and two models; then a grey photo, three of scikit-image's
-    # and a drawing, as they are and by two models.
+    # Two strips to a row, of true, grey and two models; then a grey photo, two as old plates,
+    # seven of scikit-image's and a drawing, as they are and by two models.
     with (
         Image.open(tmp_path / "colorized.png") as sheet,
         Image.open(tmp_path / "black_and_white.png") as others,
     ):
         assert sheet.width > others.width
-        assert others.height > 2.5 * (sheet.height - 20)
+        assert others.height > 5.5 * (sheet.height - 20)
 
 
 def test_a_model_that_is_named_twice_is_refused(photos: Path, tmp_path: Path) -> None:

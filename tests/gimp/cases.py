@@ -756,6 +756,10 @@ def case_what_cannot_be_colorized_stays_as_it_is():
     error = call(image, [layer], COLORIZE)
     assert "has colors already" in error, error
     assert rows_of(layer) == before
+    done(image, [layer], COLORIZE, any_colors=True)
+    assert rows_of(layer) != before and origin(layer)["any_colors"] is True
+    image.delete()
+    image, layer = photo(alpha=False)
     image.convert_grayscale()
     before = rows_of(layer)
     for arguments, words in (

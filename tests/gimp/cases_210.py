@@ -34,6 +34,7 @@ COLORIZE = {
     "strength": 1.0,
     "tone": "drop",
     "model": "colorize-cross-channel",
+    "any_colors": False,
     "output": "replace",
 }
 ORDER = {
@@ -42,7 +43,10 @@ ORDER = {
         ("iterations", "strength", "model", "learn_from", "output", "lut_file", "lut_size"),
     ),
     "plug-in-vae-balance-apply-lut": (APPLY, ("source", "lut_file", "strength", "output")),
-    "plug-in-vae-balance-colorize": (COLORIZE, ("strength", "tone", "model", "output")),
+    "plug-in-vae-balance-colorize": (
+        COLORIZE,
+        ("strength", "tone", "model", "any_colors", "output"),
+    ),
 }
 SAID = []  # in the case that runs
 BALANCED = []
@@ -248,6 +252,10 @@ def case_a_grayscale_image_gets_colors_in_one_step():
 def case_what_cannot_be_colorized_stays_as_it_is():
     image, layer = photo(alpha=False)
     refused("has colors already", image, layer, "plug-in-vae-balance-colorize")
+    before = native(layer)
+    done(image, layer, "plug-in-vae-balance-colorize", any_colors=True)
+    assert native(layer) != before
+    image, layer = photo(alpha=False)
     pdb.gimp_image_convert_grayscale(image)
     refused("tone", image, layer, "plug-in-vae-balance-colorize", tone="sepia")
     refused("no-such-model", image, layer, "plug-in-vae-balance-colorize", model="no-such-model")

@@ -50,7 +50,7 @@ def test_the_defaults() -> None:
     learn = check("learn", {"v": 1})
     options = {"model": "embedded", "iterations": "auto", "strength": 1.0, "seed": None, "size": 33}
     options["tone"] = "drop"
-    assert learn == {**options, "title": "", "dtype": "f32"}
+    assert learn == {**options, "any_colors": False, "title": "", "dtype": "f32"}
     batch = check("batch", {"v": 1, **VALID["batch"]})
     del batch["photos"]
     more = {"roll": False, "overwrite": False, "any_colors": False, "proxy": None}

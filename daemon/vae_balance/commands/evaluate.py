@@ -63,15 +63,14 @@ def evaluate(
     """
     require_extra("train")
     table = _table_of(model, device) if models is None else _table_of_several(models, device)
-    if page is not None and table.page is None:
-        raise click.UsageError("--page is for the table of one model, or of models that colorize")
     make_folder(out)
     with Console(quiet).bar("evaluating") as move:
         measured = table.measure(photos, out, move, limit)
-    if page is not None and table.page is not None:
+    if page is not None:
         from vae_balance.evaluation.page import write_page
 
-        command = f"vae-balance evaluate --photos photos{table.page.options}"
+        few = "" if limit is None else f" --limit {limit}"
+        command = f"vae-balance evaluate --photos photos{few}{table.page.options}"
         write_page(page, table.page.title, command, table.page.about, measured.table_markdown())
     click.echo(measured.dumps() if as_json else measured.table_markdown())
 
@@ -100,11 +99,11 @@ class _Table:
     Attributes:
         measure: of photos, with a folder for the results, what is told of progress, and of how many
             photos at most.
-        page: what its page says; None if it has none.
+        page: what its page says.
     """
 
     measure: Callable[[Path, Path, Callable[[int, int], None], int | None], _Measured]
-    page: _Page | None = None
+    page: _Page
 
 
 def _table_of(model: str, device: str) -> _Table:
@@ -147,8 +146,7 @@ def _table_of_several(models: str, device: str) -> _Table:
         OptionError: some are for grey photos, others are not.
     """
     from vae_balance.correctors.registry import load_corrector
-    from vae_balance.evaluation import colorizing
-    from vae_balance.evaluation.compare import compare
+    from vae_balance.evaluation import colorizing, compare
 
     correctors = [load_corrector(name.strip(), device) for name in models.split(",")]
     kinds = {corrector.wants.colors == "grey" for corrector in correctors}
@@ -156,7 +154,8 @@ def _table_of_several(models: str, device: str) -> _Table:
         raise OptionError("--models: models for grey photos can be compared with such only")
     if kinds == {False}:
         return _Table(
-            lambda photos, out, move, limit: compare(photos, correctors, out, move, limit)
+            lambda photos, out, move, limit: compare.compare(photos, correctors, out, move, limit),
+            _Page("How the models compare", compare.ABOUT, f" --models {models}"),
         )
     return _Table(
         lambda photos, out, move, limit: colorizing.compare_colorizers(

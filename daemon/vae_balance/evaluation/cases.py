@@ -24,6 +24,8 @@ from vae_balance.training.photos import centre_square, load_photo, read_split, t
 STRENGTHS = {"mild": 0.4, "medium": 0.8, "strong": 1.2}
 # Training draws strengths up to 2.4, a quarter of them above 1.2.
 EXTREME, EXTREME_STRENGTH = "extreme", 2.0
+# Of the sheets of pictures.
+SHEET_SEED, SHEET_STRENGTH = 24, 1.0
 UNDAMAGED = undamaged().kind
 DAMAGES_PER_PHOTO = 4
 SOURCE_PHOTOS = 12
@@ -102,6 +104,18 @@ def draw_extreme_cases(photos: Sequence[Path]) -> Iterator[Case]:
         rng = np.random.default_rng((SEED, number, 1))
         damage = random_damage(rng, kind, EXTREME_STRENGTH)
         yield Case(path, kind, EXTREME, truth, to_8_bits(damage(truth)))
+
+
+def draw_sheet_cases(photos: Sequence[Path], kind: str | None = None) -> Iterator[Case]:
+    """Make the cases of a sheet of pictures: each photo with damage of `kind`, or kinds rotate.
+
+    The same photos give the same cases, bit for bit.
+    """
+    for number, path in enumerate(photos):
+        truth = _proxy(path)
+        drawn = kind or KIND_NAMES[number % len(KIND_NAMES)]
+        damage = random_damage(np.random.default_rng((SHEET_SEED, number)), drawn, SHEET_STRENGTH)
+        yield Case(path, drawn, "", truth, to_8_bits(damage(truth)))
 
 
 def _proxy(path: Path) -> Colors:

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from vae_balance.color.arrays import Colors
 from vae_balance.color.cielab import srgb_to_lab
 from vae_balance.color.colorfulness import colorfulness
+from vae_balance.color.srgb import to_linear
 from vae_balance.color.toning import toning_of
 from vae_balance.correctors.corrector import Corrector, LookOptions
 from vae_balance.errors import OptionError
@@ -32,7 +33,7 @@ from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.photos import load_photo, read_split
 
 GREY, TRUE = "grey", "true"
-SHEET_PHOTOS, BLACK_AND_WHITE_PHOTOS = 50, 24
+SHEET_PHOTOS, BLACK_AND_WHITE_PHOTOS, PLATES = 50, 24, 12
 SHEET, BLACK_AND_WHITE_SHEET = "colorized.png", "black_and_white.png"
 ABOUT = f"""\
 Held-out photos in color are made grey and colorized. "{GREY}" is what is given. Means over the
@@ -112,7 +113,7 @@ def compare_colorizers(
     """Score models that colorize, and leave table, scores and two sheets of pictures in `out`.
 
     Writes comparison.json, comparison.md, colorized.png (50 photos: true, grey, each model) and
-    black_and_white.png (photos that never had colors, and a drawing).
+    black_and_white.png (photos that never had colors, photos as on old plates, and a drawing).
 
     Args:
         photos: folder of photos, in sub-folders by source as in `training/split.json`.
@@ -202,16 +203,35 @@ def drawing(size: int = 256) -> Colors:
     return _three_channels(picture)
 
 
+def plate(photo: Colors, seed: int = 0) -> Colors:
+    """Return a photo (H, W, 3), sRGB-encoded, 0..1, as an old print of an orthochromatic plate.
+
+    Such a plate is blind to red, so that lips and brick are dark and skies white; it has grain. An
+    even seed gives a neutral print, an odd one a sepia print.
+    """
+    exposed = to_linear(photo) @ np.array([0.02, 0.43, 0.55], dtype=np.float32)
+    lightness = 0.06 + 0.88 * np.clip(exposed, 0.0, 1.0) ** 0.42
+    grain = np.random.default_rng(seed).normal(0.0, 0.025, lightness.shape)
+    print_ = np.clip(lightness + grain, 0.0, 1.0)[..., None]
+    powers = (0.85, 1.0, 1.3) if seed % 2 else (1.0, 1.0, 1.0)
+    return (print_ ** np.array(powers)).astype(np.float32)
+
+
 def _without_colors(photos: Path) -> Iterator[tuple[str, Colors]]:
-    """Yield photos that never had colors, of the held-out sources and of scikit-image."""
+    """Yield photos that never had colors, as far as there are any, and photos as on old plates."""
     found = [path for path in read_split(photos).final if not _has_color(path)]
     count = min(BLACK_AND_WHITE_PHOTOS, len(found))
     for path in (found[i * len(found) // count] for i in range(count)):
         yield path.relative_to(photos).as_posix(), _pixels(path)
+    colored = [path for path in held_out_photos(photos) if _has_color(path)]
+    count = min(PLATES, len(colored))
+    for number in range(count):
+        path = colored[number * len(colored) // count]
+        yield f"as a plate: {path.relative_to(photos).as_posix()}", plate(_pixels(path), number)
     # Free of copyright, and come with scikit-image.
     from skimage import data
 
-    for name in ("camera", "moon", "coins"):
+    for name in ("camera", "moon", "coins", "clock", "page", "grass", "brick"):
         yield f"scikit-image: {name}", _three_channels(Image.fromarray(getattr(data, name)()))
     yield "a drawing", drawing()
 

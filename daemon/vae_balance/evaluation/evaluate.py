@@ -22,6 +22,7 @@ from vae_balance.evaluation.cases import (
     Case,
     draw_cases,
     draw_extreme_cases,
+    draw_sheet_cases,
     held_out_photos,
 )
 from vae_balance.evaluation.published_color_map import fit_published_color_map
@@ -40,13 +41,10 @@ from vae_balance.evaluation.quality import (
     Score,
     VaeScore,
 )
-from vae_balance.evaluation.sheets import SHEET_PHOTOS, Triple, before_after_sheet, damage_sheet
+from vae_balance.evaluation.sheets import Triple, before_after_sheet, damage_sheet, sheet_photos
 from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import fit_color_map
 from vae_balance.looks.safe_lut import baked, safety_of
-from vae_balance.photos.proxy import PROXY_SIZE
-from vae_balance.training.damage import KIND_NAMES, random_damage
-from vae_balance.training.photos import centre_square, load_photo, to_8_bits
 
 # Called with the number of cases done and of all cases, and with what is being done.
 Report = Callable[[int, int, str], None]
@@ -54,7 +52,6 @@ Report = Callable[[int, int, str], None]
 # The published mapper takes many seconds a case: it gets every so many, enough for a comparison on
 # all damage, not for one on every kind.
 PUBLISHED_EVERY = 16
-SHEET_STRENGTH = 1.0
 
 
 def evaluate(
@@ -164,20 +161,13 @@ def _score_vae(model: Model, proxies: Sequence[Colors]) -> VaeScore:
 
 def _triples(photos: Path, paths: Sequence[Path], model: Model) -> list[Triple]:
     """Balance the photos of the sheet, each with a damage of another kind, 1 iteration."""
-    chosen = [photos / name for name in SHEET_PHOTOS if (photos / name).is_file()]
     triples = []
-    for number, path in enumerate(chosen or paths[: len(SHEET_PHOTOS)]):
-        truth = centre_square(load_photo(path), PROXY_SIZE)
-        kind = KIND_NAMES[number % len(KIND_NAMES)]
-        damage = random_damage(np.random.default_rng((24, number)), kind, SHEET_STRENGTH)
-        damaged = to_8_bits(damage(truth))
-        look = learn_look([damaged], model)
-        before, after = (
-            deltaE_ciede2000(_lab(truth), _lab(pixels)).mean()
-            for pixels in (damaged, look.lut(damaged))
-        )
-        label = f"{kind}: CIEDE2000 {before:.1f} before, {after:.1f} after"
-        triples.append(Triple(label, damaged, look.lut(damaged), truth))
+    for case in draw_sheet_cases(sheet_photos(photos, paths)):
+        look, error = learn_look([case.damaged], model), error_to(case.truth)
+        balanced = look.lut(case.damaged)
+        before, after = error(case.damaged), error(balanced)
+        label = f"{case.kind}: CIEDE2000 {before:.1f} before, {after:.1f} after"
+        triples.append(Triple(label, case.damaged, balanced, case.truth))
     return triples
 
 

@@ -29,6 +29,8 @@ AUTO = "ours, auto"
 BEST = "best color map"
 COLUMNS = (NONE, *CLASSICAL, PUBLISHED, OURS_BESIDE_PUBLISHED, *OURS.values(), AUTO, BEST)
 ALL_DAMAGE = "all damage"
+# The damage that some models are made for, and the rest of it.
+WHITE_BALANCE, EVERYTHING_ELSE = "white balance", "everything else"
 # For readers of the table.
 ABOUT = """
 Photos that no training has seen are damaged by chance, balanced, and compared with what they were.
@@ -239,13 +241,15 @@ def rows_of(scores: Sequence[Score]) -> list[str]:
     return [row for row in names if any(_in(row, score) for score in scores)]
 
 
-def table_lines(scores: Sequence[Score], columns: Sequence[str]) -> list[str]:
-    """Return a table of scores in Markdown."""
+def table_lines(
+    scores: Sequence[Score], columns: Sequence[str], rows: Sequence[str] | None = None
+) -> list[str]:
+    """Return a table of scores in Markdown, by default of all rows that have cases."""
     lines = [
         f"| mean (95th percentile) of CIEDE2000 | {' | '.join(columns)} | cases |",
         "|---|" + "---:|" * (len(columns) + 1),
     ]
-    for row in rows_of(scores):
+    for row in rows_of(scores) if rows is None else rows:
         cells = [_text(cell_of(scores, row, column)) for column in columns]
         name = f"**{row}**" if row in _APART else row
         count = sum(_in(row, score) for score in scores)
@@ -268,6 +272,8 @@ def _in(row: str, score: Score) -> bool:
         return row == EXTREME
     if row == ALL_DAMAGE:
         return score.kind != UNDAMAGED
+    if row == EVERYTHING_ELSE:
+        return score.kind not in (UNDAMAGED, WHITE_BALANCE)
     return row in (score.kind, score.strength)
 
 

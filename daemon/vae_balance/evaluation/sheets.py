@@ -64,6 +64,12 @@ class Strip:
     pictures: Sequence[Colors]
 
 
+def sheet_photos(photos: Path, paths: Sequence[Path]) -> list[Path]:
+    """Return the photos of a sheet: those of `SHEET_PHOTOS` in a folder, else some of `paths`."""
+    chosen = [photos / name for name in SHEET_PHOTOS if (photos / name).is_file()]
+    return chosen or list(paths[: len(SHEET_PHOTOS)])
+
+
 def before_after_sheet(triples: Sequence[Triple], path: Path) -> None:
     """Write the photos as damaged | balanced | undamaged, four to a row, as a PNG."""
     strips = [Strip(t.label, (t.damaged, t.balanced, t.undamaged)) for t in triples]

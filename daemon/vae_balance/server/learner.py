@@ -219,7 +219,8 @@ class Learner:
         def work(corrector: Corrector) -> Look:
             from vae_balance.pipeline import check_proxies
 
-            check_proxies(corrector.wants, proxies)
+            if not job.fields["any_colors"]:
+                check_proxies(corrector.wants, proxies)
             return _look_of(job, proxies, corrector, follow)
 
         return self._use(job, follow, work)

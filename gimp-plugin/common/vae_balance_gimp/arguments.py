@@ -3,7 +3,7 @@
 from __future__ import absolute_import, unicode_literals
 
 from vae_balance_protocol import options
-from vae_balance_protocol.rules import Integer, IntegerOr, Number
+from vae_balance_protocol.rules import Boolean, Integer, IntegerOr, Number
 
 from .texts import _
 
@@ -13,7 +13,7 @@ if MYPY:
 
 # GIMP's whole numbers have no words beside them: this one stands for the word.
 WORD = 0
-INTEGER, NUMBER, TEXT = "integer", "number", "text"
+BOOLEAN, INTEGER, NUMBER, TEXT = "boolean", "integer", "number", "text"
 
 
 class Argument(object):
@@ -22,8 +22,8 @@ class Argument(object):
     Attributes:
         option: the row.
         name: of the argument.
-        kind: INTEGER, NUMBER or TEXT.
-        bounds: the lowest and the highest value; None for a TEXT.
+        kind: BOOLEAN, INTEGER, NUMBER or TEXT.
+        bounds: the lowest and the highest value; None where it is no number.
         default: the value where none is given.
     """
 
@@ -37,6 +37,8 @@ class Argument(object):
         if isinstance(rule, IntegerOr):
             self.kind, self.bounds = INTEGER, (WORD, rule.high)
             self.default = WORD if option.default == rule.word else option.default
+        elif isinstance(rule, Boolean):
+            self.kind = BOOLEAN
         elif isinstance(rule, (Integer, Number)):
             self.kind = INTEGER if isinstance(rule, Integer) else NUMBER
             self.bounds = (rule.low, rule.high)
@@ -57,6 +59,8 @@ class Argument(object):
         """Return the value of the option that a value of GIMP's stands for."""
         if self.kind == TEXT:
             return (given or "").strip() or self.default
+        if self.kind == BOOLEAN:
+            return bool(given)
         number = (int if self.kind == INTEGER else float)(given)
         if isinstance(self.option.rule, IntegerOr) and number == WORD:
             return self.option.rule.word
@@ -76,7 +80,9 @@ LAST = tuple(
 
 BALANCING = FIRST + LAST
 # Of the entry that gives grey photos colors.
-COLORIZING = tuple(Argument(row) for row in options.COLORIZING + (options.COLOR_MODEL,))
+COLORIZING = tuple(
+    Argument(row) for row in options.COLORIZING + (options.COLOR_MODEL, options.ANY_COLORS)
+)
 
 
 def look_of(value_of, arguments=BALANCING):
