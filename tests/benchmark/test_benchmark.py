@@ -19,6 +19,7 @@ from vae_balance.benchmark.table import (
     measure_applying,
     measure_beside,
     measure_color_map,
+    measure_colorizing,
     measure_learning,
     measure_light,
 )
@@ -132,13 +133,14 @@ def test_the_table_has_every_line_of_the_readme(
     monkeypatch.setattr(speed, "measure_stability", lambda device: [row])
     reports: list[tuple[int, int]] = []
     rows = benchmark(model, 0.02, lambda done, total, what: reports.append((done, total)), 1)
-    assert reports == [(done, 10) for done in range(11)]
+    assert reports == [(done, 11) for done in range(12)]
     starts = [
         "learning from",
         "a further iteration",
         "fitting the color map",
         "applying to 0.02 megapixels",
         "applying mixed light to 0.02 megapixels",
+        "colorizing 0.02 megapixels",
         "cold start of vae-balance --help",
         "cold balance",
         "peak memory",
@@ -188,6 +190,13 @@ def test_the_table_says_what_is_not_reached() -> None:
     lines = targets_markdown(rows).splitlines()
     assert lines[2] == "| speed (1 / 2 s) | 12 | at least 30 | NOT reached |"
     assert lines[3] == "| fit | 0.05 s | at most 0.1 s | reached |"
+
+
+def test_colorizing_is_compared_with_a_lut_on_the_same_photo() -> None:
+    row = measure_colorizing(0.2, 1)
+    assert row.figure is not None and row.figure > 0.5
+    colors, lut = (float(part) for part in row.detail.removesuffix(" s").split(" / "))
+    assert colors > 0.0 and lut > 0.0
 
 
 def test_mixed_light_is_compared_with_a_lut_on_the_same_photo() -> None:

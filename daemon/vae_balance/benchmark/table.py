@@ -39,6 +39,7 @@ from vae_balance.correctors.latent_balancer.vae import latents_of
 from vae_balance.errors import OptionError
 from vae_balance.evaluation.published_color_map import fit_published_color_map
 from vae_balance.evaluation.targets import Target
+from vae_balance.looks.chroma_map import ChromaLook
 from vae_balance.looks.color_map import fit_color_map
 from vae_balance.looks.light_map import MAP, LightLook
 from vae_balance.looks.look import Place
@@ -100,6 +101,7 @@ def benchmark(
         ("color map", lambda: [measure_color_map(model, repeats)]),
         ("applying", lambda: [measure_applying(model, megapixels, repeats)]),
         ("mixed light", lambda: [measure_light(megapixels, repeats)]),
+        ("colorizing", lambda: [measure_colorizing(megapixels, repeats)]),
         ("cold start", lambda: measure_cold_start(model, JPEG_SIZE * scale, repeats)),
         ("memory", lambda: [measure_memory(model, DEEP_SIZE * scale)]),
         ("daemon", lambda: measure_daemon(model, scale, repeats)),
@@ -256,6 +258,24 @@ def measure_light(megapixels: float, repeats: int) -> BenchmarkRow:
         light / lut,
         4.0,
         detail=f"{light:.3f} / {lut:.3f} s",
+    )
+
+
+def measure_colorizing(megapixels: float, repeats: int) -> BenchmarkRow:
+    """Compare giving a grey photo colors with applying a LUT; any colors, of the proxy's size."""
+    photo = np.repeat(sample_photo(megapixels)[..., 1:2], 3, axis=2)
+    planes = np.random.default_rng(1).normal(0.0, 10.0, (2, 2, PROXY_SIZE, PROXY_SIZE))
+    slopes, offsets = planes.astype(np.float32)
+    look, lut = ChromaLook(slopes, offsets, False, UNKNOWN), Lut3D.identity()
+    place = Place.whole(photo)
+    colors, plain = medians(
+        [lambda: look.apply(photo, place), lambda: apply_lut(lut, photo)], repeats
+    )
+    return Target(
+        f"colorizing {megapixels:g} megapixels at 8 bits / applying a LUT",
+        colors / plain,
+        20.0,
+        detail=f"{colors:.3f} / {plain:.3f} s",
     )
 
 
