@@ -332,8 +332,9 @@ def test_a_roll_learns_one_look(
 def test_learn_goes_on_after_a_bad_photo(learn: Run, photo: WritePhoto, tmp_path: Path) -> None:
     result = learn(tmp_path / "missing.jpg", photo(), "-o", tmp_path / "look.cube", "--json")
     assert result.exit_code == console.FAILED
-    assert json.loads(result.stdout)["photos"] == [str(tmp_path / "photo.jpg")]
-    assert (tmp_path / "look.cube").exists()
+    told = json.loads(result.stdout)
+    assert told["photos"] == [str(tmp_path / "photo.jpg")]
+    assert f"# found: {told['report']['text']}" in (tmp_path / "look.cube").read_text()
 
 
 def test_learn_from_bad_photos_only_writes_nothing(learn: Run, tmp_path: Path) -> None:

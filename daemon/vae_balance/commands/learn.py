@@ -58,6 +58,7 @@ def learn(
     from vae_balance.correctors.registry import load_corrector
     from vae_balance.looks.labels import require_lut
     from vae_balance.looks.light_map import AVERAGE, AVERAGE_WARNING, LightLook
+    from vae_balance.looks.look import report_of
     from vae_balance.luts.files import lut_suffix
     from vae_balance.pipeline import How, check_roll, proxy_of, write_look
     from vae_balance.pipeline import learn as learn_look
@@ -95,6 +96,7 @@ def learn(
             "output": str(output),
             "photos": [str(photo) for photo in proxies],
             "lut_sha256": learned.digest(),
+            "report": report_of(learned),
         }
         click.echo(json.dumps(result, indent=2))
     console.end()
