@@ -69,7 +69,9 @@ class Daemon:
             raise self.error
         return {"proxy": "frame", "colors": self.colors[model]}
 
-    def export(self, look, format):
+    def export(self, look, format, average=False):
+        if average:
+            return b"average"
         if self.error:
             raise self.error
         return b"exported"
@@ -393,6 +395,23 @@ def test_a_look_that_is_no_lut_is_described_and_not_kept(english, tmp_path):
     (note,) = balancing._keep_last(client, look, str(kept))
     assert "was not kept" in note and "model mixed" in note
     assert kept.read_bytes() == b"exported"
+
+
+def test_the_average_of_a_look_leaves_as_a_lut_with_a_warning_where_someone_reads_it(
+    english, tmp_path
+):
+    client = Daemon()
+    settings, path = Settings(output=LUT_ONLY), str(tmp_path / "a.cube")
+    look = work.Look("5" * 64, {})
+    assert balancing._write_lut(client, look, settings, path) == []
+    client.error = DaemonError("lut", "model mixed: it cannot be a LUT")
+    with pytest.raises(DaemonError, match="cannot be a LUT"):  # a script
+        balancing._write_lut(client, look, settings, path)
+    assert (tmp_path / "a.cube").read_bytes() == b"exported"
+    settings.average_lut = True
+    (note,) = balancing._write_lut(client, look, settings, path)
+    assert "is an average" in note and "no place fully" in note
+    assert (tmp_path / "a.cube").read_bytes() == b"average"
 
 
 def test_a_look_comes_back_in_strips_with_progress_to_the_end():

@@ -28,7 +28,7 @@ from vae_balance.correctors.corrector import (
 )
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder
-from vae_balance.looks.labels import labeled_lut, require_lut
+from vae_balance.looks.labels import file_look, labeled_lut, require_lut
 from vae_balance.looks.look import Look, Place
 from vae_balance.luts.files import format_lut, lut_format
 from vae_balance.photos.grey import is_grey
@@ -54,6 +54,7 @@ class How:
         make_folders: make the folders of outputs where they are missing, which else is an error.
         wants: what the corrector is shown, where it learns from the photos.
         any_colors: show it photos whose colors, or lack of them, it does not want, as well.
+        average_lut: of a look that differs from place to place, the LUT file holds the average.
     """
 
     proxy: str | None = PROXY.default
@@ -64,6 +65,7 @@ class How:
     make_folders: bool = False
     wants: Wants = field(default_factory=Wants)
     any_colors: bool = False
+    average_lut: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any], **further: Any) -> How:
@@ -170,7 +172,7 @@ def balance_photo(
     stages.seconds.update(learned.seconds)
     check_look(learned.look, photo, how)
     if task.lut is not None:
-        require_lut(learned.look)
+        require_lut(file_look(learned.look, how.average_lut))
     seen(photo, learned.look)
     return _finish(task, how, photo, learned, stages)
 
@@ -318,7 +320,7 @@ def _written_lut(look: Look, lut: Path | None, how: How, photos: Sequence[Path])
     if lut is None:
         yield
         return
-    labeled = labeled_lut(look, how.part, photos)
+    labeled = labeled_lut(file_look(look, how.average_lut), how.part, photos)
     _make_way(lut, how)
     with atomic_write(lut, how.overwrite) as temporary:
         temporary.write_bytes(format_lut(labeled, lut_format(lut)))

@@ -250,7 +250,10 @@ def _run_balance(
             return False
     last_look = last_look_path(Gimp.directory())
     progress = _Progress(_("VAE Balance..."))
-    _tell(balance(picture, layers, _settings(config), last_look, progress))
+    settings = _settings(config)
+    # Whoever sits before the screen is told; a script would take the file for the look.
+    settings.average_lut = mode != Gimp.RunMode.NONINTERACTIVE
+    _tell(balance(picture, layers, settings, last_look, progress))
     return True
 
 

@@ -204,10 +204,20 @@ class Client(object):
         """Return model, model_version, and what it wants to be shown: proxy, colors, roll."""
         return self.call("model", {"model": model}).header
 
-    def export(self, look, format):
-        # type: (str, str) -> bytes
-        """Return the bytes of a look as a "cube" or "hald" file."""
-        frames = self.call("export", {"look": look, "format": format}).frames
+    def export(self, look, format, average=False):
+        # type: (str, str, bool) -> bytes
+        """Return the bytes of a look as a "cube" or "hald" file.
+
+        Args:
+            look: its name.
+            format: of the file.
+            average: a look that differs from place to place is not refused: the file holds the
+                average over the places, and says so.
+        """
+        fields = {"look": look, "format": format}  # type: Fields
+        if average:  # which an older daemon does not know
+            fields["average"] = True
+        frames = self.call("export", fields).frames
         if not frames:
             raise self._nonsense("export without a file")
         return b"".join(frames)

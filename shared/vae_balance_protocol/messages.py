@@ -166,7 +166,11 @@ REQUESTS_BY_VERB = {
         Field("title", Text(200), ""),
     ),
     "import": (Field("format", Choice(*sorted(LUT_FORMATS.values()))), Field("name", Text(200))),
-    "export": (_LOOK, Field("format", Choice("cube", "hald"))),
+    "export": (
+        _LOOK,
+        Field("format", Choice("cube", "hald")),
+        Field("average", Boolean(), False),
+    ),
     "model": (_field(options.MODEL),),
     "apply": (
         _LOOK,

@@ -154,6 +154,24 @@ def test_the_average_leaves_as_a_lut_file_that_says_what_it_is(
     assert np.abs(given - sample()).mean() > 0.005
 
 
+def test_a_photo_is_balanced_and_the_average_of_its_look_written_beside_it(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    photo, lut = tmp_path / "lit.png", tmp_path / "a.cube"
+    Image.fromarray(np.uint8(np.rint(learned()[0] * 255.0))).save(photo)
+    balance = ("balance", photo, "--model", "mixed-light", "--device", "cpu", "--daemon", "never")
+    refused = run(*balance, "-o", tmp_path / "b.png", "--lut", lut)
+    assert refused.exit_code != 0 and "--average-lut" in refused.stderr
+    assert not (tmp_path / "b.png").exists() and not lut.exists()
+    done = run(*balance, "-o", tmp_path / "b.png", "--lut", lut, "--average-lut")
+    assert done.exit_code == 0, done.output
+    assert "corrects none fully" in done.stderr
+    assert "# average: over the places" in lut.read_text("ascii")
+    assert read_photo(tmp_path / "b.png").pixels.shape == (224, 224, 3)
+    alone = run(*balance, "-o", tmp_path / "c.png", "--average-lut")
+    assert alone.exit_code == 2 and "--lut FILE" in alone.stderr
+
+
 def test_it_shows_what_was_added_where_in_four_pictures() -> None:
     *_, last = learned()[1].steps
     assert isinstance(last, PictureStep)

@@ -12,6 +12,7 @@ from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.registry import load_corrector
 from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Place
+from vae_balance.luts.cube import parse_cube
 from vae_balance_protocol import DaemonError, messages
 
 
@@ -61,3 +62,7 @@ def test_strips_with_their_place_are_the_look_and_no_lut(daemon: Daemon) -> None
         with pytest.raises(DaemonError) as refused:
             client.export(learned["look"], "cube")
         assert refused.value.code == messages.LUT
+        average = client.export(learned["look"], "cube", average=True)
+    assert b"# average: over the places" in average
+    mean = parse_cube(average, "average").baked().table
+    np.testing.assert_allclose(mean, look.average().table, atol=1e-5)

@@ -45,6 +45,7 @@ _PREVIEW_SIDE = 900  # pixels of the longer side of the photos on an explaining 
     metavar="FILE",
     help="Write the look of the one photo too: .cube, or .png for a Hald.",
 )
+@options.average_lut
 @options.explain
 @options.force
 @options.as_json
@@ -57,6 +58,7 @@ def balance(
     device: str,
     daemon: str,
     cube: Path | None,
+    average_lut: bool,
     explain: Path | None,
     force: bool,
     as_json: bool,
@@ -81,6 +83,7 @@ def balance(
         force,
         as_json,
         quiet,
+        average_lut,
     )
 
 
@@ -97,6 +100,7 @@ def give_looks(
     force: bool,
     as_json: bool,
     quiet: bool,
+    average_lut: bool = False,
 ) -> None:
     """Give each photo a look of its own, by the daemon or in this process.
 
@@ -114,19 +118,22 @@ def give_looks(
         force: overwrite outputs.
         as_json: print the results as JSON.
         quiet: print nothing else.
+        average_lut: `cube` holds the average of a look that differs from place to place.
 
     Raises:
         click.UsageError: the options contradict one another.
         BalanceError: nothing can be done.
     """
     tasks = plan_tasks(photos, output, out_dir, force)
+    if average_lut and cube is None:
+        raise click.UsageError("--average-lut says what --lut FILE is to hold: give that, too")
     _check_extra_outputs(tasks, cube, explain, force)
     console = Console(quiet)
     results = [{"photo": str(task.photo), "output": str(task.output)} for task in tasks]
     rest = dict(enumerate(tasks))
     begun: frozenset[int] = frozenset()
     with console.bar(doing) as move:
-        if daemon == "auto" and explain is None:
+        if daemon == "auto" and explain is None and not average_lut:
             from vae_balance.commands.by_daemon import ByDaemon
 
             by_daemon = ByDaemon(tasks, look, cube, force)
@@ -135,7 +142,10 @@ def give_looks(
                 move(number + 1, len(tasks))
             begun = by_daemon.begun
         if rest:
-            _balance_here(rest, begun, look, device, cube, explain, force, results, console, move)
+            _balance_here(
+                *(rest, begun, look, device, cube, average_lut),
+                *(explain, force, results, console, move),
+            )
     if as_json:
         click.echo(json.dumps(results, indent=2))
     console.end()
@@ -158,6 +168,7 @@ def _balance_here(
     look: dict[str, Any],
     device: str,
     cube: Path | None,
+    average_lut: bool,
     explain: Path | None,
     force: bool,
     results: Sequence[dict[str, Any]],
@@ -172,6 +183,7 @@ def _balance_here(
         look: options of the look, the proxy and the model, by name.
         device: "auto", "cpu", "cuda" or "cuda:N".
         cube: where the look of the one photo goes.
+        average_lut: it goes there as the average over the places, if it differs between them.
         explain: where the steps that led to it are drawn.
         force: overwrite outputs.
         results: of all photos.
@@ -180,6 +192,7 @@ def _balance_here(
     """
     from vae_balance.correctors.corrector import LookOptions, Proxy
     from vae_balance.correctors.registry import load_corrector
+    from vae_balance.looks.light_map import AVERAGE, AVERAGE_WARNING, LightLook
     from vae_balance.looks.look import report_of
     from vae_balance.pipeline import How, LearnedLook, balance_photo, learn
 
@@ -191,6 +204,7 @@ def _balance_here(
             overwrite=force,
             wants=corrector.wants,
             any_colors=look.get("any_colors", False),
+            average_lut=average_lut,
         )
 
         def learn_one(proxies: list[Proxy], number: int = number) -> LearnedLook:
@@ -216,6 +230,8 @@ def _balance_here(
             result["report"] = report_of(changed.learned.look)
             result["seconds"] = round(time.perf_counter() - began, 3)
             console.note(f"{task.photo} -> {task.output}")
+            if isinstance(changed.learned.look, LightLook) and cube is not None:
+                console.tell(f"{cube}: {AVERAGE} {AVERAGE_WARNING}")
         move(number + 1, len(results))
 
 

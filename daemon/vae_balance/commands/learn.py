@@ -25,11 +25,7 @@ from vae_balance.files import check_new
     help="LUT file to write: .cube, or .png for a Hald.",
 )
 @options.look
-@click.option(
-    "--average-lut",
-    is_flag=True,
-    help="Of a look that differs from place to place (mixed-light), write the average.",
-)
+@options.average_lut
 @options.device
 @options.force
 @options.as_json
@@ -56,7 +52,7 @@ def learn(
 
     from vae_balance.correctors.corrector import LookOptions
     from vae_balance.correctors.registry import load_corrector
-    from vae_balance.looks.labels import require_lut
+    from vae_balance.looks.labels import file_look, require_lut
     from vae_balance.looks.light_map import AVERAGE, AVERAGE_WARNING, LightLook
     from vae_balance.looks.look import report_of
     from vae_balance.luts.files import lut_suffix
@@ -86,8 +82,8 @@ def learn(
             lambda done, rounds, _stage: move(len(photos) + done, len(photos) + rounds),
         )
     if average_lut and isinstance(learned, LightLook):
-        learned = learned.averaged()
         console.tell(f"{output}: {AVERAGE} {AVERAGE_WARNING}")
+    learned = file_look(learned, average_lut)
     require_lut(learned)
     write_look(learned, output, how, list(proxies))
     console.note(f"one look of {len(proxies)} photos -> {output}")

@@ -90,6 +90,11 @@ explain = click.option(
     metavar="FILE.png",
     help="Draw the steps that led to the look of the one photo.",
 )
+average_lut = click.option(
+    "--average-lut",
+    is_flag=True,
+    help="Of a look that differs from place to place (mixed-light), write the average.",
+)
 model = option(table.MODEL)
 device = option(table.DEVICE)
 page = click.option(

@@ -43,8 +43,9 @@ the whole photo, a network tells 16 x 16 places, each at 8 steps from dark to li
 colors are to change (`--explain` draws what was added where). Every pixel takes what the places
 around it say to its own lightness, so that edges of light follow edges of things. What would change
 the photo by little is left to the balancer. Such a look holds for one photo and depends on the
-place in it: a roll is balanced photo by photo, and it cannot be a LUT file (`learn --average-lut`
-writes its average, which corrects no place fully).
+place in it: a roll is balanced photo by photo, and it cannot be a LUT file. `--average-lut` of
+`learn` and `balance` writes its average, which corrects no place fully, as does GIMP's dialog where
+a LUT file is asked for; comments in the file and a message say so, and scripts are refused.
 
     vae-balance balance photo.jpg -o balanced.jpg --model mixed-light
 

@@ -55,6 +55,14 @@ def titled_lut(look: Look, title: str, sources: Sequence[str] = ()) -> Lut3D:
     return replace(lut, title=title, comments=comments)
 
 
+def file_look(look: Look, average: bool) -> Look:
+    """Return the look that a LUT file is made of: where `average` is true, that of the average.
+
+    A look that is the same everywhere is its own average.
+    """
+    return look.averaged() if average and isinstance(look, LightLook) else look
+
+
 def require_lut(look: Look) -> Lut3D:
     """Return the LUT of a look.
 
@@ -62,7 +70,7 @@ def require_lut(look: Look) -> Lut3D:
         LutError: it has none.
     """
     if look.lut is None:
-        other = ", or `vae-balance learn --average-lut`" if isinstance(look, LightLook) else ""
+        other = ", or with --average-lut" if isinstance(look, LightLook) else ""
         raise LutError(
             f"model {look.origin.model}: what it learns holds for one photo and depends on the "
             f"place in it, and cannot be a LUT: balance the photo without asking for one{other}"

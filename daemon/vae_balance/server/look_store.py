@@ -47,18 +47,21 @@ class KeptLook:
             )
         self.look.apply(pixels, place or Place.whole(pixels), profile, strength, out=pixels)
 
-    def file_lut(self) -> ColorLut:
+    def file_lut(self, average: bool = False) -> ColorLut:
         """Return the look as a LUT file holds it.
+
+        Args:
+            average: that of the average over the places, if it differs between them.
 
         Raises:
             LutError: it cannot be one.
         """
         from vae_balance.looks.given_look import GivenLook
-        from vae_balance.looks.labels import titled_lut
+        from vae_balance.looks.labels import file_look, titled_lut
 
         if isinstance(self.look, GivenLook):
             return self.look.given
-        return titled_lut(self.look, self.title)
+        return titled_lut(file_look(self.look, average), self.title)
 
 
 class LookStore:

@@ -96,7 +96,7 @@ def export_look(look: KeptLook, job: Job) -> Result:
     """Give a look as a LUT file, in as many frames as it takes."""
     from vae_balance.luts.files import format_lut
 
-    content = memoryview(format_lut(look.file_lut(), job.fields["format"]))
+    content = memoryview(format_lut(look.file_lut(job.fields["average"]), job.fields["format"]))
     step = messages.FRAME_BYTES
     return {"look": look.name}, [content[i : i + step] for i in range(0, len(content), step)]
 

@@ -102,6 +102,7 @@ def balance(image, layers, settings, last_look, progress):
     settings.check(len(layers), image.has_selection)
     check_layers(image, layers, settings.output)
     notes = []
+    said = []  # type: List[str]
 
     def look_of(client, layer, told):
         # type: (Client, Layer, Progress) -> work.Look
@@ -111,14 +112,13 @@ def balance(image, layers, settings, last_look, progress):
         title = "{}, {}".format(image.name, layer.name)
         look = work.learn(client, proxy, settings, title, _part(told, *_LEARNING), area)
         if settings.lut_file:
-            content = client.export(look.name, lut_format(settings.lut_file))
-            work.write_file(settings.lut_file, content)
+            said.extend(_write_lut(client, look, settings, settings.lut_file))
         if last_look is not None:
             notes.extend(_keep_last(client, look, last_look))
         return look
 
     output = None if settings.output == LUT_ONLY else settings.output
-    return _work(image, layers, look_of, 1.0, output, progress) + notes[:1]
+    return _work(image, layers, look_of, 1.0, output, progress) + said + notes[:1]
 
 
 def apply_lut(image, layers, path, strength, output, progress):
@@ -326,6 +326,26 @@ class _Given(object):
         """Keep no more."""
         self._keeps = False
         self._kept.clear()
+
+
+def _write_lut(client, look, settings, path):
+    # type: (Client, work.Look, Settings, str) -> List[str]
+    """Write a look as a LUT file; return a note if that is the average over its places."""
+    notes = []
+    try:
+        content = client.export(look.name, lut_format(path))
+    except DaemonError as error:
+        if error.code != LUT or not settings.average_lut:
+            raise
+        content = client.export(look.name, lut_format(path), True)
+        notes.append(
+            _(
+                "The LUT file is an average: this look differs from place to place, and no LUT "
+                "can hold that. The file corrects no place fully."
+            )
+        )
+    work.write_file(path, content)
+    return notes
 
 
 def _keep_last(client, look, last_look):

@@ -30,6 +30,8 @@ class Settings(object):
         learn_from: LAYER or SELECTION.
         output: REPLACE, NEW_LAYER or LUT_ONLY.
         lut_file: path of the .cube file to write, or None.
+        average_lut: a look that differs from place to place is written there as its average, which
+            is said; False refuses it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Settings(object):
         self.learn_from = learn_from
         self.output = output
         self.lut_file = with_suffix(lut_file) if lut_file else None
+        self.average_lut = False
 
     def check_values(self):
         # type: () -> None
