@@ -708,6 +708,52 @@ def case_a_look_that_depends_on_the_place_knows_where_a_selection_lies():
             assert pixel == (whole if inside else before)[row][column], (column, row)
 
 
+def case_mixed_light_is_corrected_on_both_sides_within_alpha_and_selection():
+    def lit():
+        image = load("lit.png")
+        image.scale(1280, 960)  # several strips
+        layer = image.get_layers()[0]
+        layer.add_alpha()
+        values = bytearray(native(layer))
+        values[3::4] = bytes(1 + i % 255 for i in range(len(values) // 4))
+        write(layer, values)
+        return image, layer
+
+    def apart(pixels):
+        """Return by how much the left is warmer than the right."""
+        warm = [
+            sum(pixels[y * 5120 + 4 * x] - pixels[y * 5120 + 4 * x + 2] for y in range(0, 960, 7))
+            for x in (*range(0, 400, 7), *range(880, 1280, 7))
+        ]
+        half = len(warm) // 2
+        return (sum(warm[:half]) - sum(warm[half:])) / half / 138
+
+    image, layer = lit()
+    before = native(layer)
+    refused("--average-lut", image, [layer], model="mixed-light", lut_file="/io/lit.cube")
+    assert not os.path.exists("/io/lit.cube")
+    done(image, [layer], model="mixed-light")
+    whole = native(layer)
+    assert origin(layer)["model"] == "mixed-light" and "lut_size" not in origin(layer)
+    assert whole[3::4] == before[3::4], "alpha changed"
+    assert 0 < apart(whole) < 0.9 * apart(before), (apart(before), apart(whole))
+    image.delete()
+
+    image, layer = lit()
+    x, y, width, height = 300, 200, 500, 600
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, x, y, width, height)
+    done(image, [layer], model="mixed-light")
+    part = native(layer)
+    for row in range(960):
+        begin = row * 5120
+        inside = y <= row < y + height
+        left, right = (begin + 4 * x, begin + 4 * (x + width)) if inside else (begin, begin)
+        assert part[begin:left] == before[begin:left], row
+        assert part[left:right] == whole[left:right], row
+        assert part[right : begin + 5120] == before[right : begin + 5120], row
+    image.delete()
+
+
 def case_a_grayscale_image_gets_colors_in_one_step():
     def grey():
         image, _layer = photo(alpha=False)

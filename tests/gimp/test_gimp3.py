@@ -113,6 +113,8 @@ def write_photos(folder: Path) -> None:
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
         colors = np.asarray(photo, np.float32) / np.float32(255)
+    lit = Image.fromarray(np.uint8(in_two_lights(colors) * 255 + 0.5))
+    lit.resize((320, 240), Image.Resampling.BOX).save(folder / "lit.png")
     sound = Image.fromarray(np.uint8(colors * 255 + 0.5))
     sound.save(folder / "sound.png")
     sound.convert("L").save(folder / "grey.png")
@@ -130,6 +132,13 @@ def write_photos(folder: Path) -> None:
 def in_yellow_light(colors: np.ndarray) -> np.ndarray:
     """Return colors, (H, W, 3), 0..1, with a cast."""
     return np.stack([colors[..., 0] ** 0.7, colors[..., 1] * 0.9, colors[..., 2] * 0.6], -1)
+
+
+def in_two_lights(colors: np.ndarray) -> np.ndarray:
+    """Return colors, (H, W, 3), 0..1, warm on the left and cool on the right."""
+    cool = np.linspace(-4.5, 5.5, colors.shape[1]).clip(0.0, 1.0)[:, None]
+    gains = (1.0 - cool) * (1.0, 0.62, 0.3) + cool * (0.45, 0.75, 1.0)
+    return (colors**2.2 * gains) ** (1 / 2.2)
 
 
 def write_png16(path: Path, pixels: np.ndarray) -> None:
