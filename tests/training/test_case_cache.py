@@ -17,6 +17,7 @@ from vae_balance.training.case_cache import (
     CaseCache,
     CaseMaker,
     Fields,
+    Renewal,
     read_shard,
     write_shard,
 )
@@ -185,12 +186,14 @@ def shards(cache: CaseCache) -> list[Path]:
     return paths
 
 
-def drawn_from(shards: list[Path], window: int) -> CaseBatches[list[int]]:
+def drawn_from(
+    shards: list[Path], window: int, renewal: Renewal = case_cache.NO_RENEWAL
+) -> CaseBatches[list[int]]:
     def finish(fields: Fields, rng: np.random.Generator) -> list[int]:
         assert (np.diff(fields["number"]) != 0).any()
         return [*fields["value"].tolist(), int(rng.integers(1000))]
 
-    return CaseBatches(shards, ["value", "number"], finish, 6, 1, window, steps_a_shard=3)
+    return CaseBatches(shards, ["value", "number"], finish, 6, 1, window, 3, renewal)
 
 
 @pytest.mark.parametrize("window", [4, 24])
@@ -208,3 +211,54 @@ def test_memory_is_bounded_by_the_window_and_every_shard_has_its_turn(shards: li
         assert len(batches._held) <= 4
         seen |= set(batch[:-1])
     assert seen == set(range(10))
+
+
+@pytest.mark.parametrize("window", [2, 24])
+def test_fresh_shards_take_the_place_of_the_first_ones_turn_by_turn(
+    shards: list[Path], window: int
+) -> None:
+    waited: list[Path] = []
+    renewal = Renewal(shards[6:], 2, waited.append)
+    batches = list(drawn_from(shards[:6], window, renewal)(0, 90))
+    turn = 6 * 3  # six shards, three steps each
+    # A window looks ahead: what it holds at the end of a turn may be of the next.
+    seen = [
+        {value for batch in batches[k * turn : (k + 1) * turn] for value in batch[:-1]}
+        for k in range(5)
+    ]
+    assert not seen[0] & {8, 9}
+    assert seen[1] <= set(range(2, 10))
+    assert seen[3] == seen[4] == {4, 5, 6, 7, 8, 9}
+    assert set(waited) == set(shards[6:])
+    assert list(drawn_from(shards[:6], window, renewal)(40, 90)) == batches[40:]
+
+
+def test_cases_are_made_beside_what_goes_on(cache: CaseCache, recipe: Numbers) -> None:
+    first = fill(cache, recipe, SHARD)
+    with cache.making("train", 1, 2, recipe) as wait_for:
+        fresh = cache.shards("train", 3 * SHARD)[1:]
+        for shard in reversed(fresh):
+            wait_for(shard)
+            assert len(values([shard])) == SHARD
+        with pytest.raises(BalanceError, match="another vae-balance makes cases here"):
+            fill(cache, recipe, 5 * SHARD)
+    made(recipe)
+    assert fill(cache, recipe, 3 * SHARD) == [*first, *fresh]
+    assert made(recipe) == 0
+    with cache.making("train", 1, 2, recipe) as wait_for:
+        wait_for(fresh[0])
+    assert made(recipe) == 0
+
+
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [("error", "flower.jpg: cannot be trained on"), ("killed", "train-0001.*same command goes on")],
+)
+def test_what_ends_the_making_of_fresh_cases_is_told_to_who_waits(
+    cache: CaseCache, recipe: Numbers, fail: str, message: str
+) -> None:
+    failing = Numbers(recipe.log, fail)
+    with cache.making("train", 0, 2, failing) as wait_for:
+        wait_for(cache.shards("train", 1)[0])
+        with pytest.raises(BalanceError, match=message):
+            wait_for(cache.shards("train", 2 * SHARD)[1])

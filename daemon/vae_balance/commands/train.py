@@ -93,7 +93,7 @@ def vae_command(
     "--cache",
     type=options.PATH,
     metavar="DIR",
-    help="Folder for the cases, 10 GB for 100,000.  [default: beside --out, named OUT-cases]",
+    help="Folder for the cases, 16 GB for 100,000.  [default: beside --out, named OUT-cases]",
 )
 @click.option(
     "--cases", type=click.IntRange(1), metavar="N", help="Damaged views to train on (100,000)."

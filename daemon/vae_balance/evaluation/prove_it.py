@@ -183,6 +183,7 @@ def _train_latents(
         out,
         config.cases,
         cases=config.count,
+        renewed=0.0,  # the U-Net is given the same cases again, too
         own=0,
         steps=steps,
         device=config.device,

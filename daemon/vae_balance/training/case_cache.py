@@ -24,7 +24,9 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -46,6 +48,8 @@ Making = Callable[[str, int, int], None]
 
 # Cases of a shard, and of those that go through the networks together.
 SHARD, BATCH_SIZE = 1024, 16
+# After so many steps of training one shard takes the place of another in memory.
+STEPS_A_SHARD = 24
 _MADE_BY, _LOCK, _PART = "made_by.json", ".lock", ".part"
 
 
@@ -136,6 +140,28 @@ class CaseCache:
                     making(what, made, cases)
         return self.shards(name, cases)
 
+    @contextmanager
+    def making(
+        self, name: str, first: int, count: int, recipe: Recipe
+    ) -> Iterator[Callable[[Path], None]]:
+        """Make whole shards of a set, from number `first` on, in a process beside the block.
+
+        Yields a function that returns when one of them is there, which raises BalanceError if the
+        process has ended without it.
+        """
+        shards = {number: self._shard(name, number) for number in range(first, first + count)}
+        jobs = [_Job(path, n, SHARD) for n, path in shards.items() if _length(path) < SHARD]
+        if not jobs:
+            yield lambda shard: None
+            return
+        with self._locked():
+            process, reader = _started(jobs, recipe)
+            try:
+                yield partial(_wait_for, reader)
+            finally:
+                process.terminate()
+                process.join()
+
     def _shard(self, name: str, number: int) -> Path:
         return self.folder / f"{name}-{number:04d}"
 
@@ -202,6 +228,24 @@ def mirror(values: NDArray[Any], which: NDArray[np.bool_]) -> NDArray[Any]:
     return values
 
 
+@dataclass(frozen=True)
+class Renewal:
+    """Fresh shards that take the place of the first ones while training goes on.
+
+    Attributes:
+        shards: the fresh ones, in the order in which they are made.
+        each_turn: how many come whenever all others have had their turn.
+        wait_for: returns when one of them is there.
+    """
+
+    shards: Sequence[Path] = ()
+    each_turn: int = 0
+    wait_for: Callable[[Path], None] = lambda shard: None
+
+
+NO_RENEWAL = Renewal()
+
+
 class CaseBatches(Generic[T]):
     """Batches of cases, drawn from a window of shards that moves on as training does.
 
@@ -216,7 +260,8 @@ class CaseBatches(Generic[T]):
         batch: int,
         seed: int,
         window: int = 24,
-        steps_a_shard: int = 24,
+        steps_a_shard: int = STEPS_A_SHARD,
+        renewal: Renewal = NO_RENEWAL,
     ) -> None:
         """Draw from `shards`.
 
@@ -228,10 +273,12 @@ class CaseBatches(Generic[T]):
             seed: of the order of the shards and of what is drawn.
             window: shards that are held in memory.
             steps_a_shard: after so many steps one shard takes the place of another.
+            renewal: shards that take the place of others for good.
         """
         self._shards, self._names, self._finish = list(shards), names, finish
         self._batch, self._seed = batch, seed
         self._window, self._steps_a_shard = min(window, len(self._shards)), steps_a_shard
+        self._renewal = renewal
         self._held: dict[Path, Fields] = {}
 
     def __call__(self, first_step: int, last_step: int) -> Iterator[T]:
@@ -252,14 +299,16 @@ class CaseBatches(Generic[T]):
 
     def _shards_at(self, step: int) -> list[Fields]:
         """Return the window of a step, read where it is not held yet; forget what left it."""
+        first = step // self._steps_a_shard
         if self._window == len(self._shards):
-            wanted = self._shards
+            wanted = self._pool(first // len(self._shards))
         else:
-            first = step // self._steps_a_shard
             wanted = [self._in_order(first + place) for place in range(self._window)]
         self._held = {path: fields for path, fields in self._held.items() if path in wanted}
         for path in wanted:
             if path not in self._held:
+                if path in self._renewal.shards:
+                    self._renewal.wait_for(path)
                 self._held[path] = read_shard(path, self._names)
         return [self._held[path] for path in wanted]
 
@@ -267,7 +316,12 @@ class CaseBatches(Generic[T]):
         """Return what stands there in an endless row: all shards shuffled, and shuffled again."""
         turn, index = divmod(place, len(self._shards))
         order = np.random.default_rng((self._seed, turn, 1)).permutation(len(self._shards))
-        return self._shards[order[index]]
+        return self._pool(turn)[order[index]]
+
+    def _pool(self, turn: int) -> list[Path]:
+        """Return the shards of a turn: as many as at first, the fresh ones among them."""
+        renewed = min(turn * self._renewal.each_turn, len(self._renewal.shards))
+        return [*self._shards, *self._renewal.shards][renewed:][: len(self._shards)]
 
 
 @dataclass(frozen=True)
@@ -288,21 +342,10 @@ def _make(jobs: Sequence[_Job], recipe: Recipe, processes: int) -> Iterator[int]
     if processes <= 1:
         yield from _make_here(jobs, recipe)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would inherit the threads of torch
-    started = []
-    readers: list[Any] = []
+    started = [_started(jobs[number::processes], recipe) for number in range(processes)]
     try:
-        for number in range(processes):
-            reader, writer = context.Pipe(duplex=False)
-            process = context.Process(
-                target=_make_there, args=(jobs[number::processes], recipe, writer), daemon=True
-            )
-            process.start()
-            writer.close()
-            started.append(process)
-            readers.append(reader)
-        yield from _told_by(readers)
-        for process in started:
+        yield from _told_by([reader for _, reader in started])
+        for process, _ in started:
             process.join()
             if process.exitcode:
                 raise BalanceError(
@@ -310,9 +353,30 @@ def _make(jobs: Sequence[_Job], recipe: Recipe, processes: int) -> Iterator[int]
                     "memory; the same command goes on"
                 )
     finally:
-        for process in started:
+        for process, _ in started:
             process.terminate()
             process.join()
+
+
+def _started(jobs: Sequence[_Job], recipe: Recipe) -> tuple[SpawnProcess, Connection]:
+    """Start a process that makes shards; return it and what reads the counts that it tells."""
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the threads of torch
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_make_there, args=(jobs, recipe, writer), daemon=True)
+    process.start()
+    writer.close()
+    return process, reader
+
+
+def _wait_for(reader: Connection, shard: Path) -> None:
+    """Return when a shard is there that the process at the other end of `reader` makes."""
+    while _length(shard) < SHARD:
+        told = next(_told_by([reader]), None)
+        if told is None and _length(shard) < SHARD:
+            raise BalanceError(
+                f"{shard}: the process that makes fresh cases ended before, perhaps for want of "
+                "memory; the same command goes on"
+            )
 
 
 def _told_by(readers: list[Any]) -> Iterator[int]:

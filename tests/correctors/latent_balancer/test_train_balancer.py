@@ -53,7 +53,8 @@ from vae_balance.correctors.latent_balancer.train_balancer import (
 from vae_balance.errors import ModelError, OptionError
 from vae_balance.luts.cube import write_cube
 from vae_balance.luts.hald import write_hald
-from vae_balance.training.case_cache import read_shard
+from vae_balance.training import case_cache
+from vae_balance.training.case_cache import CaseBatches, read_shard
 from vae_balance.training.checkpoint import read_log
 from vae_balance.training.damage import Damage, random_damage, undamaged
 from vae_balance.training.loop import Row
@@ -367,6 +368,33 @@ def test_a_run_that_was_interrupted_ends_as_a_whole_one(
         for run in (whole, training)
     ]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_part_of_the_cases_is_renewed_while_training_goes_on(
+    training: BalancerTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[CaseBatches[Any]] = []
+
+    class Remembered(CaseBatches[Any]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            drawn.append(self)
+
+    monkeypatch.setattr(trainer, "CaseBatches", Remembered)
+    for module in (trainer, case_cache):
+        monkeypatch.setattr(module, "SHARD", 8)
+    # Four shards have had their turn after 4 x 24 steps, of 100.
+    cache = training.out.with_name("renewed")
+    training = replace(training, cache=cache, cases=32, renewed=0.5, steps=150, batch=1)
+    train_balancer(training, no_report)
+    *_, first, second = drawn
+    assert [path.name for path in first._shards] == [f"train-000{n}" for n in range(4)]
+    assert [path.name for path in first._held] == [f"train-000{n}" for n in range(2, 6)]
+    later = [path.name for path in second._shards]
+    assert later[:4] == [f"train-000{n}" for n in range(2, 6)]
+    assert later[4].startswith("own-")
+    fresh = [read_shard(cache / name, ["given"])["given"] for name in later[:4]]
+    assert len({given.tobytes() for given in fresh}) == 4
 
 
 def test_training_lowers_the_errors(training: BalancerTraining) -> None:

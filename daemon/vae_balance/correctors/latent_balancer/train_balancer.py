@@ -8,6 +8,8 @@ The first round learns to undo damage, the second to go on with what the first h
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -45,7 +47,17 @@ from vae_balance.correctors.latent_balancer.fused_network import (
 from vae_balance.files import atomic_write
 from vae_balance.models.checksum import sha256_of
 from vae_balance.models.folder import WEIGHTS_NAME
-from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, Making, read_shards
+from vae_balance.training.case_cache import (
+    NO_RENEWAL,
+    SHARD,
+    STEPS_A_SHARD,
+    CaseBatches,
+    CaseCache,
+    Fields,
+    Making,
+    Renewal,
+    read_shards,
+)
 from vae_balance.training.loop import (
     CHECKPOINT,
     LoopSettings,
@@ -85,6 +97,8 @@ class BalancerTraining:
         luts: LUT files of the user, drawn as further damage.
         start: folder of a fused latent balancer for the same VAE, to begin with in place of chance.
         cases: damaged and undamaged views to train on.
+        renewed: share of these that fresh ones take the place of in the first round, made meanwhile
+            by a process more: what is drawn too often is learned by heart.
         own: cases of what its own answers leave, for the second round; 0 for one round only.
         steps: optimizer steps in all.
         second_round: share of the steps that the second round takes.
@@ -106,6 +120,7 @@ class BalancerTraining:
     luts: Path | None = None
     start: Path | None = None
     cases: int = 100_000
+    renewed: float = 0.3
     own: int = 30_000
     steps: int = 12_000
     second_round: float = 1 / 3
@@ -189,9 +204,15 @@ def train_balancer(
     first_round = config.out / FIRST_ROUND
     if not (config.out / CHECKPOINT).exists():
         first_round.unlink(missing_ok=True)  # of a run that was begun again
-    average = _train_round(balancer, thumbnail, shards, config, config.first_steps, report, watch)
+    with _renewing(cache, shards, damaged, config) as renewal:
+        average = _train_round(
+            balancer, thumbnail, shards, config, config.first_steps, report, watch, renewal
+        )
     if not config.own:
         return average
+    if renewal.shards:
+        every = SHARD * (len(shards) + len(renewal.shards))
+        shards = cache.fill("train", every, damaged, config.processes, making)[-len(shards) :]
     if not first_round.exists():
         with atomic_write(first_round) as temporary:
             torch.save(average.state_dict(), temporary)
@@ -207,6 +228,19 @@ def train_balancer(
     return _train_round(balancer, thumbnail, both, config, config.steps, report, watch)
 
 
+@contextmanager
+def _renewing(
+    cache: CaseCache, shards: list[Path], recipe: DamagedCases, config: BalancerTraining
+) -> Iterator[Renewal]:
+    """Make fresh cases while the first round goes on, some for every turn of all shards."""
+    turns = config.first_steps // (len(shards) * STEPS_A_SHARD)
+    each_turn = int(config.renewed * len(shards)) // turns if turns else 0
+    count = each_turn * turns
+    fresh = cache.shards("train", SHARD * (len(shards) + count))[len(shards) :]
+    with cache.making("train", len(shards), count, recipe) as wait_for:
+        yield Renewal(fresh, each_turn, wait_for)
+
+
 def _train_round(
     balancer: FusedLatentBalancer,
     thumbnail: Thumbnail,
@@ -215,6 +249,7 @@ def _train_round(
     steps: int,
     report: Report,
     watch: Watch[FusedLatentBalancer] | None,
+    renewal: Renewal = NO_RENEWAL,
 ) -> FusedLatentBalancer:
     """Go on up to `steps` with the cases of these shards."""
 
@@ -228,7 +263,9 @@ def _train_round(
     return train(
         balancer,
         decaying_optimizer(balancer, config.weight_decay),
-        CaseBatches(shards, NAMES, finish, config.batch, config.seed, config.window),
+        CaseBatches(
+            shards, NAMES, finish, config.batch, config.seed, config.window, renewal=renewal
+        ),
         loss_of,
         lambda average: average.save_folder(config.out / RESULT),
         config.loop(steps),
