@@ -82,9 +82,13 @@ def test_options_reach_the_look(balancer: Balancer) -> None:
     assert look.lut.size == 9
 
 
-def test_an_image_of_another_mode_is_refused(balancer: Balancer) -> None:
-    with pytest.raises(OptionError, match="mode CMYK: convert it to RGB"):
-        balancer.learn(Image.new("CMYK", (8, 8)))
+@pytest.mark.parametrize(
+    ("mode", "advice"), [("CMYK", "convert it to RGB"), ("I;16", r"numpy\.asarray\(image\)")]
+)
+def test_an_image_of_another_mode_is_refused(balancer: Balancer, mode: str, advice: str) -> None:
+    """What is advised loses nothing: Pillow makes white of 16 bits that it converts."""
+    with pytest.raises(OptionError, match=f"mode {mode}: .*{advice}"):
+        balancer.learn(Image.new(mode, (8, 8)))
 
 
 RAMP = np.arange(0, 192, 3, dtype=np.uint8).reshape(8, 8)

@@ -102,6 +102,11 @@ def _photo_of(picture: Picture) -> Photo:
 
 
 def _image_pixels(image: Image.Image) -> NDArray[Any]:
+    if image.mode.startswith("I;16"):
+        raise OptionError(
+            f"image of mode {image.mode}: give its pixels, `numpy.asarray(image)`, as Pillow has "
+            "no RGB of 16 bits"
+        )
     if image.mode not in ("RGB", "RGBA", "L", "LA"):
         raise OptionError(f"image of mode {image.mode}: convert it to RGB or RGBA first")
     return in_color(np.asarray(image))

@@ -181,6 +181,9 @@ def test_python_does_the_same(run: Run, tmp_path: Path) -> None:
     np.testing.assert_array_equal(colorizer.balance(grey()), read(tmp_path / "b.png"))
     image = colorizer.balance(Image.fromarray(grey()))
     np.testing.assert_array_equal(np.asarray(image), read(tmp_path / "b.png"))
+    deep = colorizer.balance(grey().astype(np.uint16) * np.uint16(257))
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257.0 - image).max() <= 0.51
     with pytest.raises(ImageError, match="has colors already"):
         colorizer.learn(astronaut())
     with pytest.raises(OptionError, match="one photo"):
