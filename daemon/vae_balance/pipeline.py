@@ -226,10 +226,11 @@ def check_proxies(wants: Wants, proxies: Sequence[Proxy]) -> None:
         ImageError: they have colors, and the corrector wants none.
     """
     if wants.colors == "grey" and not all(toning_of(proxy).is_grey for proxy in proxies):
+        # GIMP's dialog has room for two lines, some 150 letters: its own switch comes first.
         raise ImageError(
-            "has colors already, and this model is for grey photos, toned ones among them: balance "
-            "it with another model, or colorize it anyway (`vae-balance colorize --force`, or the "
-            "switch of that name in GIMP)"
+            "has colors already, and this model is for grey photos: balance it with another, "
+            'switch on "Colorize color photos anyway" in GIMP, or use `vae-balance colorize '
+            "--force`"
         )
 
 

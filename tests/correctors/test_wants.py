@@ -24,6 +24,7 @@ from vae_balance.color.lut import Lut3D
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.looks.look import Place
 from vae_balance.luts.cube import format_cube
+from vae_balance_protocol.options import ANY_COLORS
 
 Run = Callable[..., Result]
 HERE = ("--daemon", "never")
@@ -111,6 +112,13 @@ def test_colors_are_refused_by_a_model_for_grey_and_grey_by_one_for_colors(
         Balancer(models["grey-slope"]).learn(picture())
     with pytest.raises(ImageError, match=r"is grey.*`vae-balance colorize`"):
         Balancer(models["slope"]).learn(grey())
+
+
+def test_what_gimp_shows_of_the_refusal_of_colors_names_its_switch(models: dict[str, str]) -> None:
+    """Its dialog has two lines for what went wrong, and cuts the rest off."""
+    with pytest.raises(ImageError) as refused:
+        Balancer(models["grey-slope"]).learn(picture())
+    assert ANY_COLORS.label.replace("_", "") in str(refused.value)[:150]
 
 
 def test_a_roll_is_refused_by_who_learns_from_one_photo(models: dict[str, str]) -> None:
