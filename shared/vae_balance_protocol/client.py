@@ -409,14 +409,15 @@ class Client(object):
         except ConnectionLost as error:
             raise NotStarted(NO_ANSWER + error.message)
 
-    def _attempt(self, timeout):
-        # type: (float) -> None
+    def _attempt(self, timeout, waiting=None):
+        # type: (float, Optional[Callable[[], object]]) -> None
         """Connect once; ConnectionLost if there is no daemon that takes requests."""
-        self._dealer = dial(self._environ, timeout)
+        self._dealer = dial(self._environ, timeout, waiting)
         try:
             header, lengths = _request("hello", {"client": self._name}, ())
             request = self._post("hello", header, (), lengths)
             self.daemon = self._result(request, None, timeout).header
+            self._dealer.waiting = None
         except BaseException as error:
             self._disconnect()
             if isinstance(error, DaemonError) and error.code == STOPPING:

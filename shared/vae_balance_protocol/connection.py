@@ -17,6 +17,8 @@ MYPY = False
 if MYPY:
     from typing import Any, Dict, Mapping
 
+    from .zmtp import Waiting
+
 FILE_BYTES = 64 * 1024
 # The daemon listens on this machine only; to nobody else is a token told.
 _ENDPOINT = re.compile(r"tcp://(127\.0\.0\.1):([1-9][0-9]{0,4})\Z")
@@ -58,9 +60,14 @@ def read_connection(environ=os.environ):
     return _checked(content, as_text(path))
 
 
-def dial(environ=os.environ, timeout=10.0):
-    # type: (Mapping[str, str], float) -> Dealer
+def dial(environ=os.environ, timeout=10.0, waiting=None):
+    # type: (Mapping[str, str], float, Waiting) -> Dealer
     """Connect to the daemon that runs.
+
+    Args:
+        environ: the environment that says where its files lie.
+        timeout: seconds for it to answer.
+        waiting: called each half second while it does not; the connection goes on to call it.
 
     Raises:
         ConnectionLost: none runs.
@@ -68,7 +75,7 @@ def dial(environ=os.environ, timeout=10.0):
     """
     connection = read_connection(environ)
     user, password = USER.encode("ascii"), connection.token.encode("ascii")
-    dealer = Dealer(connection.host, connection.port, user, password, timeout)
+    dealer = Dealer(connection.host, connection.port, user, password, timeout, waiting)
     if connection.protocol != PROTOCOL:
         dealer.close()
         raise other_version(connection.version)

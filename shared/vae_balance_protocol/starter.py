@@ -22,6 +22,7 @@ if MYPY:
     from typing import Any, Callable, Dict, List, Mapping, Optional, TypeVar
 
     T = TypeVar("T")
+    Attempt = Callable[[float, Callable[[], None]], T]
     Waiting = Optional[Callable[[str], object]]
 
 ARGUMENTS = ["serve", "--by-client"]
@@ -75,12 +76,13 @@ def find_command(environ=os.environ):
 
 
 def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ):
-    # type: (Callable[[float], T], Optional[List[str]], float, Waiting, Mapping[str, str]) -> T
+    # type: (Attempt[T], Optional[List[str]], float, Waiting, Mapping[str, str]) -> T
     """Reach the daemon, waking or starting it when nobody answers.
 
     Args:
-        attempt: called with a time-out in seconds, again and again; raises ConnectionLost as long
-            as there is no daemon to talk to.
+        attempt: called again and again, with a time-out in seconds and what it is to call each
+            half second or oftener while it waits; raises ConnectionLost as long as there is no
+            daemon to talk to.
         command: what runs `vae-balance`, by default `find_command()`.
         timeout: seconds for the daemon to come up.
         waiting: called now and then with a line for people; what it raises ends the waiting.
@@ -99,11 +101,17 @@ def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ)
     started = clock() - 2 * _AGAIN_SECONDS
     signs, last_sign = _signs(environ), clock()
     silences = starts = 0
+
+    def tell():
+        # type: () -> None
+        if waiting is not None:
+            waiting("Starting VAE Balance's daemon: %d s" % (clock() - deadline + timeout))
+
     while True:
         status = process.returncode if process else None
         begun = clock()
         try:
-            return attempt(max(1.0, min(ATTEMPT_SECONDS, deadline - clock())))
+            return attempt(max(1.0, min(ATTEMPT_SECONDS, deadline - clock())), tell)
         except ConnectionLost as error:
             reason = error.message
         if clock() - begun > 0.9 * ATTEMPT_SECONDS:
@@ -136,8 +144,7 @@ def reach(attempt, command=None, timeout=60.0, waiting=None, environ=os.environ)
             if not wake_daemon(environ):
                 process = start_daemon(command or find_command(environ), environ)
                 starts += 1
-        if waiting is not None:
-            waiting("Starting VAE Balance's daemon: %d s" % (clock() - deadline + timeout))
+        tell()
         time.sleep(_LOOK_SECONDS)
 
 

@@ -20,9 +20,10 @@ from .messages import FRAME_BYTES, WINDOW_BYTES
 
 MYPY = False
 if MYPY:
-    from typing import Deque, Dict, List, Optional, Sequence, Tuple, Union
+    from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple, Union
 
     Data = Union[bytes, bytearray, memoryview]
+    Waiting = Optional[Callable[[], object]]
 
 # Of a message that arrives: an answer has a request id, a header, and the parts of a file.
 MESSAGE_FRAMES = 16
@@ -54,17 +55,31 @@ clock = getattr(time, "monotonic", time.time)  # Python 2.7 has no monotonic one
 
 
 class Dealer(object):
-    """A connection to a ROUTER that is a PLAIN server."""
+    """A connection to a ROUTER that is a PLAIN server.
 
-    def __init__(self, host, port, user, password, timeout=10.0):
-        # type: (str, int, bytes, bytes, float) -> None
+    Attributes:
+        waiting: called each half second while something is waited for; None if nobody is told.
+    """
+
+    def __init__(self, host, port, user, password, timeout=10.0, waiting=None):
+        # type: (str, int, bytes, bytes, float, Waiting) -> None
         """Connect and introduce ourselves.
+
+        Args:
+            host: where the other side listens.
+            port: where the other side listens.
+            user: who we are.
+            password: of the user.
+            timeout: seconds for all of it.
+            waiting: the attribute.
 
         Raises:
             ConnectionLost: nobody listens, speaks ZMTP, or answers in `timeout` seconds (code
                 "lost"), or user and password are wrong (code "refused").
         """
         deadline = clock() + timeout
+        self.waiting = waiting
+        self._told = clock()
         self._raw = bytearray()  # what has arrived of the next frame's head
         self._flags = 0  # of the frame that arrives
         self._pieces = []  # type: List[bytes]
@@ -232,7 +247,11 @@ class Dealer(object):
         # type: (float, bool) -> bool
         """Wait until something arrives, or can be sent; False at the deadline."""
         while True:
-            left = deadline - clock()
+            now = clock()
+            if self.waiting is not None and now - self._told > _WAIT_SECONDS:
+                self._told = now
+                self.waiting()
+            left = deadline - now
             if left <= 0:
                 return False
             if _ready(self._open_socket(), min(left, _WAIT_SECONDS), writing):

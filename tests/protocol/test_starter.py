@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from vae_balance_protocol import NotStarted, places, starter
+from vae_balance_protocol import PROTOCOL, NotStarted, places, starter
 from vae_balance_protocol.client import Client
 
 HERE = Path(__file__).parent
@@ -185,6 +186,33 @@ def test_the_waiting_can_be_given_up(environ: dict[str, str], tmp_path: Path) ->
     environ["FAKE_DAEMON"] = "silent"
     with pytest.raises(KeyboardInterrupt):
         Client.connect("tests", COMMAND, timeout=600.0, waiting=give_up, environ=environ)
+
+
+@pytest.mark.parametrize("said", [b"", b"\xff" + b"\0" * 8 + b"\x7f\x03\x01PLAIN" + b"\0" * 47])
+def test_the_waiting_for_one_that_says_nothing_can_be_given_up(
+    environ: dict[str, str], said: bytes
+) -> None:
+    def give_up(text: str) -> None:
+        raise KeyboardInterrupt
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as other:
+        content = {
+            "endpoint": f"tcp://127.0.0.1:{listener.getsockname()[1]}",
+            "token": "ab" * 32,
+            "pid": os.getpid(),
+            "version": "1",
+            "protocol": PROTOCOL,
+        }
+        path = Path(places.connection_file(environ))
+        path.parent.mkdir()
+        path.write_text(json.dumps(content))
+        accepted = other.submit(listener.accept)
+        other.submit(lambda: accepted.result()[0].sendall(said))
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            Client.connect("tests", ["true"], waiting=give_up, environ=environ)
+        assert time.monotonic() - begun < 0.8 * starter.ATTEMPT_SECONDS
+        accepted.result()[0].close()
 
 
 def test_only_the_log_s_new_lines_are_shown_and_the_last_ten(environ: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,6 +41,17 @@ def run(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
 def idle(start_daemon: START) -> Daemon:
     """Return a daemon of the test's own, without a model."""
     return start_daemon("--keep-alive", "0")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+def test_status_is_told_where_the_log_s_name_is_not_utf_8(
+    start_daemon: START, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    daemon = start_daemon("--keep-alive", "0", folder=folder)
+    with daemon.client("watch") as witness:
+        assert "caf\\udce9" in witness.status()["log"]
 
 
 def test_status_tells_who_waits_for_what(idle: Daemon) -> None:

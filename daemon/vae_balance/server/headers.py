@@ -19,7 +19,10 @@ _SCALARS = (type(None), bool, int, float, str, bytes)
 
 def pack_header(kind: str, fields: dict[str, Any]) -> bytes:
     """Return the header of an answer of type `kind`."""
-    packed: bytes = msgpack.packb({"v": PROTOCOL, "type": kind, **fields})
+    # Names of files that are not UTF-8 have no other way into what people are told.
+    packed: bytes = msgpack.packb(
+        {"v": PROTOCOL, "type": kind, **fields}, unicode_errors="backslashreplace"
+    )
     return packed
 
 
