@@ -69,6 +69,11 @@ def preview(window: Window, dialog: str, old: bytes = b"", still: float = 1.5) -
     return window.wait_new_picture(dialog, PREVIEW, lambda: running() == [], old, still)
 
 
+def wait_for_learning() -> None:
+    """Wait until the daemon learns a look."""
+    until(lambda: "learn" in (running() or []), 30, "the daemon to learn")
+
+
 def running() -> list[str] | None:
     """Return what the daemon does for its clients; None if it is not there."""
     try:
@@ -206,12 +211,14 @@ def pictures(window: Window) -> None:
 def cancel(window: Window) -> None:
     """Cancel in the status bar while the daemon learns, which ends the plug-in at once."""
     dialog = open_entry(window, BALANCE, "VAE Balance")
-    first = preview(window, dialog)
+    preview(window, dialog)
     window.focus(dialog)
-    window.key("alt+d", "alt+i", "End")  # ten iterations
-    preview(window, dialog, first)
+    # Ten iterations; whether they look different from as many as the model chooses is its affair.
+    window.key("alt+d", "alt+i", "End")
+    wait_for_learning()
+    until(lambda: running() == [], 30, "the preview to be learned")
     press(window, dialog, "alt+b", "VAE Balance")
-    until(lambda: "learn" in (running() or []), 30, "the daemon to learn")
+    wait_for_learning()
     window.click_cancel()
     until(lambda: running() == [], 30, "the daemon to drop it")
     window.focus(window.main)
