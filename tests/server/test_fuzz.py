@@ -34,6 +34,7 @@ PARTS = 10  # after each of which the daemon's memory is looked at
 AT_ONCE = 200  # more than a client may have unfinished
 MESSAGES_EACH = 10  # of a connection
 GROWTH = 64e6  # bytes: what clients may have unfinished at a time, and noise
+WARMTH = 64e6  # what is imported, and what is kept, until every verb has been asked for many times
 
 SILENCE = 0.3  # seconds, after which a stranger gives up waiting for an answer
 
@@ -113,6 +114,13 @@ def fuzzed(start_daemon: START, random_model: Path) -> Iterator[Daemon]:
     assert "Traceback" not in told
 
 
+def check_memory(memory: list[int]) -> None:
+    """Check that memory, looked at after every part, grows while the daemon warms up at most."""
+    half = PARTS // 2
+    assert max(memory[half:]) - memory[half - 1] < GROWTH
+    assert max(memory) - memory[1] < WARMTH + GROWTH
+
+
 def any_value(rng: random.Random, depth: int = 0) -> Any:
     """Return a value that msgpack can hold."""
     kinds: list[Callable[[], Any]] = [
@@ -190,7 +198,7 @@ def test_messages_of_who_has_the_token(fuzzed: Daemon, messages: int) -> None:
             while (answer := peer.ask("status").header)["type"] == "error":
                 assert answer["code"] == "busy"
             assert answer["pid"] == fuzzed.process.pid
-    assert max(memory[2:]) - memory[1] < GROWTH
+    check_memory(memory)
 
 
 def command(name: bytes, data: bytes) -> bytes:
@@ -274,7 +282,7 @@ def test_messages_of_who_has_no_token(fuzzed: Daemon, messages: int) -> None:
             memory.append(witness.status()["memory_bytes"])
         assert witness.status()["clients"] == 2
     assert refusals > connections // 2
-    assert max(memory[2:]) - memory[1] < GROWTH
+    check_memory(memory)
 
 
 @MESSAGES
@@ -294,4 +302,4 @@ def test_broken_zmtp_of_who_has_the_token(fuzzed: Daemon, messages: int) -> None
             memory.append(witness.status()["memory_bytes"])
         fuzzed.wait_for(lambda: witness.status()["clients"] == 2)
     assert answers > connections // PARTS
-    assert max(memory[2:]) - memory[1] < GROWTH
+    check_memory(memory)
