@@ -481,7 +481,8 @@ def test_evaluate_prints_the_table_of_the_photos_asked_for(
     page.write_text("the page of before")
     run("evaluate", *paths, *options, "--page", page)
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("# How good it is\n\nWritten by `vae-balance evaluate --photos photos`")
+    written = "Written by `vae-balance evaluate --photos photos --limit 3` of version "
+    assert text.startswith(f"# How good it is\n\n{written}")
     assert "| no correction |" in text
     assert "1.2 (1.2)" in text
 

@@ -168,7 +168,8 @@ def case_all_entries_are_in_the_menu():
     ):
         procedure = Gimp.get_pdb().lookup_procedure(name)
         paths = ["<Image>/Filters/Color" + place, "<Image>/Colors" + place]
-        assert procedure.get_menu_paths() == paths
+        found = procedure.get_menu_paths()  # 3.2 tells them with single slashes
+        assert found in (paths, [path.replace("//", "/") for path in paths]), found
         assert procedure.get_menu_label() == label
         assert procedure.get_blurb() and procedure.get_help()
         for argument in procedure.get_arguments():

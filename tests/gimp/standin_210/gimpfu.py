@@ -12,6 +12,7 @@ import string
 import gimpenums
 
 PF_IMAGE, PF_DRAWABLE = 13, 16
+PF_TOGGLE = 1000
 PF_SPINNER, PF_SLIDER, PF_RADIO, PF_STRING, PF_FILENAME, PF_FILE = 1006, 1005, 1009, 4, 1012, 1008
 REGISTERED = {}
 DIALOG = []
@@ -32,7 +33,7 @@ def register(
     for kind, name, description, default in [param[:4] for param in params]:
         assert type(kind) is int and set(name) <= letters
         assert type(name) is type(description) is str, repr((name, description))
-        assert type(default) in (int, float, str, type(None)), repr(default)
+        assert type(default) in (bool, int, float, str, type(None)), repr(default)
     REGISTERED[proc_name] = {"label": label, "menu": menu, "params": params, "function": function}
     REGISTERED[proc_name].update(imagetypes=imagetypes, domain=domain, blurb=blurb)
 
