@@ -44,8 +44,8 @@ class Running:
         self.busy -= 1
         return {"running": [{}] * (self.busy == 1), "queued": int(self.busy > 1)}
 
-    def shutdown(self) -> None:
-        self.said.append("shutdown")
+    def shutdown(self, when_idle: bool = False) -> None:
+        self.said.append("shutdown when idle" if when_idle else "shutdown")
         self.version = __version__
 
 
@@ -60,7 +60,7 @@ def test_an_older_one_is_replaced_when_its_work_is_done(
 ) -> None:
     running = Running(monkeypatch, "0.0.9", busy=3)
     same_version.connect("x", Console(quiet=False))
-    assert running.said == ["connect", "status", "status", "status", "shutdown", "connect"]
+    assert running.said == ["connect", *3 * ["status"], "shutdown when idle", "connect"]
     told = f"the daemon of version 0.0.9 is replaced by {__version__} when it is idle"
     assert told in capsys.readouterr().err
 

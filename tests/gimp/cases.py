@@ -860,13 +860,16 @@ def case_colors_above_what_cannot_be_replaced():
     def is_colored(layer):
         return any(max(p[:3]) - min(p[:3]) > 3 for row in rows_of(layer) for p in row)
 
+    def check(words, image, given, pixels):
+        image.clean_all()
+        stays_grayscale(words, image, given)
+        done(image, [given], COLORIZE, output="new-layer")
+        new, old = image.get_layers()
+        assert old == given and is_colored(new) and not is_colored(pixels)
+
     image, layer = grayscale()
     layer.set_lock_content(True)
-    image.clean_all()
-    stays_grayscale("are locked", image, layer)
-    done(image, [layer], COLORIZE, output="new-layer")
-    new, old = image.get_layers()
-    assert old == layer and is_colored(new) and not is_colored(old)
+    check("are locked", image, layer, layer)
 
     for mode in (Gimp.LayerMode.NORMAL, Gimp.LayerMode.PASS_THROUGH):
         image, layer = grayscale()
@@ -874,11 +877,7 @@ def case_colors_above_what_cannot_be_replaced():
         image.insert_layer(group, None, 0)
         image.reorder_item(layer, group, 0)
         group.set_mode(mode)
-        image.clean_all()
-        stays_grayscale("is a layer group", image, group)
-        done(image, [group], COLORIZE, output="new-layer")
-        new, old = image.get_layers()
-        assert old == group and is_colored(new) and not is_colored(layer)
+        check("is a layer group", image, group, layer)
 
 
 def case_colors_are_the_same_whether_the_image_was_grayscale():

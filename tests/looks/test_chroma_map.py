@@ -34,20 +34,26 @@ def grey(height: int, width: int, dtype: str = "uint8", channels: int = 3) -> ND
     return (np.rint(picture) if full > 1 else picture).astype(dtype)
 
 
+def along_edges(
+    lightness: NDArray[Any], chroma: NDArray[Any], keep_tone: bool = False
+) -> ChromaLook:
+    """Return the look of a proxy's L* (h, w), 0..100, and of its a* and b* (2, h, w)."""
+    slopes, offsets = guided_coefficients(lightness / np.float32(100.0), chroma)
+    return ChromaLook(slopes, offsets, keep_tone, UNKNOWN)
+
+
 def colorful(scale: float = 40.0, keep_tone: bool = False) -> ChromaLook:
     """Return a look with strong colors that change over the frame."""
     rows, columns = np.mgrid[:56, :56] / 56.0
     chroma = scale * np.stack([np.sin(5 * rows + 2 * columns), np.cos(4 * columns)])
     lightness = 100.0 * (0.2 + 0.6 * columns)
-    return ChromaLook.along_edges(
-        lightness.astype(np.float32), chroma.astype(np.float32), keep_tone, UNKNOWN
-    )
+    return along_edges(lightness.astype(np.float32), chroma.astype(np.float32), keep_tone)
 
 
 def test_pixels_get_the_planes_colors() -> None:
     chroma = np.broadcast_to(np.array([20.0, -10.0], np.float32)[:, None, None], (2, 56, 56))
     flat = np.full((56, 56), 50.0, np.float32)
-    look = ChromaLook.along_edges(flat, chroma.copy(), False, UNKNOWN)
+    look = along_edges(flat, chroma.copy())
     pixels = np.full((40, 60, 3), 0.5, np.float32)
     lab = srgb_to_lab(look.apply(pixels, Place.whole(pixels)))
     np.testing.assert_allclose(lab[..., 1:], np.broadcast_to([20.0, -10.0], (40, 60, 2)), atol=0.05)

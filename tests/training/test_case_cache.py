@@ -258,10 +258,8 @@ def test_what_ends_the_making_of_fresh_cases_is_told_to_who_waits(
     cache: CaseCache, recipe: Numbers, fail: str, message: str
 ) -> None:
     failing = Numbers(recipe.log, fail)
-    # What has failed may be told while the shard before is still being written.
-    with (
-        cache.making("train", 0, 2, failing) as wait_for,
-        pytest.raises(BalanceError, match=message),
-    ):
-        for shard in cache.shards("train", 2 * SHARD):
-            wait_for(shard)
+    with cache.making("train", 0, 2, failing) as wait_for:
+        wait_for(cache.shards("train", 1)[0])
+        for _ in range(2):
+            with pytest.raises(BalanceError, match=message):
+                wait_for(cache.shards("train", 2 * SHARD)[1])

@@ -143,8 +143,17 @@ def give_looks(
             begun = by_daemon.begun
         if rest:
             _balance_here(
-                *(rest, begun, look, device, cube, average_lut),
-                *(explain, force, results, console, move),
+                rest,
+                begun,
+                look,
+                device,
+                cube,
+                average_lut,
+                explain,
+                force,
+                results,
+                console,
+                move,
             )
     if as_json:
         click.echo(json.dumps(results, indent=2))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 import click
+from click.core import ParameterSource
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.errors import OptionError
-from vae_balance.files import make_folder
 
 
 @click.command()
@@ -62,8 +62,10 @@ def evaluate(
     vae-balance evaluate --photos photos --models colorize-fusion,colorize-cross-channel
     """
     require_extra("train")
+    source = click.get_current_context().get_parameter_source("model")
+    if models is not None and source is not ParameterSource.DEFAULT:
+        raise OptionError("--model and --models: give one of them")
     table = _table_of(model, device) if models is None else _table_of_several(models, device)
-    make_folder(out)
     with Console(quiet).bar("evaluating") as move:
         measured = table.measure(photos, out, move, limit)
     if page is not None:

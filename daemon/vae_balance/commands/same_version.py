@@ -52,7 +52,8 @@ def _end_when_idle(client: Client, console: Console) -> None:
     while (status := client.status())["running"] or status["queued"]:
         console.line(f"waiting for the daemon's other work: {time.monotonic() - began:.0f} s")
         time.sleep(_LOOK_SECONDS)
-    client.shutdown()
+    # Work that has come in between is waited for as well, by versions that know how.
+    client.shutdown(when_idle=True)
 
 
 def _is_older(version: str) -> bool:

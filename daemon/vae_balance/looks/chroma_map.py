@@ -32,7 +32,6 @@ from vae_balance.color.lut import MOST_THREADS
 from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import GAMMA, LINEAR_KNEE, SCALE, SHIFT, SLOPE, to_linear
 from vae_balance.errors import LutError, OptionError
-from vae_balance.looks.guided_filter import guided_coefficients
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import UNKNOWN, Origin
 from vae_balance.looks.packed import pack_look
@@ -76,14 +75,6 @@ class ChromaLook:
             raise LutError(f"planes of shape {self.slopes.shape}, {self.offsets.shape}")
         if not all(plane.size and np.isfinite(plane).all() for plane in both):
             raise LutError("planes hold NaN or infinite values: all must be finite")
-
-    @classmethod
-    def along_edges(
-        cls, lightness: Floats, chroma: Floats, keep_tone: bool, origin: Origin
-    ) -> ChromaLook:
-        """Return the look of a proxy's L* (h, w), 0..100, and of its a* and b* (2, h, w)."""
-        slopes, offsets = guided_coefficients(lightness / np.float32(100.0), chroma)
-        return cls(slopes, offsets, keep_tone, origin)
 
     def apply(
         self,

@@ -34,8 +34,8 @@ _LEAST_RISE = 0.01
 _AROUND_GREY = 0.2
 # Passes over the folds, and after how many a pass reaches a cell farther.
 _PASSES, _WIDER_AFTER = 12, 3
-# How far a LUT that is not safe then is drawn toward no change at first; each time twice as far.
-_LEAST_DRAWN = 1 / 64
+# How near the share of its change that a LUT keeps, where not all is safe, is to the most it could.
+_NEAREST = 1 / 64
 # Decimals of the numbers in LUT files.
 _DECIMALS = 6
 _GREYS = np.repeat(np.arange(65536, dtype=np.uint16)[None, :, None], 3, axis=2)
@@ -109,6 +109,22 @@ def made_safe(lut: Lut3D, photos: Colors, step: Callable[[], None] = lambda: Non
         step: called every so many pixels; may raise what is to end it.
     """
     cells = occupied_cells(photos, lut.size, step)
+    mended = _mended(lut, cells)
+    if _safety(mended, cells).safe:
+        return mended
+    kept, too_much = 0.0, 1.0  # shares of the change; without any it is safe
+    while too_much - kept > _NEAREST:
+        step()
+        share = 0.5 * (kept + too_much)
+        if _safety(_mended(_as_in_files(lut.blended(share)), cells), cells).safe:
+            kept = share
+        else:
+            too_much = share
+    return _mended(_as_in_files(lut.blended(kept)), cells)
+
+
+def _mended(lut: Lut3D, cells: Places) -> Lut3D:
+    """Iron folds out and put greys in order, as far as that is possible."""
     table = _greys_in_order(lut.table)
     for done in range(_PASSES):
         folded = _folded(table, cells)
@@ -116,17 +132,7 @@ def made_safe(lut: Lut3D, photos: Colors, step: Callable[[], None] = lambda: Non
             break
         around = cells_around(cells[folded], done // _WIDER_AFTER, lut.size)
         table = _greys_in_order(_ironed(table, around))
-    mended = lut if table is lut.table else _as_in_files(replace(lut, table=table))
-    return _calmed(mended, cells)
-
-
-def _calmed(lut: Lut3D, cells: Places) -> Lut3D:
-    """Draw a LUT toward no change, which is safe, until it is safe itself."""
-    calmed, drawn = lut, _LEAST_DRAWN
-    while not _safety(calmed, cells).safe:
-        calmed = _as_in_files(lut.blended(1.0 - drawn))
-        drawn = min(2.0 * drawn, 1.0)
-    return calmed
+    return lut if table is lut.table else _as_in_files(replace(lut, table=table))
 
 
 def _as_in_files(lut: Lut3D) -> Lut3D:

@@ -24,7 +24,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -157,7 +156,7 @@ class CaseCache:
         with self._locked():
             process, reader = _started(jobs, recipe)
             try:
-                yield partial(_wait_for, reader)
+                yield _Awaited(reader).wait_for
             finally:
                 process.terminate()
                 process.join()
@@ -368,12 +367,29 @@ def _started(jobs: Sequence[_Job], recipe: Recipe) -> tuple[SpawnProcess, Connec
     return process, reader
 
 
-def _wait_for(reader: Connection, shard: Path) -> None:
-    """Return when a shard is there that the process at the other end of `reader` makes."""
-    while _length(shard) < SHARD:
-        told = next(_told_by([reader]), None)
-        if told is None and _length(shard) < SHARD:
-            raise BalanceError(
+class _Awaited:
+    """Shards that a process makes, which tells at the other end of a pipe how far it is."""
+
+    def __init__(self, reader: Connection) -> None:
+        self._reader = reader
+        self._end: BalanceError | None = None
+
+    def wait_for(self, shard: Path) -> None:
+        """Return when a shard is there; raise what the process has ended by if it never will be."""
+        while _length(shard) < SHARD:
+            if self._end is not None:
+                raise self._end
+            self._listen(shard)
+
+    def _listen(self, shard: Path) -> None:
+        """Wait until something is told. What ends the process comes after the shards before it."""
+        try:
+            if next(_told_by([self._reader]), None) is not None:
+                return
+        except BalanceError as error:
+            self._end = error
+        else:
+            self._end = BalanceError(
                 f"{shard}: the process that makes fresh cases ended before, perhaps for want of "
                 "memory; the same command goes on"
             )

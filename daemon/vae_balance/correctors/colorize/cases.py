@@ -36,7 +36,6 @@ from vae_balance.training.photos import (
 VERSION = "1"
 # Pixels of the views to one of the a and b that are predicted, each way.
 REDUCTION = 4
-CHROMA_SIZE = PROXY_SIZE // REDUCTION
 NAMES = (*Seen.names(), "chroma")
 _SEED = 2016
 # Views that show the whole frame, squeezed, as a look is learned from; the others are parts of it.
