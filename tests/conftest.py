@@ -38,6 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_daemon_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests and the daemon that their user has running apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAE_BALANCE_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def short_path() -> Iterator[Path]:
     """Return an empty folder for what has sockets in it, whose paths may have 107 bytes."""

@@ -331,7 +331,8 @@ def test_twenty_workers_killed_at_random_moments_cost_nothing(
         while killed < 20:
             time.sleep(moments.uniform(0.0, 3.0))
             if process.poll() is not None:
-                assert process.returncode == 0
+                _, errors = process.communicate()
+                assert process.returncode == 0, errors
                 (batches.folder / "out" / REPORT).unlink()
                 process = batches.start(
                     "--scheduler", cluster.address, "--force", "--no-contact-sheet"

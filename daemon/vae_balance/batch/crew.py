@@ -43,7 +43,6 @@ class Errand:
         number: for whoever gives the errand.
         losses: workers that were lost while they had it.
         is_repeated: it may have been begun before.
-        hand: the coroutine that waits for it.
     """
 
     call: Callable[..., Any]
@@ -52,7 +51,6 @@ class Errand:
     number: int = 0
     losses: int = 0
     is_repeated: bool = False
-    hand: asyncio.Task[None] | None = None
 
 
 class GivenUpError(BalanceError):
@@ -94,8 +92,8 @@ class Crew:
         examine: returns in a worker, called with `order`, why it cannot do the batch; "" if it can.
         order: arguments of `examine`.
         jobs: errands in work at a time at most; 0 for as many as the workers have threads.
-        keep_going: asked several times a second; when it says no, what is being done is finished,
-            and nothing else is begun.
+        keep_going: asked several times a second; when it says no, what workers have is finished,
+            and nothing else is given to them.
         tell: tells people a line.
     """
 
@@ -192,7 +190,9 @@ class Crew:
         if self._client.status != "running":
             raise self._lost_scheduler()
         if not self._is_stopped and not self._keep_going():
-            self._stop()
+            # What waits at a worker may have begun while its last result is on the way: called
+            # back, it would write a photo that nobody is told of.
+            self._is_stopped = True
         if any(member.is_fit for member in self._members.values()):
             self._without_since = None
         elif not self._members and not self._is_stopped:
@@ -222,15 +222,6 @@ class Crew:
             return True
         reserved = any(member.reserved for member in self._members.values())
         return self._is_exhausted and not (self._again or self._suspects or reserved)
-
-    def _stop(self) -> None:
-        """Finish what is being done, call back what only waits at workers, begin nothing else."""
-        self._is_stopped = True
-        for member in self._members.values():
-            for errand in member.in_work[member.threads :]:
-                member.in_work.remove(errand)
-                if errand.hand is not None:
-                    errand.hand.cancel()
 
     def _lost_scheduler(self) -> BalanceError:
         return BalanceError(f"{self._address}: the scheduler is lost; the same command goes on")
@@ -352,7 +343,6 @@ class Crew:
             while (errand := self._next_for(member)) is None:
                 await self._news.wait()
             member.in_work.append(errand)
-            errand.hand = asyncio.current_task()
             arguments = errand.again if errand.is_repeated else errand.arguments
             try:
                 result = await self._call(member.address, errand.call, *arguments)
