@@ -70,14 +70,6 @@ def test_one_model_and_several_are_not_asked_for_together(run: Run, photos: Path
     assert "--model and --models: give one of them" in result.stderr
 
 
-def test_what_is_refused_leaves_no_folder(run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    result = run("evaluate", "--photos", tmp_path, "--models", "stretch", "--out", out)
-    assert result.exit_code == 2
-    assert "holds no photos" in result.stderr
-    assert not out.exists()
-
-
 def test_white_balance_is_told_apart_from_everything_else() -> None:
     def score(kind: str, strength: str, error: float) -> Score:
         return Score("a/b.png", kind, strength, {NONE: error, "m 1": error / 2, BEST: 0.0})

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
 from vae_balance.errors import OptionError
+from vae_balance.files import make_folder
 
 
 @click.command()
@@ -66,6 +67,7 @@ def evaluate(
     if models is not None and source is not ParameterSource.DEFAULT:
         raise OptionError("--model and --models: give one of them")
     table = _table_of(model, device) if models is None else _table_of_several(models, device)
+    make_folder(out)
     with Console(quiet).bar("evaluating") as move:
         measured = table.measure(photos, out, move, limit)
     if page is not None:

@@ -26,7 +26,7 @@ from vae_balance.errors import OptionError
 from vae_balance.evaluation.cases import held_out_photos
 from vae_balance.evaluation.evaluate import error_to
 from vae_balance.evaluation.sheets import Strip, strip_sheet
-from vae_balance.files import atomic_write, make_folder
+from vae_balance.files import atomic_write
 from vae_balance.looks.chroma_map import made_grey
 from vae_balance.looks.look import Place
 from vae_balance.photos.proxy import make_proxy
@@ -132,7 +132,7 @@ def compare_colorizers(
     paths = [path for path in held_out_photos(photos, limit) if _has_color(path)]
     if not paths:
         raise OptionError(f"{photos}: none of the held-out photos has colors")
-    make_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     shown = {paths[i * len(paths) // SHEET_PHOTOS] for i in range(SHEET_PHOTOS)}
     scores, strips = {}, []
     for number, path in enumerate(paths):

@@ -35,7 +35,7 @@ from vae_balance.evaluation.quality import (
     table_values,
 )
 from vae_balance.evaluation.sheets import Strip, sheet_photos, strip_sheet
-from vae_balance.files import atomic_write, make_folder
+from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import fit_color_map
 from vae_balance.looks.look import Place
 
@@ -111,7 +111,7 @@ def compare(
     if len(columns) < len(correctors):
         raise OptionError("models to compare: one is named twice")
     paths = held_out_photos(photos, limit)
-    make_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     total = len(paths) * (2 + DAMAGES_PER_PHOTO)
     scores = []
     for number, case in enumerate(chain(draw_cases(paths), draw_extreme_cases(paths))):

@@ -42,7 +42,7 @@ from vae_balance.evaluation.quality import (
     VaeScore,
 )
 from vae_balance.evaluation.sheets import Triple, before_after_sheet, damage_sheet, sheet_photos
-from vae_balance.files import atomic_write, make_folder
+from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import fit_color_map
 from vae_balance.looks.safe_lut import baked, safety_of
 
@@ -78,7 +78,7 @@ def evaluate(
         BalanceError: a result cannot be written.
     """
     paths = held_out_photos(photos, limit)
-    make_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     total = len(paths) * (2 + DAMAGES_PER_PHOTO)
     scores: list[Score] = []
     clean: list[Colors] = []

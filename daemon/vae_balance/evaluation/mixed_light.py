@@ -23,7 +23,7 @@ from vae_balance.evaluation.evaluate import error_to
 from vae_balance.evaluation.quality import BEST, CLASSICAL, NONE
 from vae_balance.evaluation.sheets import Strip, strip_sheet
 from vae_balance.evaluation.targets import Target, targets_markdown
-from vae_balance.files import atomic_write, make_folder
+from vae_balance.files import atomic_write
 from vae_balance.looks.color_map import fit_color_map
 from vae_balance.looks.look import Place
 from vae_balance.photos.proxy import PROXY_SIZE
@@ -205,7 +205,7 @@ def evaluate_mixed_light(
         BalanceError: a result cannot be written.
     """
     paths = held_out_photos(photos, limit)
-    make_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     shown = {paths[i * len(paths) // SHEET_PHOTOS] for i in range(SHEET_PHOTOS)}
     scores: list[MixedScore] = []
     strips: list[Strip] = []
