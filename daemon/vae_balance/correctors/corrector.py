@@ -142,8 +142,15 @@ def heeded(options: LookOptions, rows: Sequence[Option]) -> dict[str, Any]:
     return {row.name: getattr(options, row.name) for row in rows if row is not table.SIZE}
 
 
-def stack_proxies(proxies: Sequence[Proxy], size: int = PROXY_SIZE) -> Proxy:
+def stack_proxies(
+    proxies: Sequence[Proxy], size: int = PROXY_SIZE, step: Callable[[], None] = lambda: None
+) -> Proxy:
     """Return proxies (size, size, 3) as one array (N, size, size, 3).
+
+    Args:
+        proxies: of the photos that share a look.
+        size: of each.
+        step: called for every few of them; may raise what is to end it.
 
     Raises:
         OptionError: there is none, or one is of another shape.
@@ -153,7 +160,11 @@ def stack_proxies(proxies: Sequence[Proxy], size: int = PROXY_SIZE) -> Proxy:
     for proxy in proxies:
         if proxy.shape != (size, size, 3):
             raise OptionError(f"proxy of shape {proxy.shape}: must be ({size}, {size}, 3)")
-    return np.stack(proxies).astype(np.float32, copy=False)
+    stacked = np.empty((len(proxies), size, size, 3), np.float32)
+    for few in together(stacked):
+        step()
+        stacked[few] = proxies[few]
+    return stacked
 
 
 def together(proxies: Proxy) -> Iterator[slice]:

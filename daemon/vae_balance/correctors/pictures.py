@@ -102,15 +102,14 @@ def learn_from_pictures(
     Raises:
         OptionError: no proxy, or one of another shape.
     """
-    first = current = stack_proxies(proxies)
     most = options.iterations if isinstance(options.iterations, int) else 1
+    first = current = stack_proxies(proxies, step=partial(progress, 0, most, "ask"))
     rounds: list[PictureRound] = []
     for done in range(most):
-        asked = []
+        seen, made = np.empty_like(current), np.empty_like(current)
         for few in together(current):
             progress(done, most, "ask")
-            asked.append(ask(current[few]))
-        seen, made = (np.concatenate(pictures) for pictures in zip(*asked, strict=True))
+            seen[few], made[few] = ask(current[few])
         step = partial(progress, done, most, "map colors")
         plain = is_plain(current)
         made[plain] = seen[plain]

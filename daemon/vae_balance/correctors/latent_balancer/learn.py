@@ -149,8 +149,8 @@ def learn_look(
         OptionError: no proxy, or one of another shape.
     """
     options = options or LookOptions()
-    first = current = stack_proxies(proxies)
     most = rounds_of(options.iterations, model)
+    first = current = stack_proxies(proxies, step=partial(progress, 0, most, "encode"))
     rounds: list[Round] = []
     for done in range(most):
         if rounds:
@@ -201,24 +201,31 @@ def _learn_round(
     progress: Callable[[str], None],
 ) -> Round:
     """Learn round `number`, 1 for the first."""
-    seen, plains = [], []
+    # Filled batch by batch: to put a long roll together at once would keep others waiting.
+    distorted, fixed = np.empty_like(proxies), np.empty_like(proxies)
+    shown: list[tuple[torch.Tensor, torch.Tensor]] = []
+    judged, plains = [], []
     for few in together(proxies):
-        seen.append(ask(proxies[few], model, options.seed, number, progress))
+        seen = ask(proxies[few], model, options.seed, number, progress)
+        distorted[few], fixed[few] = seen.distorted, seen.fixed
+        judged.append((seen.shares, seen.doubts))
         plains.append(is_plain(proxies[few]))
-    distorted = np.concatenate([few.distorted for few in seen])
-    fixed = np.concatenate([few.fixed for few in seen])
-    shares = np.concatenate([few.shares for few in seen])
+        if len(shown) < SHOWN // BATCH_SIZE:
+            shown.append((seen.moments, seen.balanced))
+    shares, doubts = (np.concatenate(values) for values in zip(*judged, strict=True))
     plain = np.concatenate(plains)
     fixed[plain], shares[plain] = distorted[plain], 0.0
-    shown = seen[: SHOWN // BATCH_SIZE]
+    moments, balanced = (
+        torch.cat(parts).float().cpu().numpy() for parts in zip(*shown, strict=True)
+    )
     step = partial(progress, "map colors")
     return Round(
         proxies[:SHOWN],
-        torch.cat([few.moments for few in shown]).float().cpu().numpy(),
-        torch.cat([few.balanced for few in shown]).float().cpu().numpy(),
+        moments,
+        balanced,
         distorted[:SHOWN],
         fixed[:SHOWN],
         fit_color_map(distorted, fixed, step).within(proxies, step),
         shares,
-        np.concatenate([few.doubts for few in seen]),
+        doubts,
     )
