@@ -106,10 +106,11 @@ def learn_from_pictures(
     first = current = stack_proxies(proxies, step=partial(progress, 0, most, "ask"))
     rounds: list[PictureRound] = []
     for done in range(most):
-        seen, made = np.empty_like(current), np.empty_like(current)
+        asked = []
         for few in together(current):
             progress(done, most, "ask")
-            seen[few], made[few] = ask(current[few])
+            asked.append(ask(current[few]))
+        seen, made = (np.concatenate(pictures) for pictures in zip(*asked, strict=True))
         step = partial(progress, done, most, "map colors")
         plain = is_plain(current)
         made[plain] = seen[plain]
