@@ -372,27 +372,26 @@ class _Awaited:
 
     def __init__(self, reader: Connection) -> None:
         self._reader = reader
+        self._ended = False
         self._end: BalanceError | None = None
 
     def wait_for(self, shard: Path) -> None:
         """Return when a shard is there; raise what the process has ended by if it never will be."""
         while _length(shard) < SHARD:
-            if self._end is not None:
-                raise self._end
-            self._listen(shard)
+            if self._ended:
+                # Made here, not where the end was heard: that was told of the shard before.
+                raise self._end or BalanceError(
+                    f"{shard}: the process that makes fresh cases ended before, perhaps for want "
+                    "of memory; the same command goes on"
+                )
+            self._listen()
 
-    def _listen(self, shard: Path) -> None:
+    def _listen(self) -> None:
         """Wait until something is told. What ends the process comes after the shards before it."""
         try:
-            if next(_told_by([self._reader]), None) is not None:
-                return
+            self._ended = next(_told_by([self._reader]), None) is None
         except BalanceError as error:
-            self._end = error
-        else:
-            self._end = BalanceError(
-                f"{shard}: the process that makes fresh cases ended before, perhaps for want of "
-                "memory; the same command goes on"
-            )
+            self._ended, self._end = True, error
 
 
 def _told_by(readers: list[Any]) -> Iterator[int]:
