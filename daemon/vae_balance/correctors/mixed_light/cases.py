@@ -24,8 +24,8 @@ from vae_balance.correctors.latent_balancer.balancer_cases import (
     weighted_damage,
 )
 from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
-from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model, load_model
+from vae_balance.correctors.latent_balancer.networks import FusedBalancer
 from vae_balance.correctors.latent_balancer.vae import latents_of
 from vae_balance.correctors.mixed_light.seeing import see
 from vae_balance.looks.color_map import fit_color_map
@@ -147,7 +147,7 @@ def _asked(given: Colors, model: Model) -> tuple[Colors, Colors, Tensor]:
         (N, 4, 28, 28).
     """
     balancer = model.latent_balancer
-    assert isinstance(balancer, FusedLatentBalancer) and model.classifier is not None
+    assert isinstance(balancer, FusedBalancer) and model.classifier is not None
     pixels = torch.from_numpy(given).permute(0, 3, 1, 2).contiguous().to(model.device)
     moments = model.vae.encode(pixels)
     statistics = torch.from_numpy(np.stack([color_statistics(photo) for photo in given]))

@@ -11,9 +11,9 @@ from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.correctors.corrector import PLAIN
 from vae_balance.correctors.latent_balancer.asking import Fade
-from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.learn import BalancedLook
 from vae_balance.correctors.latent_balancer.model import Model, load_model
+from vae_balance.correctors.latent_balancer.networks import FusedBalancer
 from vae_balance.correctors.mixed_light.network import GridNetwork, interpolation, slice_grid
 from vae_balance.correctors.mixed_light.seeing import Sight, see
 from vae_balance.errors import ModelError
@@ -79,7 +79,7 @@ def load_predictor(info: ModelInfo, device: str) -> Predictor:
     """
     network = GridNetwork.load_folder(info.folder / NETWORK)
     base = load_model(network.config.base, device)
-    if not isinstance(base.latent_balancer, FusedLatentBalancer):
+    if not isinstance(base.latent_balancer, FusedBalancer):
         raise ModelError(
             f"model {info.name}: builds on {base.info.name}, which has no balancer that is told "
             "what the classifier sees"

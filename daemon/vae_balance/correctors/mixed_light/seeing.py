@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from vae_balance.color.arrays import Colors
 from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
-from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model
+from vae_balance.correctors.latent_balancer.networks import FusedBalancer
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def see(
         model: VAE, classifier and a fused latent balancer.
     """
     balancer = model.latent_balancer
-    assert isinstance(balancer, FusedLatentBalancer) and model.classifier is not None
+    assert isinstance(balancer, FusedBalancer) and model.classifier is not None
     pixels = _pixels(balanced, model.device)
     moments = model.vae.encode(pixels)
     features = model.classifier(pixels)
