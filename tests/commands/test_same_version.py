@@ -20,12 +20,16 @@ class Running:
         self.version = version
         self.busy = busy
         self.said: list[str] = []
+        self.busy_again = 0  # with what came just before it was told to end
         self.ends = True
         monkeypatch.setattr(Client, "connect", self._connect)
-        monkeypatch.setattr(same_version, "wait_for_end", lambda seconds: self.ends)
+        monkeypatch.setattr(same_version, "wait_for_end", self._wait_for_end)
         monkeypatch.setattr(same_version, "_LOOK_SECONDS", 0.0)
 
-    def _connect(self, name: str, waiting: Any) -> Running:
+    def _wait_for_end(self, seconds: float) -> bool:
+        return self.ends and self.busy <= 0
+
+    def _connect(self, name: str, start: bool = True, waiting: Any = None) -> Running:
         self.said.append("connect")
         return self
 
@@ -47,6 +51,7 @@ class Running:
     def shutdown(self, when_idle: bool = False) -> None:
         self.said.append("shutdown when idle" if when_idle else "shutdown")
         self.version = __version__
+        self.busy = self.busy_again
 
 
 def test_the_same_version_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +65,20 @@ def test_an_older_one_is_replaced_when_its_work_is_done(
 ) -> None:
     running = Running(monkeypatch, "0.0.9", busy=3)
     same_version.connect("x", Console(quiet=False))
-    assert running.said == ["connect", *3 * ["status"], "shutdown when idle", "connect"]
+    ended = ["shutdown when idle", "connect", "status", "connect"]
+    assert running.said == ["connect", *3 * ["status"], *ended]
     told = f"the daemon of version 0.0.9 is replaced by {__version__} when it is idle"
     assert told in capsys.readouterr().err
+
+
+def test_what_came_just_before_it_was_told_to_end_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running = Running(monkeypatch, "0.0.9", busy=1)
+    running.busy_again = 3
+    same_version.connect("x", Console(quiet=True))
+    waiting = ["connect", "status"]
+    assert running.said == [*waiting, "shutdown when idle", *3 * waiting, "connect"]
 
 
 def test_one_that_does_not_end_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from vae_balance import __version__
 from vae_balance.commands.console import Console
 from vae_balance.errors import BalanceError
 from vae_balance.server.lock import wait_for_end
+from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 
 _LOOK_SECONDS = 0.5
@@ -39,8 +40,13 @@ def connect(name: str, console: Console) -> Client:
         return client
     with client:
         _end_when_idle(client, console)
-    if not wait_for_end(_END_SECONDS):
-        raise BalanceError(f"the daemon of version {version} does not end: vae-balance stop")
+    # Somebody may have asked for more before it was told to end when idle.
+    has_work = _has_work(name)
+    while not wait_for_end(_END_SECONDS):
+        if not has_work:
+            raise BalanceError(f"the daemon of version {version} does not end: vae-balance stop")
+        console.line("waiting for the daemon's other work")
+        has_work = _has_work(name)
     return Client.connect(name, waiting=console.line)
 
 
@@ -54,6 +60,16 @@ def _end_when_idle(client: Client, console: Console) -> None:
         time.sleep(_LOOK_SECONDS)
     # Work that has come in between is waited for as well, by versions that know how.
     client.shutdown(when_idle=True)
+
+
+def _has_work(name: str) -> bool:
+    """Tell whether the daemon that runs has unfinished work."""
+    try:
+        with Client.connect(name, start=False) as client:
+            status = client.status()
+    except DaemonError:
+        return False
+    return bool(status["running"] or status["queued"])
 
 
 def _is_older(version: str) -> bool:
