@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vae_balance.color.cielab import srgb_to_lab
 from vae_balance.color.profile import to_srgb
-from vae_balance.errors import LutError
+from vae_balance.errors import LutError, OptionError
 from vae_balance.looks.chroma_map import ChromaLook
 from vae_balance.looks.guided_filter import guided_coefficients
 from vae_balance.looks.look import Place
@@ -174,3 +174,20 @@ def test_planes_that_are_no_numbers_are_refused() -> None:
         ChromaLook(planes, planes, False, UNKNOWN)
     with pytest.raises(LutError, match="shape"):
         ChromaLook(np.zeros((2, 4, 4), np.float32), np.zeros((2, 4, 5), np.float32), False, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), r"\(4, 4\): it must be \(H, W, 3\) or \(H, W, 4\)"),
+        (np.zeros((4, 4, 3), np.float64), "float64: convert to one of uint8"),
+    ],
+)
+def test_what_are_no_pixels_is_refused(pixels: NDArray[Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        colorful().apply(pixels, Place(4, 4))
+
+
+def test_a_picture_without_pixels_stays_one() -> None:
+    empty = np.zeros((4, 0, 3), np.uint8)
+    assert colorful().apply(empty, Place(1, 4)).shape == empty.shape

@@ -241,6 +241,30 @@ def check_pixels(pixels: Pixels) -> None:
         raise OptionError(f"pixels of type {pixels.dtype}: convert to one of {names}")
 
 
+def result_for(pixels: Pixels, out: Pixels | None) -> Pixels:
+    """Return the array for a result, `out` or a new one, with the pixels in it.
+
+    Args:
+        pixels: as in `apply_lut`.
+        out: C-contiguous, of the same shape and dtype; `pixels` itself to work in place.
+
+    Raises:
+        OptionError: an array has another shape, dtype or layout.
+    """
+    check_pixels(pixels)
+    if out is None:
+        return np.array(pixels, order="C")
+    if out.shape != pixels.shape or out.dtype != pixels.dtype:
+        raise OptionError(
+            f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
+        )
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise OptionError("out is read-only or not C-contiguous: give a writable, contiguous array")
+    if out is not pixels:
+        np.copyto(out, pixels)
+    return out
+
+
 def apply_lut(
     lut: ColorLut, pixels: Pixels, *, out: Pixels | None = None, threads: int = MOST_THREADS
 ) -> Pixels:
@@ -266,17 +290,7 @@ def apply_lut(
     Raises:
         OptionError: An array has another shape, dtype or layout.
     """
-    check_pixels(pixels)
-    if out is None:
-        out = np.array(pixels, order="C")
-    elif out.shape != pixels.shape or out.dtype != pixels.dtype:
-        raise OptionError(
-            f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
-        )
-    elif not (out.flags.c_contiguous and out.flags.writeable):
-        raise OptionError("out is read-only or not C-contiguous: give a writable, contiguous array")
-    elif out is not pixels:
-        np.copyto(out, pixels)
+    out = result_for(pixels, out)
     _apply_in_place(lut, out.reshape(-1, out.shape[2]), threads)
     return out
 

@@ -20,8 +20,7 @@ import numpy.typing as npt
 
 from vae_balance.color import spaces, srgb
 from vae_balance.color.arrays import Pixels
-from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut
-from vae_balance.errors import OptionError
+from vae_balance.color.lut import MOST_THREADS, ColorLut, Lut3D, apply_lut, result_for
 
 Reals = npt.NDArray[np.floating[Any]]
 
@@ -307,16 +306,11 @@ def _apply_elsewhere(
     threads: int,
 ) -> Pixels:
     """Apply the LUT to colors that go to another encoding and back, strip by strip."""
-    if out is None:
-        out = np.empty_like(pixels, order="C")
-    elif out.shape != pixels.shape or out.dtype != pixels.dtype:
-        raise OptionError(
-            f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
-        )
-    full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    rows = max(1, _STRIP_PIXELS // pixels.shape[1])
-    for top in range(0, len(pixels), rows):
-        strip = pixels[top : top + rows]
+    out = result_for(pixels, out)
+    full = np.iinfo(out.dtype).max if out.dtype.kind == "u" else 1
+    rows = max(1, _STRIP_PIXELS // max(1, out.shape[1]))
+    for top in range(0, len(out), rows):
+        strip = out[top : top + rows]
         colors = strip[..., :3].astype(np.float32) / np.float32(full)
         with np.errstate(invalid="ignore", over="ignore"):
             mapped = there(colors).astype(np.float32)
@@ -325,9 +319,7 @@ def _apply_elsewhere(
             if full > 1:
                 result = np.round(result.clip(0.0, 1.0) * full)
             finite = np.isfinite(colors).all(axis=-1, keepdims=True)
-            result = np.where(finite, result.astype(out.dtype), strip[..., :3])
-        out[top : top + rows, :, 3:] = strip[..., 3:]
-        out[top : top + rows, :, :3] = result
+            strip[..., :3] = np.where(finite, result.astype(out.dtype), strip[..., :3])
     return out
 
 

@@ -28,10 +28,10 @@ from vae_balance.color.cielab import (
     lab_inverse,
     mixed,
 )
-from vae_balance.color.lut import MOST_THREADS
+from vae_balance.color.lut import MOST_THREADS, result_for
 from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import GAMMA, LINEAR_KNEE, SCALE, SHIFT, SLOPE, to_linear
-from vae_balance.errors import LutError, OptionError
+from vae_balance.errors import LutError
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import UNKNOWN, Origin
 from vae_balance.looks.packed import pack_look
@@ -86,21 +86,17 @@ class ChromaLook:
         threads: int = MOST_THREADS,
     ) -> Pixels:
         """Give pixels colors; see `Look.apply`. Strength 0 leaves the photo grey."""
-        out = np.empty_like(pixels, order="C") if out is None else out
-        if out.shape != pixels.shape or out.dtype != pixels.dtype:
-            raise OptionError(
-                f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
-            )
+        out = result_for(pixels, out)
         frame = _Frame.of(self, place, strength)
         known = None if passes_for_srgb(profile) else profile
-        rows = max(1, _STRIP_PIXELS // pixels.shape[1])
+        rows = max(1, _STRIP_PIXELS // max(1, out.shape[1]))
 
         def change(top: int) -> None:
-            strip = pixels[top : top + rows]
+            strip = out[top : top + rows]
             chroma = frame.chroma_of(top, strip.shape[:2])
             out[top : top + rows] = _colored(strip, chroma, known, self.keep_tone)
 
-        tops = range(0, len(pixels), rows)
+        tops = range(0, len(out), rows)
         with ThreadPoolExecutor(max(1, min(threads, len(tops)))) as pool:
             list(pool.map(change, tops))
         return out

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_balance.color.arrays import Doubles, Floats, Pixels
-from vae_balance.color.lut import MOST_THREADS, Lut3D
+from vae_balance.color.lut import MOST_THREADS, Lut3D, result_for
 from vae_balance.color.profile import from_srgb, passes_for_srgb, to_srgb
 from vae_balance.color.srgb import LUMINANCE
-from vae_balance.errors import LutError, OptionError
+from vae_balance.errors import LutError
 from vae_balance.looks.look import Place
 from vae_balance.looks.lut_look import LutLook
 from vae_balance.looks.origin import Origin
@@ -41,7 +41,6 @@ AVERAGE_WARNING = "over the places of a look that differs from place to place; c
 _MOST_NODES = 256
 # What one thread does at a time: its colors stay in a core's cache.
 _STRIP_PIXELS = 1 << 15
-_DTYPES = ("uint8", "uint16", "float16", "float32")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class LightLook:
         A float outside 0..1 is changed as the nearest color inside and keeps its distance from it;
         a pixel with a NaN or an infinity among its colors stays as it is.
         """
-        out = _result_for(pixels, out)
+        out = result_for(pixels, out)
         whole = self.strength * strength
         if whole == 0.0 or not out.size:
             return out
@@ -198,26 +197,3 @@ class _Change:
         np.clip(mapped, 0.0, 1.0, out=mapped)
         where = (self.place.top + top, self.place.left, self.place.height, self.place.width)
         slice_rows(pixels, mapped, self.grid, where, full, self.strength, LUMINANCE)
-
-
-def _result_for(pixels: Pixels, out: Pixels | None) -> Pixels:
-    """Return the array for the result, with the pixels in it.
-
-    Raises:
-        OptionError: an array has another shape, dtype or layout.
-    """
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise OptionError(f"pixels of shape {pixels.shape}: it must be (H, W, 3) or (H, W, 4)")
-    if pixels.dtype.name not in _DTYPES:
-        raise OptionError(f"pixels of type {pixels.dtype}: convert to one of {', '.join(_DTYPES)}")
-    if out is None:
-        return np.array(pixels, order="C")
-    if out.shape != pixels.shape or out.dtype != pixels.dtype:
-        raise OptionError(
-            f"out is {out.dtype} {out.shape}: it must be {pixels.dtype} {pixels.shape}"
-        )
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        raise OptionError("out is read-only or not C-contiguous: give a writable, contiguous array")
-    if out is not pixels:
-        np.copyto(out, pixels)
-    return out
