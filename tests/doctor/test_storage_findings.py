@@ -35,6 +35,18 @@ def test_a_full_disk_is_red(places: Places, monkeypatch: pytest.MonkeyPatch) -> 
     assert line.mend == "make room there, 300 MB at least"
 
 
+def test_no_room_for_temporary_files_is_red(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> str:
+        raise FileNotFoundError("No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("tempfile.gettempdir", full)
+    line = storage.disk_finding(places)
+    assert line.finding == "no folder for temporary files can be written to"
+    assert line.mend == "make room, 300 MB at least, or set TMPDIR"
+
+
 def test_a_log_without_errors_is_green(home: Path, places: Places) -> None:
     log = home / ".local/state/vae-balance/daemon.log"
     assert storage.log_finding(places).finding == f"{log}; no errors in it"

@@ -72,6 +72,7 @@ def command_finding() -> Finding:
             [*command, "--version"],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_ANSWER_SECONDS,
             check=False,
         )

@@ -24,7 +24,12 @@ _SHOWN = 160
 
 def disk_finding(places: Places) -> Finding:
     """Look at the room where the program, its log and temporary files lie."""
-    folders = (Path(places.data), Path(places.state), Path(tempfile.gettempdir()))
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError:  # it tries to write
+        finding = "no folder for temporary files can be written to"
+        return Finding("disk", finding, f"make room, {NEEDED_MB} MB at least, or set TMPDIR")
+    folders = (Path(places.data), Path(places.state), Path(temporary))
     free = {_existing(folder): 0 for folder in folders}
     for folder in free:
         free[folder] = shutil.disk_usage(folder).free // 1_000_000
