@@ -48,6 +48,18 @@ def test_gimps_that_have_no_such_plug_ins_are_left_alone(tmp_path: Path) -> None
     assert find_profiles(places_of(tmp_path), {}) == []
 
 
+def test_a_home_folder_that_looks_like_a_pattern_is_one_folder(tmp_path: Path) -> None:
+    home = tmp_path / "jo [work]"
+    profile_in(home, "3.0")
+    assert labels(find_profiles(places_of(home), {})) == ["GIMP 3.0 (package or AppImage)"]
+
+
+def test_what_is_no_folder_holds_no_profiles(tmp_path: Path) -> None:
+    (tmp_path / ".config").mkdir()
+    (tmp_path / ".config/GIMP").write_text("")
+    assert find_profiles(places_of(tmp_path), {}) == []
+
+
 def test_the_gimps_of_macos_and_windows_are_found(tmp_path: Path) -> None:
     (tmp_path / "Library/Application Support/GIMP/3.0").mkdir(parents=True)
     places = Places({"HOME": str(tmp_path)}, "darwin")

@@ -121,9 +121,15 @@ def make_profile(program: GimpProgram) -> bool:
 
 
 def _profiles_in(gimp_folder: GimpFolder, pattern: str) -> Iterator[GimpProfile]:
-    for folder in sorted(glob.glob(pattern)):  # noqa: PTH207 - the pattern begins with a drive
-        for path in sorted(Path(folder).iterdir()):
-            if _PROFILE_NAME.fullmatch(path.name) and path.is_dir():
+    # A name of the user's may look like a pattern. A pattern begins with a drive.
+    folders = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))  # noqa: PTH207
+    for folder in folders:
+        try:
+            paths = [path for path in sorted(Path(folder).iterdir()) if path.is_dir()]
+        except OSError:  # another user's, or no folder
+            continue
+        for path in paths:
+            if _PROFILE_NAME.fullmatch(path.name):
                 yield GimpProfile(path, path.name, gimp_folder.kind, gimp_folder.sandboxed)
 
 
