@@ -123,6 +123,14 @@ def test_a_discarded_job_is_dropped_with_all_its_tasks() -> None:
     assert taken(queue) == "a2"
 
 
+def test_a_closed_queue_drops_what_waits() -> None:
+    queue = FairQueue()
+    told = [put(queue, "a1"), put(queue, "b1")]  # for which threads may be waiting
+    queue.close()
+    assert told == [["dropped"], ["dropped"]]
+    assert len(queue) == 0
+
+
 def test_a_closed_queue_wakes_who_waits_and_drops_what_comes() -> None:
     queue = FairQueue()
     found: list[Task | None] = []

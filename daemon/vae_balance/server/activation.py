@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 
 _FIRST_DESCRIPTOR = 3
+_AGAIN_SECONDS = 1.0
 
 
 def listen_for_activation() -> None:
@@ -31,4 +33,7 @@ def listen_for_activation() -> None:
 
 def _take_knocks(listener: socket.socket) -> None:
     while True:
-        listener.accept()[0].close()
+        try:
+            listener.accept()[0].close()
+        except OSError:  # there are too many open files for the moment
+            time.sleep(_AGAIN_SECONDS)

@@ -180,10 +180,14 @@ class FairQueue:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let `take` return None, for all threads and for ever."""
+        """Let `take` return None, for all threads and for ever; drop what still waits."""
         with self._changed:
             self._closed = True
+            dropped = [task for waiting in self._waiting.values() for task in waiting]
+            self._waiting.clear()
             self._changed.notify_all()
+        for task in dropped:
+            task.drop()
 
     @property
     def closed(self) -> bool:
