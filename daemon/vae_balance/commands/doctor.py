@@ -39,9 +39,11 @@ def doctor(as_json: bool, report: Path | None, photo: Path | None, force: bool) 
     """
     from vae_balance.doctor import report as reports
     from vae_balance.doctor.examination import examine
-    from vae_balance.files import atomic_write
+    from vae_balance.files import atomic_write, check_new
     from vae_balance.installation.places import Places
 
+    if report is not None:
+        check_new(report, force)
     lines = list(examine(photo))
     click.echo(reports.as_json(lines) if as_json else reports.as_text(lines))
     if report is not None:

@@ -96,8 +96,8 @@ class Redactor:
 
     def in_text(self, text: str) -> str:
         """Return a text with ~ for the user's folder, and <path> for what lies elsewhere."""
-        if len(self._home) > 1:
-            text = text.replace(self._home, "~")
+        if len(self._home) > 1:  # and not the beginning of another user's
+            text = re.sub(rf"{re.escape(self._home)}(?![\w.-])", "~", text)
         text = _PATH.sub(lambda match: _path_of_system(match.group()), text)
         text = _PATH_IN_HOME.sub(lambda match: _path_in_home(match.group()), text)
         for name in self._names:
