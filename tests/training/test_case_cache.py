@@ -163,6 +163,16 @@ def test_a_shard_that_lacks_a_field_is_named(cache: CaseCache, recipe: Numbers) 
         read_shard(shard, ["value", "absent"])
 
 
+@pytest.mark.parametrize("content", [b"", b"no array"])
+def test_a_shard_with_a_broken_file_is_made_again(
+    cache: CaseCache, recipe: Numbers, content: bytes
+) -> None:
+    (shard,) = fill(cache, recipe, 10)
+    whole = values([shard])
+    (shard / "value.npy").write_bytes(content)
+    assert values(fill(cache, recipe, 10)) == whole
+
+
 def test_a_shard_that_cannot_be_written_tells_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BalanceError, match=r"cannot be written: .* give another --cache"):

@@ -331,8 +331,11 @@ class _Job:
 
 
 def _length(folder: Path) -> int:
-    """Return how many cases a shard holds, 0 when there is none."""
-    lengths = [len(np.load(path, mmap_mode="r")) for path in folder.glob("*.npy")]
+    """Return how many cases a shard holds, 0 when there is none or it has to be made again."""
+    try:
+        lengths = [len(np.load(path, mmap_mode="r")) for path in folder.glob("*.npy")]
+    except (OSError, ValueError, EOFError):  # broken, or a longer one is taking its place now
+        return 0
     return min(lengths, default=0)
 
 
