@@ -184,6 +184,14 @@ def marked(folder: Path) -> Iterator[tuple[Path, str]]:
             mark.unlink(missing_ok=True)
 
 
+def real_path(path: Path) -> Path:
+    """Return a path, absolute and without links; one that leads to itself stays as it is.
+
+    `Path.resolve` ends with a RuntimeError there before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 def check_new(path: Path, force: bool) -> None:
     """Check, before the work, that an output may be written.
 

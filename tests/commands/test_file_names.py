@@ -154,3 +154,31 @@ def test_warnings_are_one_line_too(tmp_path: Path, caplog: pytest.LogCaptureFixt
     read_photo(tmp_path / "b\nc.jpg")
     assert r"b\nc.jpg: its ICC profile is damaged" in caplog.records[0].getMessage()
     assert "\n" not in caplog.records[0].getMessage()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("folders", "options"),
+    [
+        (("loop", "out"), ()),
+        (("in", "loop"), ()),
+        (("in", "loop/out"), ()),
+        (("in", "out"), ("--report", "loop")),
+    ],
+)
+def test_a_link_to_itself_ends_a_batch_in_one_line(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folders: tuple[str, str],
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAE_BALANCE_COMMAND", "/nowhere")  # nothing is to be asked of a daemon
+    Path("in").mkdir()
+    put(Path("in"), "a.jpg")
+    Path("loop").symlink_to("loop")
+    result = run("batch", *folders, *options, "--model", "grey-world")
+    assert result.exit_code != 0
+    (line,) = result.stderr.splitlines()
+    assert f"{tmp_path}/loop" in line

@@ -22,7 +22,7 @@ from vae_balance.errors import (
     OutputExistsError,
     error_of,
 )
-from vae_balance.files import make_folder
+from vae_balance.files import make_folder, real_path
 from vae_balance_protocol.options import JOBS, LEARNING, TONE, TREATING
 
 if TYPE_CHECKING:
@@ -129,14 +129,14 @@ def batch(
     if no_contact_sheet and contact_sheet is not None:
         raise click.UsageError("give either --contact-sheet FILE or --no-contact-sheet")
     cluster = _cluster(scheduler, tls_ca_file, tls_cert, tls_key)
-    folders = Folders(in_dir.resolve(), out_dir.resolve(), cube_dir and cube_dir.resolve())
+    folders = Folders(real_path(in_dir), real_path(out_dir), cube_dir and real_path(cube_dir))
     if folders.targets == folders.sources:
         raise OptionError(f"{out_dir}: is the folder of the photos: choose another one")
     found = find_photos(folders.sources, recursive, folders.targets)
     check_targets(found.photos, folders.targets)
     sheet = None
     if contact_sheet is not None or not (no_contact_sheet or len(found.photos) > _MOST_ON_A_SHEET):
-        sheet = (contact_sheet or out_dir / _SHEET_NAME).resolve()
+        sheet = real_path(contact_sheet or out_dir / _SHEET_NAME)
         _check_sheet(sheet, folders, found.photos, force)
     info = find_model(look["model"])
     wants = wants_of(info)
@@ -150,7 +150,7 @@ def batch(
     together = [folders.sources / photo for photo in found.photos] if roll else []
     settings = settings_of(chosen, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
-    report_file = Report((report or out_dir / REPORT_NAME).resolve())
+    report_file = Report(real_path(report or out_dir / REPORT_NAME))
 
     if found.passed_over:
         console.tell(f"{in_dir}: passed over, as no photos by their names: {found.told()}")
@@ -471,7 +471,7 @@ def _make_sheet(
 
 def _for_others(model: str, info: ModelInfo) -> str:
     """Return the model as processes find it that run in other folders than this one."""
-    return str(info.folder.resolve()) if Path(model) == info.folder else model
+    return str(real_path(info.folder)) if Path(model) == info.folder else model
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import require_extra
-from vae_balance.files import check_new, make_folder
+from vae_balance.files import check_new, make_folder, real_path
 from vae_balance.photos.sample import SAMPLE, cast, side_by_side
 from vae_balance.photos.task import PhotoTask
 from vae_balance_protocol.options import ITERATIONS
@@ -78,7 +78,7 @@ def demo(
     click.echo(f"damaged photo:       {damaged_file}")
     click.echo(f"balanced photo:      {balanced_file}")
     click.echo(f"its look, as a LUT:  {look_file}")
-    click.echo(f"side by side:        {pair_file.resolve()}")
+    click.echo(f"side by side:        {real_path(pair_file)}")
     if roll:
         from vae_balance.photos.sample import roll_of
 

@@ -13,6 +13,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
+from vae_balance.files import real_path
 from vae_balance.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -470,7 +471,7 @@ def prove_command(
 
 def _beside(out: Path, what: str) -> Path:
     """Return the folder beside a run's in which what it is trained on is kept."""
-    whole = out.resolve()
+    whole = real_path(out)
     return whole.with_name(f"{whole.name}-{what}")
 
 
@@ -503,7 +504,7 @@ def _describe(
     from vae_balance.models.store import write_info
 
     if (config.out / result).is_dir():
-        name = config.out.resolve().name
+        name = real_path(config.out).name
         source = f"trained on {config.photos.name}"
         write_info(config.out, name, "1", "not stated", source, corrector)
 
@@ -601,6 +602,6 @@ def _make_model(folder: Path, vae: Path, photos: Path) -> None:
     """Put the VAE beside the latent balancer and describe both, so that they make a model."""
     from vae_balance.models.store import write_info
 
-    if vae.resolve() != (folder / "vae").resolve():
+    if real_path(vae) != real_path(folder / "vae"):
         shutil.copytree(vae, folder / "vae", dirs_exist_ok=True)
-    write_info(folder, folder.resolve().name, "1", "not stated", f"trained on {photos.name}")
+    write_info(folder, real_path(folder).name, "1", "not stated", f"trained on {photos.name}")

@@ -11,6 +11,7 @@ import filelock
 
 from vae_balance.correctors.latent_balancer.published_network import read_checkpoint
 from vae_balance.errors import ModelError, OptionError
+from vae_balance.files import real_path
 from vae_balance.models import store
 from vae_balance.models.catalog import (
     CHECKPOINT_NAME,
@@ -104,7 +105,7 @@ def _take_balancer(remote: RemoteModel, trained: Path, folder: Path) -> None:
                 f"vae-balance train balancer --vae {remote.name}"
             )
     target = folder / LATENT_BALANCER_FOLDER
-    if target.resolve() != (trained / LATENT_BALANCER_FOLDER).resolve():
+    if real_path(target) != real_path(trained / LATENT_BALANCER_FOLDER):
         shutil.copytree(trained / LATENT_BALANCER_FOLDER, target, dirs_exist_ok=True)
     _describe(remote, folder, f"latent balancer of {info.name} {info.version}")
 
