@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.strips import strips_of
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import How, LearnedLook, balance_photo
+from vae_balance_protocol import DaemonError
 from vae_balance_protocol.client import Client
 
 # The sizes that the targets speak of.
@@ -98,12 +99,15 @@ def _daemon(model: Model, environ: dict[str, str]) -> Iterator[Client]:
     with Client.connect(
         "benchmark", [sys.executable, "-m", "vae_balance"], environ=environ
     ) as client:
-        while not client.status()["models"]:
-            time.sleep(0.005)
-        yield client
-        client.shutdown()
-    lock = Path(environ["VAE_BALANCE_STATE"], "daemon.json")
-    while lock.exists():  # it ends a moment after its answer
+        try:
+            while not client.status()["models"]:
+                time.sleep(0.005)
+            yield client
+        finally:
+            with suppress(DaemonError):  # what went wrong is told, not that it is gone
+                client.shutdown()
+    connection_file = Path(environ["VAE_BALANCE_STATE"], "daemon.json")
+    while connection_file.exists():  # it ends a moment after its answer
         time.sleep(0.005)
 
 
