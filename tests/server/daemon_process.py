@@ -23,7 +23,7 @@ from vae_balance.server.server import Server
 from vae_balance.server.settings import DaemonSettings
 from vae_balance_protocol.client import Client
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0  # seconds, for what takes a few: these machines may be busy with other things
 _PACKAGES = (vae_balance, vae_balance_protocol)
 _SOURCES = [str(Path(package.__file__).parents[1]) for package in _PACKAGES if package.__file__]
 

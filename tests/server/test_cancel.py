@@ -172,18 +172,18 @@ def test_real_learning_ends_within_a_round(peer: Peer, proxy: Floats) -> None:
     while (answer := peer.receive()) is not None and answer.header["stage"] != "balance":
         assert answer.header["type"] == "progress"
     assert answer is not None
-    began = answer.header["done"]
+    done = answer.header["done"]
     cancelling = peer.send("cancel", request=request)
-    ends: dict[bytes, Any] = {}
-    while len(ends) < 2:
-        answer = peer.receive()
-        assert answer is not None
-        if answer.header["type"] == "progress":
-            assert answer.header["done"] <= began + 1
-        else:
-            ends[answer.request] = answer.header
-    assert ends[cancelling]["cancelled"] is True
-    assert ends[request]["code"] == "cancelled"
+    # Rounds may go by until the daemon hears of it, and one after that.
+    while (answer := peer.receive()) is not None and answer.request == request:
+        assert answer.header["type"] == "progress"
+        done = answer.header["done"]
+    assert answer is not None
+    assert (answer.request, answer.header["cancelled"]) == (cancelling, True)
+    while (answer := peer.receive()) is not None and answer.header["type"] == "progress":
+        assert answer.header["done"] <= done + 1
+    assert answer is not None
+    assert (answer.request, answer.header["code"]) == (request, "cancelled")
     again = peer.ask("learn", [proxy.tobytes()]).header
     assert again["type"] == "result"
 
@@ -233,7 +233,7 @@ def test_a_photo_that_was_being_written_is_told_of(
     finish.set()
     told = []
     while (answer := own_peer.receive()) is not None and answer.header.get("code") != "cancelled":
-        if answer.header.get("stage") == "photo":
+        if "photo" in answer.header:  # not only told again how far it is
             told.append((answer.header["photo"], answer.header["outcome"]))
     assert told == [(0, "done")]
     assert (tmp_path / "0.png").exists()
