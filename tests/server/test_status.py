@@ -82,7 +82,7 @@ def test_what_begins_while_status_is_asked_for_runs_for_no_time(server: ServerTh
     def begin_soon() -> None:
         (client,) = server.server._router.clients.values()
         job = Job(client.identity, b"soon", [], 0, lambda job, fields: None, verb="learn")
-        job.began = time.monotonic() + 0.5  # as it is when another thread is faster
+        job.began = time.monotonic() + TIMEOUT  # as it is when another thread is faster
         client.admit(job)
 
     server.server._router.calls.post(begin_soon)
@@ -176,9 +176,7 @@ def test_a_daemon_whose_program_was_replaced_makes_room_for_the_next(tmp_path: P
     try:
         init = copy / "vae_balance" / "__init__.py"
         init.write_text(init.read_text().replace(vae_balance.__version__, "99.0"))
-        began = time.monotonic()
         assert daemon.process.wait(TIMEOUT) == 0
-        assert time.monotonic() - began < TIMEOUT
         assert "going to end when idle: version 99.0 was installed" in daemon.all_logs()
         assert not (daemon.state / "daemon.json").exists()
     finally:
