@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -510,3 +511,68 @@ def test_benchmark_prints_figures_beside_their_targets(
     assert "| beside random | 1 | at most 1.5 | reached |" in beside
     refused = run(*arguments, "--beside", random_model, "--archive")
     assert refused.exit_code == 2 and "--beside" in refused.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
+def test_results_that_cannot_be_printed_are_told_in_one_line() -> None:
+    command = [sys.executable, "-m", "vae_balance", "models", "--json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "vae-balance: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be removed there")
+@pytest.mark.parametrize(
+    "command", [("balance", "/a.png", "-o", "x.png", "--daemon", "never"), ("batch", "/", "out")]
+)
+def test_a_folder_that_is_gone_is_told_in_one_line(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    inside = f"import os, sys; os.rmdir({str(tmp_path / 'gone')!r}); sys.path[:] = {sys.path!r}; "
+    inside += f"from vae_balance.cli import main; main({list(command)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", inside],
+        cwd=tmp_path / "gone",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    told = "vae-balance: the folder in which this runs is gone (No such file or directory): "
+    assert done.stderr == f"{told}change to another one\n"
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from vae_balance.cli import main
+from vae_balance.files import atomic_write
+
+@main.command()
+def slow():
+    with atomic_write(Path(sys.argv[1])) as temporary:
+        temporary.write_text("half")
+        print("begun", flush=True)
+        time.sleep(60)
+
+main(["slow"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_sigterm_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(tmp_path / "out.png")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "begun\n"
+        assert [path.name[0] for path in tmp_path.iterdir()] == ["."]
+        process.terminate()
+        assert process.wait(60) == -signal.SIGTERM
+        assert process.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from copy import copy
 
 import click
@@ -12,7 +13,12 @@ from vae_balance.commands.balance import balance
 from vae_balance.commands.batch import batch
 from vae_balance.commands.benchmark import benchmark
 from vae_balance.commands.colorize import colorize
-from vae_balance.commands.console import INTERRUPTED
+from vae_balance.commands.console import (
+    FAILED,
+    INTERRUPTED,
+    termination,
+    what_the_system_says,
+)
 from vae_balance.commands.convert import convert
 from vae_balance.commands.demo import demo
 from vae_balance.commands.doctor import doctor
@@ -38,10 +44,16 @@ class CommandLine(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with termination():
+                return super().invoke(ctx)
         except BalanceError as error:
             click.echo(f"vae-balance: {error}", err=True)
             raise click.exceptions.Exit(error.exit_status) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who reads us has enough: click knows
+                raise
+            click.echo(f"vae-balance: {what_the_system_says(error)}", err=True)
+            raise click.exceptions.Exit(FAILED) from error
         except KeyboardInterrupt:
             click.echo("\nvae-balance: interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

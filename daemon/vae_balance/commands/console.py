@@ -6,9 +6,11 @@ notes only if that is a terminal.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -138,6 +140,50 @@ def interruption() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+class TerminatedError(SystemExit):
+    """SIGTERM has come."""
+
+
+@contextmanager
+def termination() -> Iterator[None]:
+    """Let SIGTERM end the block as an error would, which leaves nothing half-written; then us."""
+
+    def end(*_: object) -> None:
+        raise TerminatedError
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except TerminatedError:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def what_the_system_says(error: OSError) -> str:
+    """Return what keeps the system from doing something, where, and what to do where that helps."""
+    reason = error.strerror or str(error)
+    try:
+        Path.cwd()
+    except OSError:
+        return f"the folder in which this runs is gone ({reason}): change to another one"
+    if error.filename is not None:
+        return printable(f"{error.filename}: {reason}")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or frames[-1].f_code is not click.echo.__code__:
+        return reason
+    nothing = os.open(os.devnull, os.O_WRONLY)  # so that it is not tried again at the end
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+    return f"standard output: {reason}"
 
 
 def require_extra(extra: str) -> None:
