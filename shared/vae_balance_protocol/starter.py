@@ -225,10 +225,16 @@ def start_daemon(command, environ=os.environ):
         NotStarted: the command cannot be run, or there is no place for the log.
     """
     arguments = [_native(part) for part in command] + ARGUMENTS
+    folder = places.state_folder(environ)
     try:
-        folder = places.state_folder(environ)
         _make_folder(folder)
         log = os.open(places.log_file(environ), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except (OSError, IOError) as error:
+        raise NotStarted(
+            "nothing can be written to %s: %s; set VAE_BALANCE_STATE to a folder that can"
+            % (as_text(folder), as_text(error.strerror or error))
+        )
+    try:
         try:
             options = _detached()
             # The folder that this program happens to run in is neither to be held on to for the

@@ -235,7 +235,8 @@ def test_a_command_that_is_not_there(environ: dict[str, str], tmp_path: Path) ->
 def test_a_state_folder_that_cannot_be_made(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     environ["VAE_BALANCE_STATE"] = str(tmp_path / "file" / "state")
-    with pytest.raises(NotStarted, match="Not a directory"):
+    told = f"nothing can be written to {tmp_path / 'file' / 'state'}: Not a directory; set VAE_"
+    with pytest.raises(NotStarted, match=told):
         Client.connect("tests", COMMAND, environ=environ)
 
 
