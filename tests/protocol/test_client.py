@@ -236,14 +236,14 @@ def test_half_a_picture_is_forgotten_by_the_daemon(daemon: FakeDaemon) -> None:
 def test_pings_are_answered_while_waiting(tmp_path: Path) -> None:
     def later(daemon: FakeDaemon, header: Header, frames: list[bytes]) -> None:
         request = list(daemon.waiting)[-1]
-        daemon.after(1.0, lambda: daemon.finish(request, result(b"x", look=LOOK)))
+        daemon.after(2.5, lambda: daemon.finish(request, result(b"x", look=LOOK)))
 
-    daemon = FakeDaemon(tmp_path, heartbeat_ms=30)  # disconnects who is silent for 0.3 s
+    daemon = FakeDaemon(tmp_path, heartbeat_ms=150)  # disconnects who is silent for 1.5 s
     try:
         daemon.handlers["export"] = later
         with connect(daemon) as client:
             assert client.export(LOOK, "cube") == b"x"
-            time.sleep(0.6)  # nobody answers now, so the daemon disconnects
+            time.sleep(2.5)  # nobody answers now, so the daemon disconnects
             assert client.export(LOOK, "cube") == b"x"
     finally:
         daemon.stop()
