@@ -19,7 +19,9 @@ from daemon_process import TIMEOUT, Daemon, Peer
 from PIL import Image
 
 from vae_balance.commands.console import FAILED
+from vae_balance.errors import BalanceError
 from vae_balance.luts.cube import read_cube
+from vae_balance.photos.photo import Photo, write_photo
 from vae_balance_protocol import NotStarted
 from vae_balance_protocol.client import Client
 
@@ -134,6 +136,25 @@ def test_a_photo_that_does_not_fit_fails_alone(
     disk.resize(1000 * KIB)
     assert batch(peer, photos[:1], random_model) == {0: ""}
     Image.open(disk.folder / large.name).load()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "size"),
+    [
+        *((suffix, 60) for suffix in (".heic", ".avif", ".jxl", ".jp2", ".exr", ".dpx")),
+        *((".jp2", size) for size in (4, 90, 150)),
+    ],
+)
+def test_no_format_takes_a_full_disk_for_success(
+    make_disk: Callable[..., Disk], suffix: str, size: int
+) -> None:
+    disk = make_disk("disk", size * KIB)
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    target = disk.folder / f"photo{suffix}"
+    with pytest.raises(BalanceError, match=r"free some space|is the disk full") as raised:
+        write_photo(Photo(pixels), target)
+    assert str(raised.value).startswith(f"{target}: cannot be written: ")
+    assert disk.files() == {}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
