@@ -35,7 +35,7 @@ from vae_balance.photos.grey import is_grey
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.task import PhotoTask
-from vae_balance_protocol.options import CENTRE, PROXY, TREATING
+from vae_balance_protocol.options import CENTRE, PROXY, SEED, TREATING
 
 P = TypeVar("P", bound=Photo)
 
@@ -118,10 +118,16 @@ def learn(
     """Show proxies to a corrector, and return what it learned from them.
 
     Raises:
-        OptionError: there is no proxy, or the corrector learns from one photo only.
+        OptionError: there is no proxy, or the corrector learns from one photo only, or samples
+            nothing that a seed could be for.
     """
     if len(proxies) > 1:
         check_roll(corrector.wants, corrector.info.name)
+    if options.seed is not None and SEED not in corrector.options:
+        raise OptionError(
+            f"model {corrector.info.name} draws no samples, so that a seed changes nothing: leave "
+            "--seed out"
+        )
     return corrector.learn(proxies, options, progress)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from skimage import data
 from skimage.color import rgb2lab
 
@@ -73,6 +74,42 @@ def test_one_flower_on_a_grey_photo_is_color() -> None:
     picture = grey()
     picture[10:40, 10:40] *= np.array([1.0, 0.4, 0.4], np.float32)
     assert not toning_of(picture).is_grey
+
+
+def stamped(picture: Colors, sideways: bool = False) -> Colors:
+    """Return a picture with a camera's date near the corner, in orange with a dark edge."""
+    image = Image.fromarray((255.0 * picture).round().astype(np.uint8))
+    image = image.transpose(Image.Transpose.ROTATE_90) if sideways else image
+    place = (image.width * 0.7, image.height * 0.93)
+    ImageDraw.Draw(image).text(
+        place, "98 7 24", fill=(255, 140, 40), stroke_width=1, stroke_fill=(120, 40, 0)
+    )
+    image = image.transpose(Image.Transpose.ROTATE_270) if sideways else image
+    return np.asarray(image, np.float32) / np.float32(255.0)
+
+
+@pytest.mark.parametrize("sideways", [False, True])
+@pytest.mark.parametrize("tone", [None, SEPIA, CYANOTYPE])
+def test_a_grey_photo_with_an_orange_date_is_grey(
+    tone: tuple[tuple[float, ...], ...] | None, sideways: bool
+) -> None:
+    large = np.kron(toned(*tone) if tone else grey(), np.ones((2, 2, 1), np.float32))
+    picture = stamped(large, sideways)
+    assert np.abs(picture - large).max() > 0.3
+    found = toning_of(picture)
+    assert found.is_grey
+    assert found.is_neutral == (tone is None)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
+def test_a_photo_with_colors_and_a_date_is_not_grey(name: str) -> None:
+    assert not toning_of(stamped(photo(name))).is_grey
+
+
+def test_one_strip_may_have_colors_and_not_two() -> None:
+    once = stamped(np.kron(grey(), np.ones((2, 2, 1), np.float32)))
+    assert toning_of(once).is_grey
+    assert not toning_of(stamped(once[::-1])).is_grey
 
 
 def test_colorfulness_is_the_published_formula() -> None:

@@ -160,11 +160,14 @@ def test_a_file_that_is_there_stays(run: Run, tmp_path: Path) -> None:
     assert out.read_bytes() == before
 
 
-def test_the_steps_are_drawn(run: Run, tmp_path: Path) -> None:
+def test_the_steps_are_drawn(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("matplotlib.text.Text.set_text", lambda text, words: told.append(words))
     photo, sheet = save(tmp_path / "a.png", grey()), tmp_path / "steps.png"
     result = run("colorize", photo, "-o", tmp_path / "b.png", "--explain", sheet, *HERE)
     assert result.exit_code == 0
     assert min(read(sheet).shape[:2]) > 500
+    assert "How this photo was colorized" in told
 
 
 def test_a_model_for_colors_is_refused_grey(run: Run, tmp_path: Path) -> None:

@@ -127,6 +127,22 @@ def test_a_roll_is_refused_by_who_learns_from_one_photo(models: dict[str, str]) 
         Balancer(models["slope"]).learn([picture(), picture()])
 
 
+def test_a_seed_is_refused_by_who_draws_no_sample(
+    models: dict[str, str], run: Run, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="slope draws no samples"):
+        Balancer(models["slope"]).learn(picture(), seed=3)
+    photo = png(tmp_path / "a.png", picture())
+    seeded = ("--model", models["slope"], "--seed", 3)
+    refused = run("balance", photo, "-o", tmp_path / "b.png", *seeded, *HERE)
+    assert refused.exit_code != 0
+    assert "leave --seed out" in refused.stderr
+    assert not (tmp_path / "b.png").exists()
+    refused = run("batch", tmp_path, tmp_path / "out", "--model", "stretch", "--seed", 3)
+    assert refused.exit_code != 0
+    assert "leave --seed out" in refused.output
+
+
 # The command
 
 

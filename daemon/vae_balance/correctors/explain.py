@@ -20,6 +20,7 @@ from vae_balance.color.arrays import Colors
 from vae_balance.color.lut import Lut3D
 from vae_balance.errors import OptionError
 from vae_balance.files import atomic_write
+from vae_balance.looks.chroma_map import ChromaLook
 from vae_balance.looks.color_map import bin_colors
 from vae_balance.looks.look import Look
 from vae_balance.looks.steps import ColorMapStep, Explained, Picture, PictureStep, Step
@@ -281,7 +282,8 @@ def _draw_heading(figure: Figure, look: Look) -> None:
     if look.lut is not None:
         facts.append(" x ".join([f"LUT {look.lut.size}", *[str(look.lut.size)] * 2]))
     page = _Card(figure, MARGIN, 0.0, WIDTH, 1.0)
-    page.text(0.05, 0.28, "How this photo was balanced", fontsize=24, weight="bold", color=INK)
+    done = "colorized" if isinstance(look, ChromaLook) else "balanced"
+    page.text(0.05, 0.28, f"How this photo was {done}", fontsize=24, weight="bold", color=INK)
     page.text(0.05, 0.75, "   ·   ".join(facts), fontsize=11)
 
 
