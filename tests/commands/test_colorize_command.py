@@ -20,6 +20,7 @@ from skimage import data
 from vae_balance import Balancer
 from vae_balance.color.cielab import srgb_to_lab
 from vae_balance.color.colorfulness import colorfulness
+from vae_balance.correctors.colorize.networks import DESIGNS, corrector_of
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.looks.chroma_map import made_grey
 from vae_balance_protocol.options import COLOR_MODEL
@@ -168,6 +169,15 @@ def test_the_steps_are_drawn(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert result.exit_code == 0
     assert min(read(sheet).shape[:2]) > 500
     assert "How this photo was colorized" in told
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_the_mirror_image_gets_the_mirrored_colors(design: str) -> None:
+    colorizer = Balancer(corrector_of(design), "cpu")
+    picture = np.repeat(grey()[..., None], 3, axis=2)[:, :64]
+    colored, mirrored = colorizer.balance(picture), colorizer.balance(picture[:, ::-1].copy())
+    assert np.abs(colored.astype(int) - picture).max() > 5
+    np.testing.assert_allclose(mirrored[:, ::-1].astype(int), colored, atol=2)
 
 
 def test_a_model_for_colors_is_refused_grey(run: Run, tmp_path: Path) -> None:

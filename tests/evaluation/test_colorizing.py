@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vae_balance.color.toning import toning_of
 from vae_balance.correctors.registry import load_corrector
@@ -19,6 +19,7 @@ from vae_balance.evaluation.colorizing import (
     TRUE,
     compare_colorizers,
     drawing,
+    photos_without_colors,
     plate,
     score_of,
 )
@@ -90,6 +91,49 @@ def test_models_are_compared_on_held_out_photos_with_colors(photos: Path, tmp_pa
     ):
         assert sheet.width > others.width
         assert others.height > 5.5 * (sheet.height - 20)
+
+
+def old_photos(folder: Path) -> Path:
+    """Make a folder of a sepia photo and one in color, and a text beside them."""
+    (folder / "inside").mkdir(parents=True)
+    lightness = np.tile(np.linspace(30, 220, 120, dtype=np.uint8), (90, 1))
+    grey = Image.fromarray(lightness).convert("RGB")
+    ImageOps.colorize(grey.convert("L"), (30, 18, 5), (255, 237, 199)).save(folder / "inside/a.png")
+    colors = np.stack([lightness, lightness[::-1, ::-1], np.roll(lightness, 60, 1)], axis=2)
+    Image.fromarray(colors).save(folder / "b.png")
+    (folder / "credits.md").write_text("by nobody")
+    return folder
+
+
+def test_photos_that_never_had_colors_are_those_of_a_folder_that_are_grey(tmp_path: Path) -> None:
+    folder = old_photos(tmp_path / "old")
+    assert photos_without_colors(folder) == [folder / "inside" / "a.png"]
+    (folder / "inside" / "a.png").unlink()
+    with pytest.raises(OptionError, match="none of its 1 photos is black-and-white"):
+        photos_without_colors(folder)
+    with pytest.raises(OptionError, match="no such folder"):
+        photos_without_colors(tmp_path / "none")
+
+
+def test_the_command_shows_photos_that_never_had_colors(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    tones = []
+    common = ("evaluate", "--photos", photos, "--device", "cpu", "-q")
+    old = ("--black-and-white", old_photos(tmp_path / "old"))
+    for name, given in (("without", ()), ("with", old)):
+        out = ("--out", tmp_path / name)
+        result = run(*common, *out, "--models", MODELS[1], *given)
+        assert result.exit_code == 0, result.output
+        with Image.open(tmp_path / name / "black_and_white.png") as sheet:
+            first = np.asarray(sheet.convert("RGB"), np.float32)[60:120, 20:120]
+        tones.append(float((first[..., 0] - first[..., 2]).mean()))
+    assert tones[1] > tones[0] + 10.0  # the sepia photo comes first
+    for given in (("--models", "stretch"), ("--model", "embedded")):
+        refused = run(*common, "--out", tmp_path / "no", *given, *old)
+        assert refused.exit_code != 0
+        assert "--black-and-white is for --models that colorize" in refused.stderr
+        assert not (tmp_path / "no").exists()
 
 
 def test_a_model_that_is_named_twice_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -36,6 +36,12 @@ from vae_balance.files import make_folder
     metavar="NAME,...",
     help="Compare several models instead; those that colorize by what they make of grey photos.",
 )
+@click.option(
+    "--black-and-white",
+    type=options.PATH,
+    metavar="DIR",
+    help="Photos that never had colors, for the second sheet of models that colorize.",
+)
 @options.device
 @options.as_json
 @options.quiet
@@ -46,6 +52,7 @@ def evaluate(
     page: Path | None,
     model: str,
     models: str | None,
+    black_and_white: Path | None,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -66,7 +73,11 @@ def evaluate(
     source = click.get_current_context().get_parameter_source("model")
     if models is not None and source is not ParameterSource.DEFAULT:
         raise OptionError("--model and --models: give one of them")
-    table = _table_of(model, device) if models is None else _table_of_several(models, device)
+    if models is None:
+        _refuse_sheet(black_and_white)
+        table = _table_of(model, device)
+    else:
+        table = _table_of_several(models, device, black_and_white)
     make_folder(out)
     with Console(quiet).bar("evaluating") as move:
         measured = table.measure(photos, out, move, limit)
@@ -143,11 +154,17 @@ def _mixed_light_table(model: str, device: str) -> _Table:
     )
 
 
-def _table_of_several(models: str, device: str) -> _Table:
+def _refuse_sheet(black_and_white: Path | None) -> None:
+    if black_and_white is not None:
+        raise OptionError("--black-and-white is for --models that colorize")
+
+
+def _table_of_several(models: str, device: str, black_and_white: Path | None) -> _Table:
     """Return the table of several models, all for grey photos or none.
 
     Raises:
-        OptionError: some are for grey photos, others are not.
+        OptionError: some are for grey photos, others are not; or there are black-and-white photos
+            for models that want colors.
     """
     from vae_balance.correctors.registry import load_corrector
     from vae_balance.evaluation import colorizing, compare
@@ -157,13 +174,14 @@ def _table_of_several(models: str, device: str) -> _Table:
     if len(kinds) > 1:
         raise OptionError("--models: models for grey photos can be compared with such only")
     if kinds == {False}:
+        _refuse_sheet(black_and_white)
         return _Table(
             lambda photos, out, move, limit: compare.compare(photos, correctors, out, move, limit),
             _Page("How the models compare", compare.ABOUT, f" --models {models}"),
         )
     return _Table(
         lambda photos, out, move, limit: colorizing.compare_colorizers(
-            photos, correctors, out, move, limit
+            photos, correctors, out, move, limit, black_and_white
         ),
         _Page("How well grey photos get colors", colorizing.ABOUT, f" --models {models}"),
     )

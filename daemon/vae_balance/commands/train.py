@@ -305,12 +305,27 @@ def unet_command(
     help="Folder for the cases, 2.5 GB.  [default: beside --out, named OUT-cases]",
 )
 @click.option("--cases", type=click.IntRange(1), metavar="N", help="Views to train on (12,288).")
+@click.option(
+    "--start",
+    type=options.PATH,
+    metavar="DIR",
+    help="Begin with the weights of this network of the same design (MODEL/colorizer).",
+)
+@click.option(
+    "--front-after",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Steps until the convolution in front of the classifier learns too, which is slower "
+    "(1,000; cross-channel).",
+)
 def colorize_command(
     photos: Path, out: Path, cache: Path | None, device: str, quiet: bool, **settings: Any
 ) -> None:
     """Train a network that colorizes grey photos; DIR becomes a model for --model DIR.
 
-    What the frozen classifier sees in views of the photos is kept, and training goes by that.
+    What the frozen classifier sees in views of the photos is kept, and training goes by that. From
+    step 1,000 on the cross-channel design trains its convolution in front of the classifier, too,
+    which then looks at every view anew.
 
     \b
     vae-balance train colorize --photos photos --out my-colors --loss l2

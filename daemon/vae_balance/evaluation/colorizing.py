@@ -29,6 +29,7 @@ from vae_balance.evaluation.sheets import Strip, strip_sheet
 from vae_balance.files import atomic_write
 from vae_balance.looks.chroma_map import made_grey
 from vae_balance.looks.look import Place
+from vae_balance.photos.photo import SUFFIXES
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.photos import load_photo, read_split
 
@@ -109,6 +110,7 @@ def compare_colorizers(
     out: Path,
     report: Callable[[int, int], None] = lambda done, total: None,
     limit: int | None = None,
+    black_and_white: Path | None = None,
 ) -> ColorComparison:
     """Score models that colorize, and leave table, scores and two sheets of pictures in `out`.
 
@@ -121,9 +123,13 @@ def compare_colorizers(
         out: folder for the results, made when missing.
         report: called before every photo with those done and all.
         limit: at most so many photos, evenly spaced; None takes all.
+        black_and_white: folder of photos that never had colors, for the second sheet; those that
+            have colors are passed over.
 
     Raises:
-        OptionError: there are no held-out photos in color in the folder, or a model is named twice.
+        OptionError: there are no held-out photos in color in the folder, no grey ones in
+            `black_and_white`, or a model is named twice.
+        ImageError: a photo cannot be read.
         BalanceError: a result cannot be written.
     """
     models = {f"{each.info.name} {each.info.version}": each for each in correctors}
@@ -132,6 +138,7 @@ def compare_colorizers(
     paths = [path for path in held_out_photos(photos, limit) if _has_color(path)]
     if not paths:
         raise OptionError(f"{photos}: none of the held-out photos has colors")
+    never_in_color = [] if black_and_white is None else photos_without_colors(black_and_white)
     out.mkdir(parents=True, exist_ok=True)
     shown = {paths[i * len(paths) // SHEET_PHOTOS] for i in range(SHEET_PHOTOS)}
     scores, strips = {}, []
@@ -153,7 +160,7 @@ def compare_colorizers(
     strip_sheet(strips, (TRUE, GREY, *models), out / SHEET)
     strips = [
         Strip(name, [picture, *(colorized(made_grey(picture), each) for each in models.values())])
-        for name, picture in _without_colors(photos)
+        for name, picture in _without_colors(photos, never_in_color)
     ]
     strip_sheet(strips, ("as it is", *models), out / BLACK_AND_WHITE_SHEET)
     return comparison
@@ -217,8 +224,26 @@ def plate(photo: Colors, seed: int = 0) -> Colors:
     return (print_ ** np.array(powers)).astype(np.float32)
 
 
-def _without_colors(photos: Path) -> Iterator[tuple[str, Colors]]:
+def photos_without_colors(folder: Path) -> list[Path]:
+    """Return the photos in a folder that are grey, toned or not.
+
+    Raises:
+        OptionError: there is no such folder, or no such photo.
+        ImageError: a photo cannot be read.
+    """
+    if not folder.is_dir():
+        raise OptionError(f"{folder}: no such folder of black-and-white photos")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    grey = [path for path in paths if not _has_color(path)]
+    if not grey:
+        raise OptionError(f"{folder}: none of its {len(paths)} photos is black-and-white")
+    return grey
+
+
+def _without_colors(photos: Path, given: Sequence[Path]) -> Iterator[tuple[str, Colors]]:
     """Yield photos that never had colors, as far as there are any, and photos as on old plates."""
+    for path in given:
+        yield path.name, _pixels(path)
     found = [path for path in read_split(photos).final if not _has_color(path)]
     count = min(BLACK_AND_WHITE_PHOTOS, len(found))
     for path in (found[i * len(found) // count] for i in range(count)):

@@ -22,6 +22,7 @@ from typing_extensions import Self
 from vae_balance.errors import OptionError
 from vae_balance.files import make_folder
 from vae_balance.training.checkpoint import TrainingState, append_log, update_average
+from vae_balance.training.optimizer import PACE
 
 B = TypeVar("B")
 N = TypeVar("N", bound=nn.Module)
@@ -151,7 +152,7 @@ def _take_step(
 ) -> Row:
     """Learn from a batch; return the parts of its loss."""
     for group in state.optimizer.param_groups:
-        group["lr"] = settings.rate(state.step)
+        group["lr"] = settings.rate(state.step) * group.get(PACE, 1.0)
     # Dropout draws from torch's own generators, which no checkpoint holds.
     drawn = np.random.SeedSequence((settings.seed, state.step)).generate_state(1)
     torch.manual_seed(int(drawn[0]))

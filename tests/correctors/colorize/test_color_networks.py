@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vae_balance.color.lab import lab_to_srgb, srgb_to_lab
 from vae_balance.correctors.classifier import load_classifier
-from vae_balance.correctors.colorize.cases import Batch
+from vae_balance.correctors.colorize.cases import Batch, Views
 from vae_balance.correctors.colorize.color_head import ColorHead, color_classes
+from vae_balance.correctors.colorize.cross_channel import CrossChannel, CrossChannelConfig
 from vae_balance.correctors.colorize.losses import (
     CLASSES,
     LOSSES,
@@ -190,6 +191,49 @@ def test_a_network_survives_its_file(design: str, tmp_path: Path) -> None:
     network.save_folder(tmp_path)
     again = colorizer_type(corrector_of(design)).load_folder(tmp_path)
     torch.testing.assert_close(again(seen()), network(seen()), atol=0.3, rtol=0.0)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_the_classifier_is_shown_three_equal_channels_at_first(design: str) -> None:
+    grey = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    shown = new_colorizer(design, False).shown(grey)
+    torch.testing.assert_close(shown, grey.expand(-1, 3, -1, -1))
+
+
+def test_only_the_cross_channel_design_has_a_convolution_in_front() -> None:
+    fronts = {design: hasattr(new_colorizer(design, False), "front") for design in DESIGNS}
+    assert fronts == {"autoencoder": False, "fusion": False, "cross-channel": True}
+
+
+def test_views_have_a_gradient_for_the_convolution_as_far_as_they_are_to() -> None:
+    """And what is seen of each is the same with a gradient as without."""
+    network, classifier = CrossChannel().eval(), load_classifier()
+    lightness = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    chroma = torch.zeros(2, 2, 16, 16)
+    batches = [
+        Views(lightness, chroma).seen_by(classifier, network.shown, learning) for learning in (1, 2)
+    ]
+    for name in Seen.names():
+        one, other = (getattr(batch.seen, name) for batch in batches)
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+    gradients = []
+    for batch in batches:
+        network.zero_grad()
+        network(batch.seen)[1].square().sum().backward()
+        gradients.append([parameter.grad for parameter in network.front.parameters()])
+    assert all(gradient is not None and not gradient.any() for gradient in gradients[0])
+    assert all(gradient is not None and gradient.any() for gradient in gradients[1])
+    assert all(parameter.grad is None for parameter in classifier.parameters())
+
+
+def test_any_size_goes_through_the_convolution_and_the_classifier() -> None:
+    network = CrossChannel(CrossChannelConfig(classes=True)).eval()
+    classifier = load_classifier()
+    with torch.no_grad():
+        for height, width in ((64, 96), (160, 32)):
+            lightness = torch.rand(1, 1, height, width)
+            answer = network(Seen.of_lightness(lightness, classifier, network.shown))
+            assert answer.shape == (1, 2, height // 4, width // 4)
 
 
 def test_what_is_seen_depends_on_the_lightness_only() -> None:

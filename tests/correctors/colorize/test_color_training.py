@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ from PIL import Image
 
 from vae_balance.correctors.colorize.cases import (
     NAMES,
+    VIEW_NAMES,
     batch_of,
     draw_view,
     has_color,
     mirrored_batch,
+    varied_views,
+    views_of,
     whole_view,
 )
+from vae_balance.correctors.colorize.cross_channel import CrossChannel, CrossChannelConfig
 from vae_balance.correctors.colorize.losses import LOSSES
 from vae_balance.correctors.colorize.networks import DESIGNS, corrector_of
 from vae_balance.correctors.colorize.train import (
@@ -30,7 +35,7 @@ from vae_balance.correctors.colorize.train import (
 )
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.registry import load_corrector
-from vae_balance.errors import OptionError
+from vae_balance.errors import ModelError, OptionError
 from vae_balance.looks.look import Place
 from vae_balance.models.store import read_info, verify_files
 from vae_balance.training.case_cache import read_shard
@@ -119,6 +124,74 @@ def test_training_learns_that_sky_is_blue_and_grass_green(
     assert 0.3 < row["watch_colorfulness"] < 1.5
     scored = score_colorizer(network, LOSSES["l2"], kept, "cpu")
     assert scored["watch_error"] < 40.0
+
+
+def test_views_vary_in_tone_and_grain_and_keep_their_colors(cache: Path) -> None:
+    kept = read_shard(cache / "train-0000", VIEW_NAMES)
+    plain, varied = views_of(kept, "cpu"), varied_views(kept, np.random.default_rng(1), "cpu")
+    turned = (varied.chroma != plain.chroma).flatten(1).any(dim=1)
+    assert 0 < turned.sum() < 20
+    straight = torch.where(turned[:, None, None, None], varied.lightness.flip(-1), varied.lightness)
+    away = (straight - plain.lightness).flatten(1)
+    assert 0.005 < away.abs().mean() < 0.1
+    assert away.std(dim=1).max() > 3.0 * away.std(dim=1).min()  # half of them have no grain
+    assert varied.lightness.min() >= 0.0 and varied.lightness.max() <= 1.0
+
+
+def test_the_convolution_in_front_learns_from_its_step_on(
+    photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    fronts = {}
+    for name, after in (("later", 3), ("soon", 1)):
+        config = settings(
+            photos, cache, tmp_path / name, front_after=after, average_decay=0.0, clip=1e3
+        )
+        network = train_colorizer(config, print)
+        assert isinstance(network, CrossChannel)
+        fronts[name] = network.front.weight
+    equal = torch.zeros(3, 1, 3, 3)
+    equal[:, :, 1, 1] = 1.0
+    torch.testing.assert_close(fronts["later"], equal, atol=0.0, rtol=0.0)
+    assert (fronts["soon"] - equal).abs().max() > 1e-6
+    assert (fronts["soon"][0] - fronts["soon"][1]).abs().max() > 1e-6
+
+
+def test_a_run_that_was_interrupted_where_the_convolution_learns_ends_as_a_whole_one(
+    photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def interrupt(row: dict[str, float]) -> None:
+        raise StoppedError
+
+    ends = []
+    for name in ("whole", "parts"):
+        config = settings(
+            photos, cache, tmp_path / name, front_after=40, steps=51, batch=1, save_every=45
+        )
+        if name == "parts":
+            with pytest.raises(StoppedError):
+                train_colorizer(config, interrupt)
+        ends.append(train_colorizer(config, print).state_dict())
+    torch.testing.assert_close(ends[0], ends[1], atol=0.0, rtol=0.0)
+
+
+def test_training_goes_on_from_a_network(photos: Path, cache: Path, tmp_path: Path) -> None:
+    begun = CrossChannel(CrossChannelConfig(classes=True))
+    assert begun.front.bias is not None
+    with torch.no_grad():
+        begun.front.bias.fill_(0.25)
+    begun.save_folder(tmp_path / "begun")
+    config = settings(
+        photos, cache, tmp_path / "out", start=tmp_path / "begun", steps=1, learning_rate=1e-6
+    )
+    network = train_colorizer(config, print)
+    torch.testing.assert_close(network.state_dict(), begun.state_dict(), atol=1e-3, rtol=1e-3)
+    with pytest.raises(OptionError, match="answers classes of colors; --loss l2 teaches one color"):
+        train_colorizer(replace(config, loss="l2", out=tmp_path / "other"), print)
+    with pytest.raises(ModelError, match="describes a CrossChannel"):
+        train_colorizer(replace(config, design="fusion", out=tmp_path / "third"), print)
 
 
 def test_cases_of_other_photos_are_refused(

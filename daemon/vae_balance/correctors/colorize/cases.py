@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import srgb_to_lab
 from vae_balance.color.toning import toning_of
-from vae_balance.correctors.classifier import load_classifier
+from vae_balance.correctors.classifier import Classifier, load_classifier
 from vae_balance.correctors.classifier_weights import SHA256
-from vae_balance.correctors.colorize.seen import Seen
+from vae_balance.correctors.colorize.seen import Seen, Show
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.case_cache import SHARD, CaseMaker, Fields, mirror
 from vae_balance.training.pairs import sizes_of
@@ -37,10 +37,15 @@ VERSION = "1"
 # Pixels of the views to one of the a and b that are predicted, each way.
 REDUCTION = 4
 NAMES = (*Seen.names(), "chroma")
+# Of these, what a network is trained on that sees the photo through a convolution of its own.
+VIEW_NAMES = ("lightness", "chroma")
 _SEED = 2016
 # Views that show the whole frame, squeezed, as a look is learned from; the others are parts of it.
 _WHOLE_SHARE = 0.5
 _TRIES = 50
+# Deviation of the logarithm of the power that a view's lightness is raised to, and the mean
+# deviation of its grain: prints, plates and scans differ by more.
+_TONES, _GRAIN = 0.12, 0.012
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,34 @@ class Batch:
 
     seen: Seen
     chroma: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Views:
+    """Grey views that nobody has looked at yet.
+
+    Attributes:
+        lightness: (B, 1, 224, 224), L* / 100.
+        chroma: see `Batch`.
+    """
+
+    lightness: torch.Tensor
+    chroma: torch.Tensor
+
+    def seen_by(self, classifier: Classifier, show: Show, learning: int) -> Batch:
+        """Let the classifier look at the views.
+
+        Args:
+            classifier: frozen.
+            show: makes what it is shown.
+            learning: so many of the views, the first ones, have a gradient for `show`, which
+                costs three times what a view costs without.
+        """
+        parts = [Seen.of_lightness(self.lightness[:learning], classifier, show)]
+        if learning < len(self.lightness):
+            with torch.no_grad():
+                parts.append(Seen.of_lightness(self.lightness[learning:], classifier, show))
+        return Batch(Seen.joined(parts), self.chroma)
 
 
 def made_by(photos: Path) -> dict[str, str]:
@@ -177,3 +210,21 @@ def mirrored_batch(kept: Fields, rng: np.random.Generator, device: str) -> Batch
     """
     which = rng.uniform(size=len(kept["chroma"])) < 0.5
     return batch_of({name: mirror(kept[name], which) for name in NAMES}, device)
+
+
+def views_of(kept: Fields, device: str) -> Views:
+    """Return cases, of which lightness and colors are kept, as views."""
+    lightness = torch.from_numpy(kept["lightness"]).to(device).float() / 255.0
+    return Views(lightness, torch.from_numpy(kept["chroma"]).to(device).float())
+
+
+def varied_views(kept: Fields, rng: np.random.Generator, device: str) -> Views:
+    """Return cases as views to learn from: half of them mirrored, of other tones, with grain."""
+    which = rng.uniform(size=len(kept["chroma"])) < 0.5
+    views = views_of({name: mirror(kept[name], which) for name in VIEW_NAMES}, device)
+    shape = (len(which), 1, 1, 1)
+    power = torch.from_numpy(np.exp(rng.normal(0.0, _TONES, shape)).astype(np.float32))
+    deviation = rng.exponential(_GRAIN, shape) * rng.integers(0, 2, shape)
+    grain = rng.standard_normal(views.lightness.shape, dtype=np.float32) * deviation
+    lightness = views.lightness ** power.to(device) + torch.from_numpy(grain).float().to(device)
+    return Views(lightness.clamp(0.0, 1.0), views.chroma)

@@ -1,10 +1,10 @@
 """Cross-channel learning: a pre-trained network sees the lightness, a decoder answers a and b.
 
-The encoder is EfficientNet-Lite0, frozen. The published design learns a convolution that makes
-three channels of the one; ours are three equal ones, so that features are made once for all steps.
-The decoder goes back from 7 to 56 pixels, its channels falling to 2; at every size it is given what
-the encoder saw there, and at last the lightness itself. It is fully convolutional: photos of any
-size whose sides are multiples of 32 go in.
+The encoder is EfficientNet-Lite0, frozen, behind a convolution of our own that makes its three
+channels of the one. It begins as three equal channels, and is trained with the decoder, through
+the frozen blocks. The decoder goes back from 7 to 56 pixels, its channels falling to 2; at every
+size it is given what the encoder saw there, and at last the lightness itself. It is fully
+convolutional: photos of any size whose sides are multiples of 32 go in.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class CrossChannel(FolderModel):
         super().__init__(config or CrossChannelConfig())
         seven, fourteen, half, full = self.config.channels
         dropout, own = self.config.dropout, self.config.lightness
+        self.front = _equal_at_first(nn.Conv2d(1, 3, 3, padding=1, padding_mode="replicate"))
         self.answer = Standardized(HEAD, 0.5)
         self.deep = Standardized(_DEEP, dropout)
         self.middle = Standardized(_MIDDLE, dropout)
@@ -65,6 +66,11 @@ class CrossChannel(FolderModel):
         self.last = nn.Conv2d(full, full, 1)
         self.head = ColorHead(full, self.config.classes)
 
+    def shown(self, grey: Tensor) -> Tensor:
+        """Return what the classifier is shown, (B, 3, S, S), of the grey picture (B, 1, S, S)."""
+        shown: Tensor = self.front(grey)
+        return shown
+
     def features(self, seen: Seen) -> Tensor:
         """Return what the head is given, (B, C, 56, 56)."""
         told = self.told(self.answer(seen.answer))[:, :, None, None]
@@ -78,3 +84,11 @@ class CrossChannel(FolderModel):
     def forward(self, seen: Seen) -> Tensor:
         """Return a* and b* (B, 2, 56, 56)."""
         return self.head(self.features(seen))
+
+
+def _equal_at_first(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Let a convolution of 3 x 3 pixels give each pixel to all channels as it is."""
+    nn.init.zeros_(convolution.weight)
+    nn.init.constant_(convolution.weight[:, :, 1, 1], 1.0)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return convolution

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vae_balance.correctors.classifier import HEAD
 from vae_balance.correctors.colorize.color_head import ColorHead
 from vae_balance.correctors.colorize.layers import Convolution, Standardized, doubled
-from vae_balance.correctors.colorize.seen import Seen
+from vae_balance.correctors.colorize.seen import Seen, equal_channels
 from vae_balance.models.folder import FolderModel
 
 
@@ -57,6 +57,10 @@ class ColorFusion(FolderModel):
         self.middle = Convolution(fourth, third)
         self.outer = Convolution(third, second)
         self.head = ColorHead(second, self.config.classes)
+
+    def shown(self, grey: Tensor) -> Tensor:
+        """Return what the classifier is shown, (B, 3, S, S), of the grey picture (B, 1, S, S)."""
+        return equal_channels(grey)
 
     def features(self, seen: Seen) -> Tensor:
         """Return what the head is given, (B, C, 56, 56)."""

@@ -33,6 +33,10 @@ class Colorizer(Protocol):
 
     head: ColorHead
 
+    def shown(self, grey: Tensor) -> Tensor:
+        """Return what the classifier is shown, (B, 3, S, S), of the grey picture (B, 1, S, S)."""
+        ...
+
     def features(self, seen: Seen) -> Tensor:
         """Return what the head is given, (B, C, 56, 56)."""
         ...

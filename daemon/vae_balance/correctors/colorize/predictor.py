@@ -32,9 +32,16 @@ class Predictor:
 
     @torch.inference_mode()
     def chroma_of(self, lightness: Floats) -> Floats:
-        """Return a* and b* (2, 224, 224) for L* (224, 224) in 0..100."""
+        """Return a* and b* (2, 224, 224) for L* (224, 224) in 0..100.
+
+        The photo and its mirror image are looked at. The head begins with a linear layer, so that
+        the mean of their features gives the geometric mean of the likelihoods of colors.
+        """
         known = torch.from_numpy(lightness / np.float32(100.0)).to(self.device)[None, None]
-        chroma = self.network(Seen.of_lightness(known, self.classifier))
+        both = torch.cat([known, known.flip(-1)])
+        seen = Seen.of_lightness(both, self.classifier, self.network.shown)
+        features, mirrored = self.network.features(seen).chunk(2)
+        chroma = self.network.head((features + mirrored.flip(-1)) / 2.0)
         large = F.interpolate(chroma, lightness.shape, mode="bilinear", align_corners=False)
         return large[0].float().cpu().numpy()
 

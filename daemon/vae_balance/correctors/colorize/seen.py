@@ -1,11 +1,12 @@
 """What the networks that colorize see of a photo: its lightness, and a classifier's features of it.
 
-The classifier is shown the grey picture, three equal channels. It is frozen, so that in training
-its features are made once (`cases.py`).
+The classifier is frozen. It has three channels, where the photo has one: what it is shown of the
+grey picture is the network's to say (`shown`), in general three equal channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -17,6 +18,14 @@ from vae_balance.correctors.classifier import Classifier
 
 # Numbers of the classifier's blocks.
 _FINE, _MIDDLE, _DEEP = 4, 10, 15
+# Makes of the grey picture (B, 1, S, S), sRGB-encoded, 0..1, what the classifier is shown,
+# (B, 3, S, S).
+Show = Callable[[Tensor], Tensor]
+
+
+def equal_channels(grey: Tensor) -> Tensor:
+    """Return the grey picture (B, 1, S, S) as three equal channels (B, 3, S, S)."""
+    return grey.expand(-1, 3, -1, -1)
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,13 @@ class Seen:
         return cls.of_lightness(lightness, classifier)
 
     @classmethod
-    def of_lightness(cls, lightness: Tensor, classifier: Classifier) -> Self:
+    def of_lightness(
+        cls, lightness: Tensor, classifier: Classifier, show: Show = equal_channels
+    ) -> Self:
         """Look at photos whose L* / 100 (B, 1, S, S) is known."""
         neutral = torch.zeros_like(lightness)
         grey = lab_to_srgb(torch.cat([lightness * 100.0, neutral, neutral], dim=1))
-        levels = classifier.levels(grey)
+        levels = classifier.levels(show(grey[:, :1]))
         answer = classifier.answer(levels[_DEEP])
         return cls(lightness, levels[_FINE], levels[_MIDDLE], levels[_DEEP], answer)
 
@@ -56,3 +67,8 @@ class Seen:
     def names(cls) -> tuple[str, ...]:
         """Return the names of what is seen."""
         return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return what is seen of several batches of photos as of one."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.names()))

@@ -1,7 +1,12 @@
-"""Train a network that colorizes, from cases that are made once (`cases.py`)."""
+"""Train a network that colorizes, from cases that are made once (`cases.py`).
+
+A network with a convolution of its own in front of the classifier learns by what was made once as
+long as that is what it was, three equal channels; then the classifier looks at every view anew.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +16,33 @@ from torch import Tensor, nn
 
 from vae_balance.color.colorfulness import colorfulness
 from vae_balance.color.lab import lab_to_srgb
+from vae_balance.correctors.classifier import Classifier, load_classifier
 from vae_balance.correctors.colorize.cases import (
     NAMES,
+    VIEW_NAMES,
     Batch,
     DrawnCases,
+    Views,
     WatchedCases,
     batch_of,
     made_by,
     mirrored_batch,
+    varied_views,
+    views_of,
     watched_photos,
 )
 from vae_balance.correctors.colorize.color_head import color_classes
+from vae_balance.correctors.colorize.cross_channel import CrossChannel
 from vae_balance.correctors.colorize.layers import Standardized
 from vae_balance.correctors.colorize.losses import CLASSES, LOSSES, Classes, Loss, class_frequency
-from vae_balance.correctors.colorize.networks import NETWORK_FOLDER, AnyColorizer, new_colorizer
+from vae_balance.correctors.colorize.networks import (
+    NETWORK_FOLDER,
+    AnyColorizer,
+    colorizer_type,
+    corrector_of,
+    new_colorizer,
+)
+from vae_balance.errors import OptionError
 from vae_balance.training.case_cache import (
     CaseBatches,
     CaseCache,
@@ -41,6 +59,9 @@ from vae_balance.training.photos import read_split
 _WATCHED, _WATCHED_TOGETHER = 160, 32
 # Cases of the first shard from which scales and the frequency of colors are measured.
 _MEASURED = 768
+# One view of so many has a gradient for the convolution: it has 30 numbers to learn. They learn so
+# many times as fast as the decoder's: at its rate they hardly move from where they begin.
+_LEARNING, _FRONT_PACE = 2, 20.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +75,10 @@ class ColorizeTraining:
         design: "autoencoder", "fusion" or "cross-channel".
         loss: "l2", "huber", "pairwise" or "classes".
         cases: views to train on.
+        start: folder of a network of this design, to begin with in place of chance.
         steps: optimizer steps.
+        front_after: steps after which the convolution in front of the classifier learns as well
+            (cross-channel only).
         batch: cases a step.
         window: shards of 1,024 cases that are held in memory.
         processes: that make cases.
@@ -66,7 +90,9 @@ class ColorizeTraining:
     design: str = "cross-channel"
     loss: str = "classes"
     cases: int = 12_288
-    steps: int = 4000
+    start: Path | None = None
+    steps: int = 2000
+    front_after: int = 1000
     batch: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -98,6 +124,7 @@ def train_colorizer(
         making: told how many cases are made.
 
     Raises:
+        ModelError: `config.start` is no network of this design.
         OptionError: the cases in `config.cache` were made with other photos, or the like.
         BalanceError: cases cannot be made or written.
     """
@@ -112,29 +139,73 @@ def train_colorizer(
         making,
     )
     torch.manual_seed(config.seed)
-    network = new_colorizer(config.design, config.loss == CLASSES)
     measured = _measured(shards[0])
-    take_scales(network, measured)
+    network = _first_network(config, measured)
     network.to(config.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = _loss(config, measured)
+    front = network.front if isinstance(network, CrossChannel) else None
+    classifier = load_classifier().to(config.device) if front is not None else None
 
-    def finish(fields: Fields, rng: np.random.Generator) -> Batch:
-        return mirrored_batch(fields, rng, config.device)
-
-    def loss_of(batch: Batch, _: torch.Generator) -> tuple[Tensor, Row]:
+    def loss_of(given: Batch | Views, _: torch.Generator) -> tuple[Tensor, Row]:
         with torch.autocast(config.device.partition(":")[0], torch.bfloat16):
-            return loss(network, batch)
+            if isinstance(given, Batch):
+                return loss(network, given)
+            assert classifier is not None  # there are views for no other network
+            learning = max(1, config.batch // _LEARNING)
+            return loss(network, given.seen_by(classifier, network.shown, learning))
 
     return train(
         network,
-        decaying_optimizer(network, config.weight_decay),
-        CaseBatches(shards, NAMES, finish, config.batch, config.seed, config.window),
+        decaying_optimizer(network, config.weight_decay, front, _FRONT_PACE),
+        _batches(shards, config, classifier is not None),
         loss_of,
         lambda average: average.save_folder(config.out / NETWORK_FOLDER),
         config.loop(),
         report,
-        _watch(watched, loss, config),
+        _watch(watched, loss, config, classifier),
     )
+
+
+def _first_network(config: ColorizeTraining, measured: Fields) -> AnyColorizer:
+    """Return the network that training begins with: `config.start`, or one made by chance."""
+    if config.start is None:
+        network = new_colorizer(config.design, config.loss == CLASSES)
+        take_scales(network, measured)
+        return network
+    network = colorizer_type(corrector_of(config.design)).load_folder(config.start)
+    if network.config.classes != (config.loss == CLASSES):
+        raise OptionError(
+            f"{config.start}: a network that answers {_answers(network.config.classes)}; "
+            f"--loss {config.loss} teaches {_answers(config.loss == CLASSES)}"
+        )
+    return network.train()
+
+
+def _answers(classes: bool) -> str:
+    return "classes of colors" if classes else "one color"
+
+
+def _batches(
+    shards: list[Path], config: ColorizeTraining, has_front: bool
+) -> Callable[[int, int], Iterator[Batch | Views]]:
+    """Return what makes the batches: what was seen once, then views for the front to learn from."""
+
+    def seen(fields: Fields, rng: np.random.Generator) -> Batch:
+        return mirrored_batch(fields, rng, config.device)
+
+    def varied(fields: Fields, rng: np.random.Generator) -> Views:
+        return varied_views(fields, rng, config.device)
+
+    how = (config.batch, config.seed, config.window)
+    once = CaseBatches(shards, NAMES, seen, *how)
+    anew = CaseBatches(shards, VIEW_NAMES, varied, *how)
+
+    def make(first: int, last: int) -> Iterator[Batch | Views]:
+        turn = min(max(config.front_after, first), last) if has_front else last
+        yield from once(first, turn)
+        yield from anew(turn, last)
+
+    return make
 
 
 def take_scales(network: nn.Module, measured: Fields) -> None:
@@ -145,8 +216,22 @@ def take_scales(network: nn.Module, measured: Fields) -> None:
 
 
 @torch.no_grad()
-def score_colorizer(network: AnyColorizer, loss: Loss, watched: Fields, device: str) -> Row:
+def score_colorizer(
+    network: AnyColorizer,
+    loss: Loss,
+    watched: Fields,
+    device: str,
+    classifier: Classifier | None = None,
+) -> Row:
     """Return the loss on watched cases, and how far and how colorful the answers are.
+
+    Args:
+        network: of one of the three designs.
+        loss: that it learns by.
+        watched: cases.
+        device: of the network.
+        classifier: looks at the cases through the network's front; None: they are as they were
+            seen once.
 
     Returns:
         `watch_` and the name of the loss; `watch_error`, the mean distance in a* and b*; and
@@ -155,9 +240,11 @@ def score_colorizer(network: AnyColorizer, loss: Loss, watched: Fields, device: 
     losses, errors, ours, true = [], [], [], []
     torch.manual_seed(0)  # of the places that the loss picks
     for first in range(0, len(watched["chroma"]), _WATCHED_TOGETHER):
-        batch = batch_of(
-            {name: watched[name][first : first + _WATCHED_TOGETHER] for name in NAMES}, device
-        )
+        kept = {name: watched[name][first : first + _WATCHED_TOGETHER] for name in NAMES}
+        if classifier is None:
+            batch = batch_of(kept, device)
+        else:
+            batch = views_of(kept, device).seen_by(classifier, network.shown, len(kept["chroma"]))
         losses.append(loss(network, batch)[1])
         answer = network(batch.seen)  # (B, 2, 56, 56)
         errors.append((answer - batch.chroma).square().sum(dim=1).sqrt().mean().item())
@@ -202,13 +289,15 @@ def _loss(config: ColorizeTraining, measured: Fields) -> Loss:
     return Classes(centres.to(config.device), frequency.to(config.device))
 
 
-def _watch(shards: list[Path], loss: Loss, config: ColorizeTraining) -> Watch[AnyColorizer] | None:
+def _watch(
+    shards: list[Path], loss: Loss, config: ColorizeTraining, classifier: Classifier | None
+) -> Watch[AnyColorizer] | None:
     """Return what measures and scores a network, None where there are no photos to watch."""
     if not shards:
         return None
     watched = read_shards(shards, NAMES)
 
     def measure(network: AnyColorizer) -> Row:
-        return score_colorizer(network, loss, watched, config.device)
+        return score_colorizer(network, loss, watched, config.device, classifier)
 
     return Watch(measure, lambda row: row[f"watch_{config.loss}"])
