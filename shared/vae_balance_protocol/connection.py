@@ -46,6 +46,8 @@ def read_connection(environ=os.environ):
         ConnectionLost: there is none, or it is not one; no message holds the token.
     """
     path = places.connection_file(environ)
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise ConnectionLost("the connection file %s is damaged" % as_text(path))
     try:
         with io.open(path, "rb") as file:
             data = file.read(FILE_BYTES + 1)

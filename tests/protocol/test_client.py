@@ -439,6 +439,14 @@ def test_a_damaged_connection_file_is_no_daemon(daemon: FakeDaemon, content: byt
         connect(daemon)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_connection_file_that_is_a_pipe_is_not_waited_for(daemon: FakeDaemon) -> None:
+    (daemon.state / "daemon.json").unlink()
+    os.mkfifo(daemon.state / "daemon.json")
+    with pytest.raises(NotStarted, match="is damaged"):
+        connect(daemon)
+
+
 def test_the_token_is_in_no_error(daemon: FakeDaemon, client: Client) -> None:
     daemon.stop()
     with pytest.raises(NotStarted) as raised:

@@ -575,6 +575,20 @@ def test_a_connection_file_that_is_not_its_own_is_left_alone(start_daemon: START
     assert file.read_text() == other
 
 
+@posix
+def test_a_connection_file_that_cannot_be_written_again_is_told_until_it_can(
+    start_daemon: START,
+) -> None:
+    daemon = start_daemon(*NO_MODEL)
+    file, right = daemon.state / "daemon.json", daemon.connection()
+    file.unlink()
+    os.mkfifo(file)
+    daemon.wait_for(lambda: f"{file}: is not an ordinary file" in daemon.log())
+    file.unlink()
+    daemon.wait_for(lambda: daemon._published() == daemon.process.pid)
+    assert daemon.connection() == right
+
+
 def test_the_log_is_put_aside_when_it_is_long(start_daemon: START) -> None:
     daemon = start_daemon(*NO_MODEL)
     assert daemon.end() == 0

@@ -162,8 +162,8 @@ class _Published:
     def withdraw(self) -> None:
         """Remove the file: clients find nobody then, and who starts a daemon waits for the lock."""
         self._over.set()
-        with self._changing, suppress(OSError, ValueError):
-            if self._path.read_text(encoding="utf-8") == self._text:
+        with self._changing, suppress(OSError):
+            if self._is_right():
                 self._path.unlink()
 
     def _keep(self) -> None:
@@ -176,8 +176,8 @@ class _Published:
                     self._write_again()
 
     def _is_right(self) -> bool:
-        try:
-            return self._path.read_text(encoding="utf-8") == self._text
+        try:  # of a pipe nobody may ever write the end
+            return self._path.is_file() and self._path.read_text(encoding="utf-8") == self._text
         except (OSError, ValueError):
             return False
 
