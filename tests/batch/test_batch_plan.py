@@ -282,7 +282,9 @@ def test_a_roll_that_would_overwrite_something_else_is_refused(runs: Runs, name:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
-def test_a_name_that_is_not_unicode_is_left_out(runs: Runs) -> None:
+@pytest.mark.parametrize("roll", [False, True])
+def test_a_name_that_is_not_unicode_is_left_out(runs: Runs, roll: bool) -> None:
+    runs.roll = roll
     name = os.fsdecode(b"caf\xe9.jpg")
     make(runs.folder / "in", name)
     assert runs.states(name) == [State.NAMELESS]

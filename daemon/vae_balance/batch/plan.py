@@ -259,11 +259,11 @@ def plan_requests(planned: Iterable[Planned], roll: bool, force: bool) -> Iterat
         OptionError: there are too many photos for one roll.
     """
     if roll:
-        planned = list(planned)
-        whole = plan_roll(planned, force)
+        whole = plan_roll(list(planned), force)
         if whole is not None:
-            if len(list(_parts((photo, False) for photo in planned))) > 1:
-                raise OptionError(f"a roll of {len(planned)} photos: at most {messages.PHOTOS}")
+            photos = whole.photos
+            if len(list(_parts((photo, False) for photo in photos))) > 1:
+                raise OptionError(f"a roll of {len(photos)} photos: at most {messages.PHOTOS}")
             yield whole
         return
     yield from _parts(photos_to_do(planned, force))
