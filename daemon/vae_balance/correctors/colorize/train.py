@@ -91,7 +91,7 @@ class ColorizeTraining:
     loss: str = "classes"
     cases: int = 12_288
     start: Path | None = None
-    steps: int = 2000
+    steps: int = 1300
     front_after: int = 1000
     batch: int = 32
     learning_rate: float = 1e-3
