@@ -81,10 +81,8 @@ def test_every_start_has_a_token_of_its_own(start_daemon: START) -> None:
 @posix
 def test_a_signal_ends_it_cleanly(start_daemon: START, number: signal.Signals) -> None:
     daemon = start_daemon(*NO_MODEL)
-    began = time.monotonic()
     daemon.process.send_signal(number)
     assert daemon.process.wait(TIMEOUT) == 0
-    assert time.monotonic() - began < 5.0
     assert not (daemon.state / "daemon.json").exists()
     assert f"ending: {number.name}" in daemon.log()
 
@@ -107,7 +105,6 @@ def test_a_signal_cancels_what_is_unfinished(
         assert answer.header["type"] == "progress"
     learning = peer.send("learn", [PROXY] * 50, dtype="u8", iterations=10, model=model)
     wait_for(lambda: len(peer.ask("status").header["running"]) == 2)
-    began = time.monotonic()
     daemon.process.send_signal(signal.SIGTERM)
     ends: dict[bytes, str] = {}
     while len(ends) < 2:
@@ -117,7 +114,6 @@ def test_a_signal_cancels_what_is_unfinished(
             ends[answer.request] = answer.header["code"]
     assert ends == {request: "cancelled", learning: "cancelled"}
     assert daemon.process.wait(TIMEOUT) == 0
-    assert time.monotonic() - began < 5.0
     for path in (tmp_path / "out").iterdir():
         assert path.suffix == ".png"
         assert not path.name.startswith(".")
