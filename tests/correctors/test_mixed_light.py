@@ -17,15 +17,12 @@ from vae_balance.color.lut import Lut3D
 from vae_balance.color.srgb import to_encoded, to_linear
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.mixed_light.corrector import MixedLightCorrector, MixedLook
-from vae_balance.correctors.mixed_light.network import (
-    GridConfig,
-    GridNetwork,
-    interpolation,
-    slice_grid,
-)
+from vae_balance.correctors.mixed_light.grid_fit import fit_grid
+from vae_balance.correctors.mixed_light.slicing import interpolation, slice_grid
 from vae_balance.correctors.registry import load_corrector
 from vae_balance.errors import LutError, OptionError
 from vae_balance.evaluation.evaluate import error_to
+from vae_balance.looks.color_map import fit_color_map
 from vae_balance.looks.labels import require_lut
 from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Place
@@ -99,11 +96,19 @@ def test_there_is_no_halo_along_the_step_between_two_lights() -> None:
         assert np.abs(np.diff(columns, axis=0)).max() < 1 / 255
 
 
-def test_what_it_would_hardly_change_is_left_to_the_balancer() -> None:
+def test_where_it_expects_no_gain_the_photo_is_left_to_the_balancer() -> None:
     look = corrector().learn([sample()], LookOptions())
     changed = look.apply(sample(), Place.whole(sample()))
     assert error_to(sample())(changed) <= 1.5
     assert not look.grid.any()
+
+
+@pytest.mark.parametrize("light", [WARM, COOL])
+def test_a_photo_of_one_light_is_corrected_too(light: tuple[float, ...]) -> None:
+    photo = lit(sample(), light, light, 1.0)
+    look = corrector().learn([photo], LookOptions())
+    error = error_to(sample())
+    assert error(look.apply(photo, Place.whole(photo))) < 0.5 * error(photo)
 
 
 def test_a_plain_photo_gets_no_grid() -> None:
@@ -181,11 +186,41 @@ def test_it_shows_what_was_added_where_in_four_pictures() -> None:
     assert max(np.ptp(picture.pixels) for picture in row) > 0.05
 
 
-def test_an_untrained_network_changes_nothing() -> None:
-    network = GridNetwork(GridConfig())
-    assert sum(parameter.numel() for parameter in network.parameters()) * 2 < 6e6
-    grid = network.tell(torch.randn(1, 16, 16, network.config.token))
-    assert not grid.detach().numpy().any()
+@lru_cache
+def two_pictures() -> tuple[Colors, Colors]:
+    """Return a picture of (112, 112, 3), and what becomes of it by two lights and of its darks."""
+    picture = sample()[::2, ::2]
+    changed = lit(picture, WARM, COOL, 0.3)
+    darks = np.clip(0.4 - picture.mean(axis=-1, keepdims=True), 0.0, 1.0)
+    return picture, np.clip(changed + darks * np.array([0.3, 0.0, -0.1], np.float32), 0.0, 1.0)
+
+
+def as_planes(picture: Colors) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+
+
+def test_a_grid_is_fitted_to_what_becomes_of_a_picture() -> None:
+    """Two lights and darks of another color: what no color function for the whole can do."""
+    picture, changed = two_pictures()
+    grid = fit_grid(as_planes(picture), as_planes(changed))[0].numpy()
+    assert grid.shape == (16, 16, 8, 12)
+    look = LightLook(Lut3D.identity(17), grid, UNKNOWN)
+    error = error_to(changed)
+    assert error(look.apply(picture, Place.whole(picture))) < 0.25 * error(picture)
+    of_the_whole = fit_color_map(picture, changed)(picture)
+    assert error(look.apply(picture, Place.whole(picture))) < 0.5 * error(of_the_whole)
+
+
+def test_what_is_fitted_to_the_same_picture_changes_nothing() -> None:
+    picture, _ = two_pictures()
+    assert fit_grid(as_planes(picture), as_planes(picture)).abs().max() < 1e-4
+
+
+def test_gradients_reach_what_a_grid_is_fitted_to() -> None:
+    picture, changed = two_pictures()
+    targets = as_planes(changed).requires_grad_()
+    fit_grid(as_planes(picture), targets).square().sum().backward()
+    assert targets.grad is not None and (targets.grad != 0).float().mean() > 0.9
 
 
 def test_training_slices_as_looks_do() -> None:

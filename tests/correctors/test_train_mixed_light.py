@@ -13,31 +13,36 @@ from click.testing import Result
 from PIL import Image
 
 from vae_balance.correctors.corrector import LookOptions
-from vae_balance.correctors.mixed_light.cases import KINDS, UNDAMAGED
-from vae_balance.correctors.mixed_light.network import GridNetwork, slice_grid
+from vae_balance.correctors.latent_balancer import train_balancer
+from vae_balance.correctors.latent_balancer.balancer_cases import NAMES, UNDAMAGED, batch_of
+from vae_balance.correctors.latent_balancer.balancer_loss import Thumbnail
+from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
+from vae_balance.correctors.latent_balancer.networks import load_members
+from vae_balance.correctors.mixed_light.cases import KINDS
+from vae_balance.correctors.mixed_light.network import LocalBalancer
 from vae_balance.correctors.mixed_light.train import (
-    NAMES,
-    GridTraining,
-    batch_of,
-    flipped_batch,
-    grid_loss,
-    roughness,
-    score_grid,
-    take_grid_scales,
+    LocalTraining,
+    LocalWeights,
+    begin_network,
+    fitted_colors,
+    local_loss,
+    score_local,
     train_mixed_light,
 )
 from vae_balance.correctors.registry import load_corrector
 from vae_balance.errors import OptionError
 from vae_balance.looks.light_map import LightLook
-from vae_balance.models.store import read_info, verify_files
+from vae_balance.models.store import find_model, read_info, verify_files
+from vae_balance.training.blended_damage import BLENDED_KINDS
 from vae_balance.training.case_cache import read_shard
 from vae_balance.training.checkpoint import read_log
 
 Run = Callable[..., Result]
+EMBEDDED = find_model("embedded").folder
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> GridTraining:
+def config(tmp_path_factory: pytest.TempPathFactory) -> LocalTraining:
     """Return settings of a small run, trained."""
     folder = tmp_path_factory.mktemp("mixed")
     mine = folder / "photos" / "mine"
@@ -46,7 +51,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> GridTraining:
     for number in range(22):
         small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
         small.resize((320, 240), Image.Resampling.BICUBIC).save(mine / f"{number:02d}.png")
-    settings = GridTraining(
+    settings = LocalTraining(
         folder / "photos",
         "embedded",
         folder / "out",
@@ -56,90 +61,158 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> GridTraining:
         batch=4,
         processes=1,
     )
-    train_mixed_light(settings, lambda row: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_balancer, "THUMBNAIL_STEPS", 30)
+        train_mixed_light(settings, lambda row: None)
     return settings
 
 
-def test_a_run_leaves_a_network_and_what_it_watched(config: GridTraining) -> None:
-    assert GridNetwork.load_folder(config.out / "grid").config.base == "embedded"
+@pytest.fixture(scope="module")
+def balancer() -> FusedLatentBalancer:
+    """Return the balancer that training begins with."""
+    return load_members(EMBEDDED / "latent_balancer")[0]
+
+
+def thumbnail_of(config: LocalTraining) -> Thumbnail:
+    return Thumbnail.load_folder(config.cache / "thumbnail" / "network")
+
+
+def test_a_run_leaves_a_network_and_what_it_watched(config: LocalTraining) -> None:
+    assert LocalBalancer.load_folder(config.out / "local_balancer").config.base == "embedded"
     (row,) = read_log(config.out / "log.jsonl")
     assert row["step"] == 2
-    assert row["watch_blended"] == pytest.approx(row["watch_blended_base"], rel=0.05)
+    assert 0.0 < row["watch_blended"] < 3.0 * row["watch_blended_base"]
 
 
-def test_cases_are_made_once_and_for_one_model(config: GridTraining) -> None:
+def test_cases_are_made_once_and_for_one_vae(config: LocalTraining) -> None:
     shard = config.cache / "train-0000"
     before = {path.name: path.stat().st_mtime_ns for path in shard.iterdir()}
     train_mixed_light(config, lambda row: None)  # as far as it goes: takes no step
     assert {path.name: path.stat().st_mtime_ns for path in shard.iterdir()} == before
-    (config.cache / "made_by.json").write_text(
-        (config.cache / "made_by.json").read_text().replace('"classifier": "', '"classifier": "0')
-    )
-    with pytest.raises(OptionError, match="another classifier"):
+    made_by = config.cache / "made_by.json"
+    made_by.write_text(made_by.read_text().replace('"VAE": "', '"VAE": "0'))
+    with pytest.raises(OptionError, match="another VAE"):
         train_mixed_light(replace(config, out=config.out / "other"), lambda row: None)
 
 
-def test_undamaged_views_are_the_truth(config: GridTraining) -> None:
+def test_undamaged_views_are_the_truth_and_blended_ones_are_not(config: LocalTraining) -> None:
     shard = read_shard(config.cache / "watch-0000", NAMES)
-    batch = batch_of(shard, "cpu")
-    plain = batch.kind == KINDS.index(UNDAMAGED)
-    assert plain.any() and not plain.all()
-    away = (batch.sight.given - torch.nn.functional.avg_pool2d(batch.true, 4)).abs()
-    assert away.flatten(1).mean(dim=1)[plain].max() < 0.002
-    assert away.flatten(1).mean(dim=1)[~plain].min() > 0.002
+    away = np.abs(shard["before"].astype(np.float32) - shard["after"]).mean(axis=(1, 2, 3))
+    undamaged = shard["kind"] == KINDS.index(UNDAMAGED)
+    blended = np.isin(shard["kind"], [KINDS.index(kind) for kind in BLENDED_KINDS])
+    assert undamaged.any() and blended.any() and not (undamaged | blended).all()
+    assert away[undamaged].max() < 0.002
+    assert away[blended].min() > 0.002
 
 
-def test_a_step_teaches_the_grid(config: GridTraining) -> None:
-    shard = read_shard(config.cache / "train-0000", NAMES)
-    torch.manual_seed(1)
-    network = GridNetwork()
-    take_grid_scales(network, [config.cache / "train-0000"])
-    network.eval()
-    batch = batch_of(shard, "cpu")
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+def test_it_begins_as_the_balancer_that_it_is_a_copy_of(
+    config: LocalTraining, balancer: FusedLatentBalancer
+) -> None:
+    network = begin_network(config, EMBEDDED)
+    for name, value in balancer.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+    assert sum(parameter.numel() for parameter in network.parameters()) * 2 < 10e6
+
+
+def test_the_light_of_one_half_is_told_from_that_of_the_other(
+    config: LocalTraining, balancer: FusedLatentBalancer
+) -> None:
+    """The balancer moves the left half by what it sees right; its copy does so less."""
+    batch = batch_of(read_shard(config.cache / "train-0000", NAMES), "cpu")
+    other = batch.given.clone()
+    other[..., 14:] = other[..., 14:].flip(0)
+    network = begin_network(config, EMBEDDED).eval()
+
+    def change_of_the_far_left(asked: FusedLatentBalancer) -> float:
+        answers = [
+            asked(moments, batch.features, batch.statistics).moments
+            for moments in (batch.given, other)
+        ]
+        return float((answers[0] - answers[1])[:, :4, :, :6].abs().mean())
+
+    with torch.no_grad():
+        # Before any training.
+        assert change_of_the_far_left(network) < 0.96 * change_of_the_far_left(balancer)
+
+
+def test_one_corner_is_moved_as_it_is_among_all(config: LocalTraining) -> None:
+    """What is learned from a quarter of the latents holds for all of them."""
+    batch = batch_of(read_shard(config.cache / "train-0000", NAMES), "cpu")
+    network = begin_network(config, EMBEDDED).eval()
+    told = (batch.given, batch.features, batch.statistics)
+    with torch.no_grad():
+        every, one = network(*told).moments, network(*told, corner=(1, 0)).moments
+    assert one.shape == (len(every), 8, 14, 14)
+    far = (every[:, :4, 1::2, ::2] - one[:, :4]).abs().mean()
+    assert far < 0.25 * (every - batch.given)[:, :4].abs().mean()
+
+
+def test_steps_teach_the_network(config: LocalTraining) -> None:
+    batch = batch_of(read_shard(config.cache / "train-0000", NAMES), "cpu", (0, 1))
+    network, thumbnail = begin_network(config, EMBEDDED).eval(), thumbnail_of(config)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-4)
     losses = []
-    for _ in range(12):
-        torch.manual_seed(2)
-        loss, row = grid_loss(network, batch, replace(config, feature_noise=0.0))
+    for _ in range(10):
+        loss, row = local_loss(network, thumbnail, batch, LocalWeights())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(row["left"])
     assert losses[-1] < 0.95 * losses[0]
+    near = [parameter for name, parameter in network.named_parameters() if "near" in name]
+    assert all(parameter.grad is not None for parameter in near)
 
 
-def test_mirrored_cases_belong_together(config: GridTraining) -> None:
-    shard = read_shard(config.cache / "train-0000", NAMES)
-    plain, mirrored = batch_of(shard, "cpu"), flipped_batch(shard, np.random.default_rng(3), "cpu")
-    for number in range(len(plain.kind)):
-        same = torch.equal(plain.true[number], mirrored.true[number])
-        expected = plain.sight.middle[number]
-        expected = expected if same else expected.flip(-1)
-        assert torch.equal(mirrored.sight.middle[number], expected)
-    assert not torch.equal(plain.true, mirrored.true)
+def test_an_undamaged_case_counts_more(config: LocalTraining) -> None:
+    batch = batch_of(read_shard(config.cache / "train-0000", NAMES), "cpu", (0, 0))
+    batch = replace(batch, undamaged=torch.arange(len(batch.given)) == 0)
+    network, thumbnail = begin_network(config, EMBEDDED).eval(), thumbnail_of(config)
+    few, many = (
+        local_loss(network, thumbnail, batch, LocalWeights(undamaged=counts))[0].item()
+        for counts in (0.0, 100.0)
+    )
+    alone = replace(
+        batch,
+        **{
+            name: getattr(batch, name)[:1]
+            for name in ("given", "true", "before", "after", "statistics", "undamaged")
+        },
+        features=replace(
+            batch.features,
+            **{name: getattr(batch.features, name)[:1] for name in ("pooled", "fine", "middle")},
+        ),
+    )
+    first = local_loss(network, thumbnail, alone, LocalWeights())[0].item()
+    assert abs(many - first) < 0.2 * abs(few - first)
 
 
-def test_a_rough_grid_costs_more_than_a_smooth_one() -> None:
-    smooth = torch.full((1, 4, 4, 4, 12), 0.3)
-    assert roughness(smooth) == 0.0
-    assert roughness(smooth + 0.1 * torch.randn_like(smooth)) > 0.001
+def test_colors_are_changed_by_what_a_grid_can_hold() -> None:
+    """Two halves that are to change each in its way do; what differs pixel by pixel does not."""
+    generator = torch.Generator().manual_seed(3)
+    seen = torch.rand(1, 3, 14, 14, generator=generator) * 0.6 + 0.2
+    wanted = seen.clone()
+    wanted[..., :7] += torch.tensor([0.1, 0.0, -0.1])[:, None, None]
+    wanted[..., 7:] += torch.tensor([-0.1, 0.0, 0.1])[:, None, None]
+    changed = fitted_colors(seen, wanted)
+    apart = (changed - seen)[:, 0, :, :5].mean() - (changed - seen)[:, 0, :, -5:].mean()
+    assert apart > 0.15
+    noise = 0.1 * torch.randn(seen.shape, generator=generator)
+    assert (fitted_colors(seen, seen + noise) - seen).abs().mean() < 0.6 * noise.abs().mean()
 
 
-def test_scores_tell_kinds_apart(config: GridTraining) -> None:
+def test_scores_tell_kinds_apart(config: LocalTraining, balancer: FusedLatentBalancer) -> None:
     watched = read_shard(config.cache / "watch-0000", NAMES)
-    row = score_grid(GridNetwork().eval(), watched, "cpu")
-    assert row["watch_undamaged"] < row["watch_blended"]
-    assert row["watch_blended"] == row["watch_blended_base"]  # untrained: changes nothing
+    network = begin_network(config, EMBEDDED).eval()
+    row = score_local(network, balancer, thumbnail_of(config), watched, "cpu")
+    groups = ("blended", "one_function", "undamaged")
+    assert set(row) == {f"watch_{group}{base}" for group in groups for base in ("", "_base")}
+    assert row["watch_undamaged_base"] < row["watch_blended_base"]
 
 
-def test_no_gradient_is_lost_where_colors_are_sliced() -> None:
-    grid = torch.zeros(1, 2, 2, 3, 12, requires_grad=True)
-    weights = torch.eye(2)
-    slice_grid(grid, torch.rand(1, 3, 2, 2), weights, weights).sum().backward()
-    assert grid.grad is not None and (grid.grad != 0).float().mean() > 0.5
-
-
-def test_train_mixed_light_makes_a_model(run: Run, config: GridTraining, tmp_path: Path) -> None:
+def test_train_mixed_light_makes_a_model(
+    run: Run, config: LocalTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_balancer, "THUMBNAIL_STEPS", 3)
     out = tmp_path / "my-light"
     result = run(
         *("train", "mixed-light", "--photos", config.photos, "--out", out),

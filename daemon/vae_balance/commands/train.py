@@ -18,7 +18,7 @@ from vae_balance.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from vae_balance.correctors.colorize.train import ColorizeTraining
-    from vae_balance.correctors.mixed_light.train import GridTraining
+    from vae_balance.correctors.mixed_light.train import LocalTraining
     from vae_balance.training.case_cache import Making
     from vae_balance.training.pairs import PairTraining
 
@@ -353,15 +353,15 @@ def colorize_command(
     "--cache",
     type=options.PATH,
     metavar="DIR",
-    help="Folder for the cases, 1.5 GB.  [default: beside --out, named OUT-cases]",
+    help="Folder for the cases, 3.5 GB.  [default: beside --out, named OUT-cases]",
 )
-@click.option("--cases", type=click.IntRange(1), metavar="N", help="Views to train on (8,192).")
+@click.option("--cases", type=click.IntRange(1), metavar="N", help="Views to train on (30,720).")
 @click.option(
     "--base",
     default="embedded",
     show_default=True,
     metavar="NAME",
-    help="The model whose latent balancer's look the grid is added to.",
+    help="The model whose latent balancer it begins with, and whose look the grid is added to.",
 )
 def mixed_light_command(
     photos: Path,
@@ -374,20 +374,21 @@ def mixed_light_command(
 ) -> None:
     """Train a network for mixed light; DIR becomes a model for --model DIR.
 
-    Views of the photos are damaged from place to place, and what the frozen networks see after
-    the latent balancer's look is kept; training goes by that.
+    A copy of the latent balancer is taught to ask of every place what light falls there. Views of
+    the photos are damaged from place to place, and what the frozen networks see in them is kept;
+    training goes by that.
 
     \b
     vae-balance train mixed-light --photos photos --out my-light
     """
     _prepare()
     from vae_balance.correctors.mixed_light.predictor import NETWORK
-    from vae_balance.correctors.mixed_light.train import GridTraining, train_mixed_light
+    from vae_balance.correctors.mixed_light.train import LocalTraining, train_mixed_light
     from vae_balance.models.device import choose_device
 
     cases = cache or _beside(out, "cases")
     place = str(choose_device(device))
-    config = GridTraining(photos, base, out, cases, device=place, **_given(**settings))
+    config = LocalTraining(photos, base, out, cases, device=place, **_given(**settings))
     try:
         _watch_making(
             lambda report, making: train_mixed_light(config, report, making), config, quiet, "cases"
@@ -492,7 +493,7 @@ def _beside(out: Path, what: str) -> Path:
 
 def _watch_making(
     run: Callable[[Callable[[dict[str, float]], None], Making], object],
-    config: PairTraining | ColorizeTraining | GridTraining,
+    config: PairTraining | ColorizeTraining | LocalTraining,
     quiet: bool,
     what: str = "pairs",
 ) -> None:
@@ -513,7 +514,7 @@ def _watch_making(
 
 
 def _describe(
-    config: PairTraining | ColorizeTraining | GridTraining, result: str, corrector: str
+    config: PairTraining | ColorizeTraining | LocalTraining, result: str, corrector: str
 ) -> None:
     """Describe what a training on pairs has left, so that it makes a model."""
     from vae_balance.models.store import write_info

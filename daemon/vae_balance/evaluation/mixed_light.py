@@ -39,13 +39,15 @@ SEED = 1604
 ABOUT = f"""\
 For photos whose light differs from place to place: window light beside a lamp, neon on one side, a
 light leak, a burned corner. On top of the latent balancer's look, which is one color function for
-the whole photo, a network tells 16 x 16 places, each at 8 steps from dark to light, how their
-colors are to change (`--explain` draws what was added where). Every pixel takes what the places
-around it say to its own lightness, so that edges of light follow edges of things. What would change
-the photo by little is left to the balancer. Such a look holds for one photo and depends on the
-place in it: a roll is balanced photo by photo, and it cannot be a LUT file. `--average-lut` of
-`learn` and `balance` writes its average, which corrects no place fully, as does GIMP's dialog where
-a LUT file is asked for; comments in the file and a message say so, and scripts are refused.
+the whole photo, a copy of the balancer that asks of every place what light falls there says what
+colors it takes to be right. To that a grid is fitted: it tells 16 x 16 places, each at 8 steps from
+dark to light, how their colors are to change beside that look (`--explain` draws what was added
+where). Every pixel takes what the places around it say to its own lightness, so that edges of light
+follow edges of things. Where the network expects to gain nothing, the photo is left to the look.
+Such a look holds for one photo and depends on the place in it: a roll is balanced photo by photo,
+and it cannot be a LUT file. `--average-lut` of `learn` and `balance` writes its average, which
+corrects no place fully, as does GIMP's dialog where a LUT file is asked for; comments in the file
+and a message say so, and scripts are refused.
 
     vae-balance balance photo.jpg -o balanced.jpg --model mixed-light
 

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
+from vae_balance.training.blended_damage import BlendedDamage
 from vae_balance.training.case_cache import (
     SHARD,
     CaseBatches,
@@ -58,7 +59,7 @@ class View:
 
     clean: Colors
     given: Colors
-    damage: Damage
+    damage: Damage | BlendedDamage
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from torch import Tensor
 from vae_balance.color.arrays import Colors
 from vae_balance.color.srgb import luma_of
 from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
+from vae_balance.correctors.classifier import Features
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
 from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
 from vae_balance.correctors.latent_balancer.fused_network import Answer
@@ -119,7 +120,7 @@ def _ask_fused(
     progress: Callable[[str], None],
 ) -> Seen:
     """Average what the balancer says to proxies and to mirror images or corrections of them."""
-    statistics = _statistics(proxies, model)
+    statistics = statistics_of(proxies, model)
     moments, answer = _fused_answer(proxies, statistics, model, balancer, progress)
     faults, doubts = _numpy(answer.fault), _numpy(answer.doubt)
     counts = OPINIONS.shares(faults - doubts)
@@ -136,13 +137,13 @@ def _ask_fused(
     asked = np.flatnonzero(counts)
     if len(asked):
         corrected = np.stack([correct(proxies[i]) for correct in SECOND_OPINIONS for i in asked])
-        further = _statistics(corrected, model)
+        further = statistics_of(corrected, model)
         _, others = _fused_answer(corrected, further, model, balancer, progress)
         said = torch.cat([answer.moments[asked], others.moments]).unflatten(0, (-1, len(asked)))
         weights = torch.from_numpy(counts[asked]).to(model.device)[:, None, None, None]
         balanced[asked] = torch.lerp(balanced[asked], said.mean(dim=0), weights)
     progress("decode")
-    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
+    distorted, fixed = decode(model, moments, seed), decode(model, balanced, seed)
     shares = gain.shares(faults - doubts)
     return _go_part_way(Seen(moments, balanced, distorted, fixed, shares, doubts), shares)
 
@@ -155,17 +156,25 @@ def _fused_answer(
     progress: Callable[[str], None],
 ) -> tuple[Tensor, Answer]:
     """Return the moments of proxies and what the balancer says to them."""
+    moments, features = seen_by(proxies, model, progress)
+    progress("balance")
+    return moments, balancer(moments, features, statistics)
+
+
+def seen_by(
+    proxies: Colors, model: Model, progress: Callable[[str], None]
+) -> tuple[Tensor, Features]:
+    """Return the moments of proxies and what the classifier sees in them."""
     progress("encode")
     pixels = _pixels(proxies, model)
     moments = model.vae.encode(pixels)
     progress("look")
     assert model.classifier is not None  # a fused balancer is never loaded without
-    features = model.classifier(pixels)
-    progress("balance")
-    return moments, balancer(moments, features, statistics)
+    return moments, model.classifier(pixels)
 
 
-def _statistics(proxies: Colors, model: Model) -> Tensor:
+def statistics_of(proxies: Colors, model: Model) -> Tensor:
+    """Return the color statistics (N, 135) of proxies, where the model computes."""
     statistics = np.stack([color_statistics(proxy) for proxy in proxies])
     return torch.from_numpy(statistics).to(model.device)
 
@@ -179,7 +188,7 @@ def _ask_once(
     progress("balance")
     balanced = model.latent_balancer(moments)
     progress("decode")
-    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
+    distorted, fixed = decode(model, moments, seed), decode(model, balanced, seed)
     return Seen(moments, balanced, distorted, fixed, *_unjudged(len(proxies)))
 
 
@@ -194,8 +203,8 @@ def _ask_three_times(
     answers = model.latent_balancer(moments).unflatten(0, (-1, len(proxies)))
     moments, balanced = moments[: len(proxies)], answers.mean(dim=0)
     progress("decode")
-    distorted, fixed = _decode(model, moments, seed), _decode(model, balanced, seed)
-    shares = FAULT.shares(_change(distorted, _decode(model, answers[0], seed)))
+    distorted, fixed = decode(model, moments, seed), decode(model, balanced, seed)
+    shares = FAULT.shares(_change(distorted, decode(model, answers[0], seed)))
     seen = Seen(moments, balanced, distorted, fixed, *_unjudged(len(proxies)))
     return _go_part_way(seen, shares)
 
@@ -226,7 +235,8 @@ def _pixels(proxies: Colors, model: Model) -> Tensor:
     return torch.from_numpy(proxies).permute(0, 3, 1, 2).to(model.device)
 
 
-def _decode(model: Model, moments: Tensor, seed: int | None) -> Colors:
+def decode(model: Model, moments: Tensor, seed: int | None) -> Colors:
+    """Return the subimages (N, 224, 224, 3) of moments, 0..1; with a seed, of samples of them."""
     # Both subimages are decoded with the same noise: it must not pass for a difference of color.
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     decoded = model.vae.decode(latents_of(moments, generator))

@@ -176,8 +176,8 @@ class FrozenNetworks:
         return cls(load_vae(vae).to(device).requires_grad_(False), classifier, device)
 
     @torch.inference_mode()
-    def see(self, views: Sequence[View]) -> Fields:
-        """Return the fields of cases."""
+    def see(self, views: Sequence[View], kinds: Sequence[str] = KINDS) -> Fields:
+        """Return the fields of cases; `kinds` are those that their numbers stand for."""
         clean = to_tensor([view.clean for view in views]).to(self.device)
         given = to_tensor([view.given for view in views]).to(self.device)
         features = self.classifier(given)
@@ -193,7 +193,7 @@ class FrozenNetworks:
         }
         return {
             **{name: value.cpu().numpy().astype(np.float16) for name, value in seen.items()},
-            "kind": np.array([KINDS.index(view.damage.kind) for view in views], dtype=np.int16),
+            "kind": np.array([kinds.index(view.damage.kind) for view in views], dtype=np.int16),
             "strength": np.array([view.damage.strength for view in views], dtype=np.float32),
         }
 

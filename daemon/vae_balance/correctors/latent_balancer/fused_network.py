@@ -99,8 +99,11 @@ class _ContextBlock(nn.Module):
         nn.init.normal_(self.leave.weight, std=0.01)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Map (B, N, C) and context (B, K) to (B, N, C)."""
-        scale, shift = self.modulation(context)[:, None].chunk(2, dim=-1)
+        """Map (B, N, C) to the same shape, under one context (B, K) or one of each (B, N, K)."""
+        modulation = self.modulation(context)
+        if modulation.dim() == 2:
+            modulation = modulation[:, None]
+        scale, shift = modulation.chunk(2, dim=-1)
         h = self.enter(F.silu(x))
         h = h * torch.rsqrt(h.square().mean(dim=-1, keepdim=True) + 1e-4)
         return x + self.leave(F.silu(h * (1.0 + scale) + shift))
@@ -196,16 +199,31 @@ class FusedLatentBalancer(FolderModel):
             corner: in training: move only the latent at this place, (row, column) in 0..1, of
                 every 2 x 2; the answer's moments are (B, 8, 14, 14) then, at a quarter of the cost.
         """
+        x = self._scaled(moments)
+        latents = places_of(chosen_of(x, corner))  # (B, 784, 8)
+        context, tokens = self._describe(x, latents, features, statistics)
+        change = self._change(latents, context, tokens, corner)
+        return self._answer(chosen_of(moments, corner), change, context, latents)
+
+    def _scaled(self, moments: Tensor) -> Tensor:
+        """Return moments as the network takes them."""
         mean, log_variance = moments.chunk(2, dim=1)
         scaled = (mean - self.mean_shift) / self.mean_scale
-        x = torch.cat([scaled, self.config.variance_scale * log_variance], dim=1)
-        mean, log_variance, chosen = (_chosen(part, corner) for part in (mean, log_variance, x))
-        latents = _places(chosen)  # (B, 784, 8)
-        context, tokens = self._describe(x, latents, features, statistics)
+        return torch.cat([scaled, self.config.variance_scale * log_variance], dim=1)
+
+    def _change(
+        self, latents: Tensor, context: Tensor, tokens: Tensor, corner: tuple[int, int] | None
+    ) -> Tensor:
+        """Return by how much latents are moved, under one context or one of each; as they come."""
         h = self.enter(latents) + self._spread(tokens, corner)
         for block in self.fine:
             h = block(h, context)
-        change = self.leave(F.silu(h)).float()
+        change: Tensor = self.leave(F.silu(h)).float()
+        return change
+
+    def _answer(self, moments: Tensor, change: Tensor, context: Tensor, latents: Tensor) -> Answer:
+        """Return moments moved by `change`, and how the whole is judged."""
+        mean, log_variance = moments.chunk(2, dim=1)
         mean_change, variance_change = (
             change.transpose(1, 2).unflatten(2, mean.shape[2:]).chunk(2, dim=1)
         )
@@ -218,26 +236,38 @@ class FusedLatentBalancer(FolderModel):
         self, x: Tensor, latents: Tensor, features: Features, statistics: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the context (B, K) and the tokens (B, 196, T) of what is seen."""
-        pooled = (features.pooled - self.pooled_shift) / self.pooled_scale
-        pooled = self.drop_pooled(pooled.clamp(-POOLED_LIMIT, POOLED_LIMIT))
-        colors = self.palette(latents)
-        things = _normalized(self.describe_things(pooled))
-        statistics = (statistics - self.statistics_shift) / self.statistics_scale
-        summary = [_mean_and_deviation(colors), colors.amax(dim=1), statistics]
-        palette = _normalized(self.describe_palette(torch.cat(summary, dim=1)))
-        context = _normalized(self.fuse(torch.cat([things, palette], dim=1)) + palette)
+        context = self._context_of(self._things_of(features), self.palette(latents), statistics)
         placed = torch.cat([features.middle, F.avg_pool2d(features.fine, 2)], dim=1)
         placed = (placed - self.placed_shift) / self.placed_scale
         placed = placed.clamp(-PLACED_LIMIT, PLACED_LIMIT)
-        tokens = self.enter_colors(_places(F.pixel_unshuffle(x, 2)))
-        tokens = tokens + self.enter_things(_places(self.drop_placed(placed)))
+        tokens = self.enter_colors(places_of(F.pixel_unshuffle(x, 2)))
+        tokens = tokens + self.enter_things(places_of(self.drop_placed(placed)))
         for number, block in enumerate(self.tokens):
             tokens = block(tokens, context)
             if number == 0:
-                tokens = tokens + self.look_around(tokens, tokens, tokens, need_weights=False)[0]
-        weights = self.gaze(tokens).softmax(dim=1).transpose(1, 2)  # (B, gazes, 196)
-        seen = [_mean_and_deviation(tokens), (weights @ tokens).flatten(1), context]
-        return _normalized(context + self.describe_places(torch.cat(seen, dim=1))), tokens
+                # Attention that tells its weights is trained twice as fast on the CPU.
+                weigh = self.training
+                tokens = tokens + self.look_around(tokens, tokens, tokens, need_weights=weigh)[0]
+        return self._looked_over(context, tokens, self.gaze(tokens)), tokens
+
+    def _context_of(self, things: Tensor, colors: Tensor, statistics: Tensor) -> Tensor:
+        """Return a context (..., K) of what stands in a photo and of colors (..., places, C)."""
+        statistics = (statistics - self.statistics_shift) / self.statistics_scale
+        summary = [mean_and_deviation(colors), colors.amax(dim=-2), statistics]
+        palette = normalized(self.describe_palette(torch.cat(summary, dim=-1)))
+        return normalized(self.fuse(torch.cat([things, palette], dim=-1)) + palette)
+
+    def _looked_over(self, context: Tensor, tokens: Tensor, gazes: Tensor) -> Tensor:
+        """Return a context that knows tokens (..., places, T), by what it gazes at."""
+        weights = gazes.softmax(dim=-2).transpose(-2, -1)  # (B, gazes, 196)
+        seen = [mean_and_deviation(tokens), (weights @ tokens).flatten(-2), context]
+        return normalized(context + self.describe_places(torch.cat(seen, dim=-1)))
+
+    def _things_of(self, features: Features) -> Tensor:
+        """Return what the classifier tells of the whole photo, (B, K)."""
+        pooled = (features.pooled - self.pooled_shift) / self.pooled_scale
+        pooled = self.drop_pooled(pooled.clamp(-POOLED_LIMIT, POOLED_LIMIT))
+        return normalized(self.describe_things(pooled))
 
     def _spread(self, tokens: Tensor, corner: tuple[int, int] | None) -> Tensor:
         """Give every latent what its token knows."""
@@ -246,7 +276,7 @@ class FusedLatentBalancer(FolderModel):
             return spread
         side = round(spread.shape[1] ** 0.5)
         square = spread.transpose(1, 2).unflatten(2, (side, side))
-        return _places(F.interpolate(square, scale_factor=2.0, mode="nearest"))
+        return places_of(F.interpolate(square, scale_factor=2.0, mode="nearest"))
 
     def _judge(self, context: Tensor, change: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Return the errors expected before and after; nothing is learned through them."""
@@ -269,22 +299,23 @@ def _two_layers(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.SiLU(), nn.Linear(outputs, outputs))
 
 
-def _chosen(x: Tensor, corner: tuple[int, int] | None) -> Tensor:
+def chosen_of(x: Tensor, corner: tuple[int, int] | None) -> Tensor:
+    """Return those of places (B, C, h, w) that are at one corner of every 2 x 2; None for all."""
     return x if corner is None else x[:, :, corner[0] :: 2, corner[1] :: 2]
 
 
-def _places(x: Tensor) -> Tensor:
+def places_of(x: Tensor) -> Tensor:
     """Return (B, C, h, w) as (B, h w, C)."""
     return x.flatten(2).transpose(1, 2)
 
 
-def _normalized(context: Tensor) -> Tensor:
-    """Return context vectors (B, K) of mean 0 and variance 1: what modulates stays bounded."""
-    return F.layer_norm(context, context.shape[1:])
+def normalized(context: Tensor) -> Tensor:
+    """Return context vectors (..., K) of mean 0 and variance 1: what modulates stays bounded."""
+    return F.layer_norm(context, context.shape[-1:])
 
 
-def _mean_and_deviation(x: Tensor) -> Tensor:
-    """Return the mean and standard deviation over places of (B, N, C), as (B, 2C)."""
-    mean = x.mean(dim=1)
-    variance = x.square().mean(dim=1) - mean.square()
-    return torch.cat([mean, (variance.clamp_min(0.0) + 1e-5).sqrt()], dim=1)
+def mean_and_deviation(x: Tensor) -> Tensor:
+    """Return the mean and standard deviation over places of (..., N, C), as (..., 2C)."""
+    mean = x.mean(dim=-2)
+    variance = x.square().mean(dim=-2) - mean.square()
+    return torch.cat([mean, (variance.clamp_min(0.0) + 1e-5).sqrt()], dim=-1)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -200,7 +201,7 @@ def train_balancer(
         making,
     )
     thumbnail_folder = cache.folder / "thumbnail"
-    thumbnail = fit_thumbnail(thumbnail_folder, shards, config)
+    thumbnail = fit_thumbnail(thumbnail_folder, shards, config.device, config.seed)
     balancer = begin_balancer(config, shards)
     watch = _watch(watched, thumbnail, config.device)
     first_round = config.out / FIRST_ROUND
@@ -291,12 +292,11 @@ def begin_balancer(config: BalancerTraining, shards: list[Path]) -> FusedLatentB
     return balancer.to(config.device)
 
 
-def fit_thumbnail(folder: Path, shards: list[Path], config: BalancerTraining) -> Thumbnail:
+def fit_thumbnail(folder: Path, shards: list[Path], device: str, seed: int) -> Thumbnail:
     """Return the network that reads colors from the VAE's moments, trained when it is missing."""
-    device = config.device
     result = folder / THUMBNAIL
     if not (result / WEIGHTS_NAME).exists():
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed)
         thumbnail = Thumbnail()
         take_scales(thumbnail, "mean", _measured(shards)["given"].chunk(2, dim=1)[0])
         thumbnail.to(device)
@@ -317,9 +317,7 @@ def fit_thumbnail(folder: Path, shards: list[Path], config: BalancerTraining) ->
         train(
             thumbnail,
             decaying_optimizer(thumbnail, 0.01),
-            CaseBatches(
-                shards, NAMES, lambda fields, rng: batch_of(fields, device), 32, config.seed, 4
-            ),
+            CaseBatches(shards, NAMES, lambda fields, rng: batch_of(fields, device), 32, seed, 4),
             loss_of,
             lambda average: average.save_folder(result, torch.float32),
             settings,
@@ -328,7 +326,23 @@ def fit_thumbnail(folder: Path, shards: list[Path], config: BalancerTraining) ->
     return Thumbnail.load_folder(result).to(device).requires_grad_(False)
 
 
-def blurred(batch: Batch, balancer: FusedLatentBalancer, config: BalancerTraining) -> Batch:
+class Blurring(Protocol):
+    """What the settings of a run tell `blurred`; see `BalancerTraining`."""
+
+    @property
+    def feature_noise(self) -> float:
+        """Deviation of what is added to the classifier's pooled features."""
+
+    @property
+    def blindness(self) -> float:
+        """Share of cases for which these features say nothing."""
+
+    @property
+    def statistics_noise(self) -> float:
+        """Deviation of what is added to the color statistics."""
+
+
+def blurred(batch: Batch, balancer: FusedLatentBalancer, config: Blurring) -> Batch:
     """Return cases with noise on what is told of whole photos, of which some say nothing."""
     pooled, statistics = batch.features.pooled, batch.statistics
     pooled = pooled + config.feature_noise * balancer.pooled_scale * torch.randn_like(pooled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -49,10 +50,11 @@ class MixedLook(LightLook):
         names = ("red", "green", "blue", "light")
         found = PictureStep(
             "Where the light differs",
-            "The photo after one color function for the whole is looked at once more. A network "
-            "tells 16 x 16 places, each at 8 steps from dark to light, how their colors are to "
-            "change beside that. Each pixel takes what the places around it say to its own "
-            "lightness.",
+            "A copy of the latent balancer, taught to ask of every place what light falls there, "
+            "looks at the photo as it is and after one color function for the whole. To its "
+            "answers a grid is fitted: it tells 16 x 16 places, each at 8 steps from dark to "
+            "light, how their colors are to change beside that function. Each pixel takes what "
+            "the places around it say to its own lightness.",
             ((Picture(before, "one function"), Picture(after, "with the grid")),),
         )
         maps = PictureStep(
@@ -108,7 +110,8 @@ class MixedLightCorrector:
         base = self._predictor.base
         balanced = learn_look(proxies, base, replace(options, strength=1.0), progress)
         proxy = np.asarray(proxies[0], dtype=np.float32)
-        grid = self._predictor.grid_of(proxy, balanced)
+        rounds = len(balanced.rounds)
+        grid = self._predictor.grid_of(proxy, balanced.lut, partial(progress, rounds, rounds))
         report = replace(balanced.report, found=balanced.report.found or bool(grid.any()))
         heeds = {**balanced.origin.options, table.STRENGTH.name: options.strength}
         origin = Origin(self.name, self.info.name, self.info.version, heeds, report.text())
