@@ -129,8 +129,8 @@ def test_the_command_shows_photos_that_never_had_colors(
             first = np.asarray(sheet.convert("RGB"), np.float32)[60:120, 20:120]
         tones.append(float((first[..., 0] - first[..., 2]).mean()))
     assert tones[1] > tones[0] + 10.0  # the sepia photo comes first
-    for given in (("--models", "stretch"), ("--model", "embedded")):
-        refused = run(*common, "--out", tmp_path / "no", *given, *old)
+    for other in (("--models", "stretch"), ("--model", "embedded")):
+        refused = run(*common, "--out", tmp_path / "no", *other, *old)
         assert refused.exit_code != 0
         assert "--black-and-white is for --models that colorize" in refused.stderr
         assert not (tmp_path / "no").exists()
