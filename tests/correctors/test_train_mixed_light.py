@@ -17,7 +17,6 @@ from vae_balance.correctors.latent_balancer import train_balancer
 from vae_balance.correctors.latent_balancer.balancer_cases import NAMES, UNDAMAGED, batch_of
 from vae_balance.correctors.latent_balancer.balancer_loss import Thumbnail
 from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
-from vae_balance.correctors.latent_balancer.networks import load_members
 from vae_balance.correctors.mixed_light.cases import KINDS
 from vae_balance.correctors.mixed_light.network import LocalBalancer
 from vae_balance.correctors.mixed_light.train import (
@@ -70,7 +69,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> LocalTraining:
 @pytest.fixture(scope="module")
 def balancer() -> FusedLatentBalancer:
     """Return the balancer that training begins with."""
-    return load_members(EMBEDDED / "latent_balancer")[0]
+    return FusedLatentBalancer.load_folder(EMBEDDED / "latent_balancer")
 
 
 def thumbnail_of(config: LocalTraining) -> Thumbnail:

@@ -170,28 +170,6 @@ def balancer_command(
             _make_model(out, vae_folder, photos)
 
 
-@train.command("committee")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option(
-    "--out", required=True, type=options.PATH, metavar="DIR", help="Folder of the new model."
-)
-def committee_command(models: tuple[str, ...], out: Path) -> None:
-    """Put latent balancers together that were trained apart; DIR becomes a model for --model DIR.
-
-    Its answer is the mean of theirs, which is less wrong than each. All belong to one VAE; they
-    differ by --seed, photos or cases. Weights are kept as 8-bit integers.
-
-    \b
-    vae-balance train balancer --photos photos --out one --seed 1
-    vae-balance train balancer --photos photos --out other --seed 2
-    vae-balance train committee one other --out my-model
-    """
-    from vae_balance.correctors.latent_balancer.committee_model import make_committee
-
-    info = make_committee(models, out)
-    click.echo(f"{info.folder}: {info.source}")
-
-
 _pair_cache = click.option(
     "--cache",
     type=options.PATH,

@@ -10,15 +10,13 @@ from typing import Any, ClassVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import Self
 
 from vae_balance.errors import ModelError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
-# A matrix of 8-bit integers has a factor for each row beside it, under its name and this.
-_FACTORS = ".row_factors"
 
 
 class FolderModel(nn.Module):
@@ -31,16 +29,11 @@ class FolderModel(nn.Module):
         self.config = config
 
     def save_folder(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write config.json and the weights as `dtype` into `folder`, made when missing.
-
-        `torch.int8` takes half the space of float16: matrices become integers of -127 to 127, with
-        a factor for each row; all else stays float16.
-        """
+        """Write config.json and the weights as `dtype` into `folder`, made when missing."""
         folder.mkdir(parents=True, exist_ok=True)
         config = {"_class_name": type(self).__name__, **asdict(self.config)}
         (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        state = self.state_dict()
-        state = _rounded(state) if dtype == torch.int8 else _cast(state, dtype)
+        state = {name: value.to(dtype).contiguous() for name, value in self.state_dict().items()}
         save_file(state, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
 
     @classmethod
@@ -55,8 +48,8 @@ class FolderModel(nn.Module):
         weights = folder / WEIGHTS_NAME
         try:
             state = load_file(str(weights))
-            model.load_state_dict(_unrounded(state))
-        except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+            model.load_state_dict({name: value.float() for name, value in state.items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{weights}: not the weights of a {cls.__name__}: {reason}") from error
         return model.eval()
@@ -72,30 +65,6 @@ class FolderModel(nn.Module):
             raise ModelError(f"{path}: unknown setting {unknown[0]!r}; known: {sorted(known)}")
         lists = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return cls.config_type(**lists)
-
-
-def _cast(state: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    return {name: value.to(dtype).contiguous() for name, value in state.items()}
-
-
-def _rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return matrices as integers and a factor for each row, all else as float16."""
-    matrices = {name: value.float() for name, value in state.items() if value.dim() == 2}
-    rounded = _cast(state, torch.float16)
-    for name, matrix in matrices.items():
-        factors = (matrix.abs().amax(dim=1, keepdim=True) / 127).clamp_min(1e-12)
-        rounded[name] = (matrix / factors).round().to(torch.int8)
-        rounded[name + _FACTORS] = factors
-    return rounded
-
-
-def _unrounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return float32 weights of what is in a file, see `_rounded`."""
-    weights = {name: value.float() for name, value in state.items() if not name.endswith(_FACTORS)}
-    for name, value in state.items():
-        if value.dtype == torch.int8:
-            weights[name] *= state[name + _FACTORS]
-    return weights
 
 
 def class_name_of(folder: Path) -> str:

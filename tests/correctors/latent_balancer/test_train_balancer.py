@@ -433,7 +433,7 @@ def test_a_balancer_without_a_classifier_is_no_start(
     training: BalancerTraining, random_model: Path
 ) -> None:
     run = replace(training, start=random_model / "latent_balancer")
-    with pytest.raises(ModelError, match="told what the classifier sees is needed"):
+    with pytest.raises(ModelError, match="where a FusedLatentBalancer is needed"):
         train_balancer(run, no_report)
 
 

@@ -29,9 +29,8 @@ from vae_balance.correctors.classical import per_channel_stretch, shades_of_grey
 from vae_balance.correctors.classifier import Features
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
 from vae_balance.correctors.latent_balancer.color_statistics import color_statistics
-from vae_balance.correctors.latent_balancer.fused_network import Answer
+from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model
-from vae_balance.correctors.latent_balancer.networks import FusedBalancer
 from vae_balance.correctors.latent_balancer.vae import latents_of
 
 SECOND_OPINIONS = (shades_of_grey, per_channel_stretch)
@@ -94,7 +93,7 @@ def ask(
 ) -> Seen:
     """Ask the balancer about proxies (N, 224, 224, 3) in round `number`, 1 for the first."""
     balancer = model.latent_balancer
-    if isinstance(balancer, FusedBalancer):
+    if isinstance(balancer, FusedLatentBalancer):
         gain = GAIN if number == 1 else FURTHER_GAIN
         return _ask_fused(proxies, model, balancer, gain, seed, progress)
     if not (isinstance(balancer, LatentBalancer) and balancer.config.second_opinions):
@@ -108,13 +107,13 @@ def ask(
 
 def goes_on(model: Model) -> bool:
     """Tell whether the model's balancer knows when further rounds are worth it."""
-    return isinstance(model.latent_balancer, FusedBalancer)
+    return isinstance(model.latent_balancer, FusedLatentBalancer)
 
 
 def _ask_fused(
     proxies: Colors,
     model: Model,
-    balancer: FusedBalancer,
+    balancer: FusedLatentBalancer,
     gain: Fade,
     seed: int | None,
     progress: Callable[[str], None],
@@ -152,7 +151,7 @@ def _fused_answer(
     proxies: Colors,
     statistics: Tensor,
     model: Model,
-    balancer: FusedBalancer,
+    balancer: FusedLatentBalancer,
     progress: Callable[[str], None],
 ) -> tuple[Tensor, Answer]:
     """Return the moments of proxies and what the balancer says to them."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from vae_balance.correctors.classifier import Classifier, load_classifier
 from vae_balance.correctors.latent_balancer import stability_vae
 from vae_balance.correctors.latent_balancer.balancer_network import LatentBalancer
-from vae_balance.correctors.latent_balancer.committee import BalancerCommittee
 from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.published_network import PublishedBalancer
 from vae_balance.correctors.latent_balancer.stability_vae import StabilityVAE
@@ -16,10 +15,8 @@ from vae_balance.errors import ModelError
 from vae_balance.models.folder import CONFIG_NAME, class_name_of
 
 AnyVAE = VAE | StabilityVAE
-# Balancers that are told what the classifier sees, and judge themselves.
-FusedBalancer = FusedLatentBalancer | BalancerCommittee
-AnyBalancer = LatentBalancer | FusedBalancer | PublishedBalancer
-_BALANCERS = (LatentBalancer, FusedLatentBalancer, BalancerCommittee, PublishedBalancer)
+AnyBalancer = LatentBalancer | FusedLatentBalancer | PublishedBalancer
+_BALANCERS = (LatentBalancer, FusedLatentBalancer, PublishedBalancer)
 
 
 def load_vae(
@@ -59,27 +56,10 @@ def load_latent_balancer(folder: Path) -> AnyBalancer:
     raise ModelError(f"{folder / CONFIG_NAME}: describes a {name}, where one of {known} is needed")
 
 
-def load_members(folder: Path) -> list[FusedLatentBalancer]:
-    """Read the members of a committee, or a fused balancer, the only one then.
-
-    Raises:
-        ModelError: a file is missing, broken, or of another network.
-    """
-    balancer = load_latent_balancer(folder)
-    if isinstance(balancer, BalancerCommittee):
-        return balancer.members
-    if isinstance(balancer, FusedLatentBalancer):
-        return [balancer]
-    raise ModelError(
-        f"{folder}: a {type(balancer).__name__}, where a balancer that is told what the classifier "
-        "sees is needed"
-    )
-
-
 def classifier_for(balancer: AnyBalancer) -> Classifier | None:
     """Return the classifier that a fused balancer is told by, None for any other.
 
     Raises:
         ModelError: it is not installed, or damaged.
     """
-    return load_classifier() if isinstance(balancer, FusedBalancer) else None
+    return load_classifier() if isinstance(balancer, FusedLatentBalancer) else None

@@ -45,7 +45,6 @@ from vae_balance.correctors.latent_balancer.fused_network import (
     FusedBalancerConfig,
     FusedLatentBalancer,
 )
-from vae_balance.correctors.latent_balancer.networks import load_members
 from vae_balance.files import atomic_write
 from vae_balance.models.checksum import sha256_of
 from vae_balance.models.folder import WEIGHTS_NAME
@@ -97,8 +96,7 @@ class BalancerTraining:
         out: folder of the checkpoint, the log and the result (`out/latent_balancer`).
         cache: folder of cases, some 100 kB each; those that are missing are made.
         luts: LUT files of the user, drawn as further damage.
-        start: folder of a fused latent balancer for the same VAE, to begin with in place of chance;
-            of a committee the first member is taken.
+        start: folder of a fused latent balancer for the same VAE, to begin with in place of chance.
         cases: damaged and undamaged views to train on.
         renewed: share of these that fresh ones take the place of in the first round, made meanwhile
             by a process more: what is drawn too often is learned by heart.
@@ -280,7 +278,7 @@ def _train_round(
 def begin_balancer(config: BalancerTraining, shards: list[Path]) -> FusedLatentBalancer:
     """Return the balancer that training begins with: `config.start`, or one made by chance."""
     if config.start:
-        return load_members(config.start)[0].to(config.device).train()
+        return FusedLatentBalancer.load_folder(config.start).to(config.device).train()
     torch.manual_seed(config.seed)
     balancer = FusedLatentBalancer(config.network)
     seen = _measured(shards)

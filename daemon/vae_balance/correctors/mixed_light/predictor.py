@@ -28,8 +28,8 @@ from vae_balance.correctors.latent_balancer.asking import (
     seen_by,
     statistics_of,
 )
+from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.model import Model, load_model
-from vae_balance.correctors.latent_balancer.networks import FusedBalancer
 from vae_balance.correctors.mixed_light.grid_fit import GridFit, fit_grid
 from vae_balance.correctors.mixed_light.network import LocalBalancer
 from vae_balance.errors import ModelError
@@ -149,7 +149,7 @@ def load_predictor(info: ModelInfo, device: str) -> Predictor:
     """
     network = LocalBalancer.load_folder(info.folder / NETWORK)
     base = load_model(network.config.base, device)
-    if not isinstance(base.latent_balancer, FusedBalancer):
+    if not isinstance(base.latent_balancer, FusedLatentBalancer):
         raise ModelError(
             f"model {info.name}: builds on {base.info.name}, which has no balancer that is told "
             "what the classifier sees"

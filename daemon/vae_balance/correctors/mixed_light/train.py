@@ -32,12 +32,8 @@ from vae_balance.correctors.latent_balancer.balancer_loss import (
     errors_of,
     smooth_map,
 )
-from vae_balance.correctors.latent_balancer.fused_network import Answer
-from vae_balance.correctors.latent_balancer.networks import (
-    FusedBalancer,
-    load_latent_balancer,
-    load_members,
-)
+from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
+from vae_balance.correctors.latent_balancer.networks import load_latent_balancer
 from vae_balance.correctors.latent_balancer.train_balancer import blurred, fit_thumbnail
 from vae_balance.correctors.mixed_light.cases import (
     CASES_A_PHOTO,
@@ -93,8 +89,7 @@ class LocalTraining:
 
     Attributes:
         photos: folder of photographs, see `photos.read_split`.
-        model: name or folder of the model whose VAE and latent balancer it begins with; of a
-            committee the first member.
+        model: name or folder of the model whose VAE and latent balancer it begins with.
         out: folder of the checkpoint, the log and the result (`out/local_balancer`).
         cache: folder of cases, some 110 kB each; those that are missing are made.
         cases: damaged and undamaged views to train on.
@@ -193,7 +188,7 @@ def begin_network(config: LocalTraining, folder: Path) -> LocalBalancer:
     Raises:
         ModelError: the balancer is not told what the classifier sees.
     """
-    start = load_members(folder / LATENT_BALANCER_FOLDER)[0]
+    start = FusedLatentBalancer.load_folder(folder / LATENT_BALANCER_FOLDER)
     torch.manual_seed(config.seed)
     sizes = {**asdict(config.network), **asdict(start.config), "base": config.model}
     network = LocalBalancer(LocalBalancerConfig(**sizes))
@@ -234,7 +229,11 @@ def local_loss(
 
 @torch.no_grad()
 def score_local(
-    network: LocalBalancer, base: FusedBalancer, thumbnail: Thumbnail, watched: Fields, device: str
+    network: LocalBalancer,
+    base: FusedLatentBalancer,
+    thumbnail: Thumbnail,
+    watched: Fields,
+    device: str,
 ) -> Row:
     """Return mean CIEDE2000 errors over watched cases, by what befell them.
 
@@ -278,7 +277,7 @@ def _watch(
         return None
     watched = read_shards(shards, NAMES)
     base = load_latent_balancer(folder / LATENT_BALANCER_FOLDER).to(device)
-    assert isinstance(base, FusedBalancer)  # as the network began with its weights
+    assert isinstance(base, FusedLatentBalancer)  # as the network began with its weights
 
     def score(row: Row) -> float:
         return math.fsum(weight * row.get(name, 0.0) for name, weight in _SCORE.items())
