@@ -462,6 +462,36 @@ def kinds() -> Iterator[tuple[float, Damage]]:
     yield 0.6, random_damage(rng(), "tone", 1.0)
 
 
+@pytest.mark.parametrize("better", [True, False])
+def test_the_mean_of_the_best_and_the_last_weights_is_kept_if_it_is_better(
+    training: BalancerTraining, monkeypatch: pytest.MonkeyPatch, better: bool
+) -> None:
+    # Four scores: of both rounds' ends, of the best again, of the mean.
+    scores = iter([5.0, 6.0, 5.0, 4.0 if better else 7.0])
+    monkeypatch.setattr(
+        trainer, "score_balancer", lambda *_: {"watch_damaged": next(scores)}, raising=True
+    )
+    saved: list[dict[str, Tensor]] = []
+    save = FusedLatentBalancer.save_folder
+
+    def noted(self: FusedLatentBalancer, folder: Path, *dtype: torch.dtype) -> None:
+        saved.append({name: value.clone() for name, value in self.state_dict().items()})
+        save(self, folder, *dtype)
+
+    monkeypatch.setattr(FusedLatentBalancer, "save_folder", noted)
+    last = train_balancer(training, no_report).state_dict()
+    kept = FusedLatentBalancer.load_folder(training.out / "latent_balancer").state_dict()
+    name = "leave.bias"
+    best = saved[0][name]
+    assert not torch.equal(best, last[name])
+    wanted = (best + last[name]) / 2 if better else best
+    torch.testing.assert_close(kept[name], wanted, atol=1e-6, rtol=1e-2)
+    # The same command, given once more, changes nothing: the scores are used up.
+    train_balancer(training, no_report)
+    again = FusedLatentBalancer.load_folder(training.out / "latent_balancer").state_dict()
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
 def test_the_log_of_both_rounds_is_one(training: BalancerTraining) -> None:
     train_balancer(training, no_report)
     assert [row["step"] for row in read_log(training.out / "log.jsonl")] == [4, 6]

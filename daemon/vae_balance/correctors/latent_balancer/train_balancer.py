@@ -7,6 +7,7 @@ The first round learns to undo damage, the second to go on with what the first h
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ RESULT = "latent_balancer"
 THUMBNAIL = "network"
 # What made the cases of its own answers; no .safetensors, which would be a file of the model.
 FIRST_ROUND = "first_round.pt"
+# Which weights were kept in the end; its being there says that they have been compared.
+CHOICE = "choice.txt"
 # How the score weighs undamaged photos and extreme damage beside damage.
 _SCORE = {"watch_damaged": 1.0, "watch_undamaged": 0.3, "watch_extreme": 0.2}
 _WATCHED_TOGETHER = 128
@@ -166,8 +169,8 @@ def train_balancer(
 ) -> FusedLatentBalancer:
     """Train, or go on training, and leave the best averaged network in `config.out`.
 
-    The best is the one with the least error on watched cases, see `_SCORE`. The last is in
-    `checkpoint.pt` in any case.
+    The best is the one with the least error on watched cases, see `_SCORE`, or the mean of its
+    weights and the last ones, if that is better still. The last are in `checkpoint.pt` in any case.
 
     Args:
         config: settings; cases in `config.cache` are used, and an existing
@@ -204,12 +207,14 @@ def train_balancer(
     watch = _watch(watched, thumbnail, config.device)
     first_round = config.out / FIRST_ROUND
     if not (config.out / CHECKPOINT).exists():
-        first_round.unlink(missing_ok=True)  # of a run that was begun again
+        for file in (first_round, config.out / CHOICE):
+            file.unlink(missing_ok=True)  # of a run that was begun again
     with _renewing(cache, shards, damaged, config) as renewal:
         average = _train_round(
             balancer, thumbnail, shards, config, config.first_steps, report, watch, renewal
         )
     if not config.own:
+        _keep_mean(average, config, watch)
         return average
     if renewal.shards:
         every = SHARD * (len(shards) + len(renewal.shards))
@@ -226,7 +231,37 @@ def train_balancer(
         "cases of its own answers",
     )
     both = [*shards, *answered]
-    return _train_round(balancer, thumbnail, both, config, config.steps, report, watch)
+    average = _train_round(balancer, thumbnail, both, config, config.steps, report, watch)
+    _keep_mean(average, config, watch)
+    return average
+
+
+def _keep_mean(
+    last: FusedLatentBalancer, config: BalancerTraining, watch: Watch[FusedLatentBalancer] | None
+) -> None:
+    """Keep the mean of the best and the last weights in place of the best, if it is better.
+
+    Weights along one run lie in one valley, whose middle is lower than its sides (Izmailov et al.,
+    2018, "Averaging Weights Leads to Wider Optima and Better Generalization").
+    """
+    if watch is None or watch.score is None or (config.out / CHOICE).exists():
+        return
+    best = FusedLatentBalancer.load_folder(config.out / RESULT).to(config.device)
+    mean = copy.deepcopy(best)
+    others = last.state_dict()
+    mean.load_state_dict(
+        {name: (value + others[name]) / 2 for name, value in best.state_dict().items()}
+    )
+    scores = [watch.score(watch.measure(balancer)) for balancer in (best, mean)]
+    if scores[1] < scores[0]:
+        mean.save_folder(config.out / RESULT)
+    with atomic_write(config.out / CHOICE) as temporary:
+        kept = "the mean" if scores[1] < scores[0] else "the best"
+        temporary.write_text(
+            f"watched score of the best weights: {scores[0]:.3f}\n"
+            f"of their mean with the last: {scores[1]:.3f}\nkept: {kept}\n",
+            encoding="utf-8",
+        )
 
 
 @contextmanager
