@@ -143,7 +143,7 @@ def test_a_file_that_is_cut_short_is_refused(
 def test_any_damaged_byte_gives_a_picture_or_an_image_error(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / f"a{suffix}"
-    write_photo(Photo(pixels()[:16, :16], P3, 1, Metadata(exif(1), XMP)), path)
+    write_photo(Photo(pixels()[:32, :32], P3, 1, Metadata(exif(1), XMP)), path)
     data = path.read_bytes()
     for place in rng.integers(0, len(data), 40):
         damaged = bytearray(data)
@@ -153,6 +153,22 @@ def test_any_damaged_byte_gives_a_picture_or_an_image_error(tmp_path: Path, suff
             read_photo(path)
         except ImageError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("side", [1, 31, 32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_small_jpeg_2000_is_whole_or_refused(
+    tmp_path: Path, side: int, dtype: type[np.unsignedinteger[Any]]
+) -> None:
+    small = np.full((side, 40, 3), 77, dtype)
+    path = tmp_path / "a.jp2"
+    if side == 32:
+        write_photo(Photo(small), path)
+        assert np.array_equal(read_photo(path).pixels, small)
+        return
+    with pytest.raises(ImageError, match=f"40 x {side} pixels: JPEG 2000 .* at least 32 a side"):
+        write_photo(Photo(small), path)
+    assert not path.exists()
 
 
 def test_pictures_of_other_programs_are_read(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ class FileFormat:
         name: What people call it.
         suffixes: In lower case; the first is the usual one.
         max_side: Pixels along a side, at most.
+        min_side: The same, at least, in a file that is written.
         has_alpha: Whether it holds transparency.
         is_written: Whether photos are written in it.
         extra: The module it needs, and the extra of the package that has it.
@@ -23,6 +24,7 @@ class FileFormat:
     name: str
     suffixes: tuple[str, ...]
     max_side: int = 2**31 - 1
+    min_side: int = 1
     has_alpha: bool = True
     is_written: bool = True
     extra: tuple[str, str] | None = None
@@ -37,7 +39,8 @@ FORMATS = {
     "heif": FileFormat("HEIF", (".heic", ".heif", ".hif"), 16384, extra=("pillow_heif", "heif")),
     "avif": FileFormat("AVIF", (".avif",), 65536),
     "jpegxl": FileFormat("JPEG XL", (".jxl",), 2**30),
-    "jpeg2000": FileFormat("JPEG 2000", (".jp2", ".jpx", ".jpf")),
+    # OpenImageIO has OpenJPEG halve pictures five times, which writes smaller ones without pixels.
+    "jpeg2000": FileFormat("JPEG 2000", (".jp2", ".jpx", ".jpf"), min_side=32),
     "openexr": FileFormat("OpenEXR", (".exr",)),
     "dpx": FileFormat("DPX", (".dpx",)),
     RAW: FileFormat(

@@ -43,6 +43,8 @@ def read_heif(path: Path, warn: Warn) -> HeifPicture:
             pixels = np.asarray(picture).copy()
             if pixels.ndim == 2:
                 pixels = pixels[..., None]
+    except IndexError as error:
+        raise ImageError("is damaged: there is no picture in it") from error
     except (ValueError, RuntimeError, SyntaxError, EOFError) as error:
         reason = (str(error) or "no reason given").splitlines()[0]
         raise ImageError(f"is damaged or cut short: {reason}") from error

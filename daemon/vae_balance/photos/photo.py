@@ -129,3 +129,8 @@ def _check_output(photo: Photo, path: Path, file_format: str, quality: int) -> N
             f"{path}: {width} x {height} pixels: {target.name} holds at most "
             f"{target.max_side} a side: use .png or .tif"
         )
+    if min(height, width) < target.min_side:
+        raise ImageError(
+            f"{path}: {width} x {height} pixels: {target.name} is written with at least "
+            f"{target.min_side} a side: use .png or .tif"
+        )
