@@ -21,6 +21,7 @@ from vae_balance import Balancer
 from vae_balance.color.cielab import srgb_to_lab
 from vae_balance.color.colorfulness import colorfulness
 from vae_balance.correctors.colorize.networks import DESIGNS, corrector_of
+from vae_balance.correctors.colorize.train import ColorizeTraining
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.looks.chroma_map import made_grey
 from vae_balance_protocol.options import COLOR_MODEL
@@ -261,3 +262,19 @@ def test_a_folder_is_colorized_photo_by_photo_even_as_a_roll(
             assert colorfulness_of(read(out / f"{number}.png")) > 15.0
     finally:
         run("stop")
+
+
+def test_weight_decay_of_a_training_is_an_option(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decays: list[float] = []
+
+    def note(config: ColorizeTraining, *_: object) -> None:
+        decays.append(config.weight_decay)
+        raise OptionError("enough")
+
+    monkeypatch.setattr("vae_balance.correctors.colorize.train.train_colorizer", note)
+    where = ("train", "colorize", "--photos", tmp_path, "--out", tmp_path / "out")
+    for given in ((), ("--weight-decay", 0.05)):
+        assert "enough" in run(*where, *given).output
+    assert decays == [0.1, 0.05]

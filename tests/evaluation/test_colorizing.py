@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from vae_balance.color.toning import toning_of
 from vae_balance.correctors.registry import load_corrector
-from vae_balance.errors import OptionError
+from vae_balance.errors import ImageError, OptionError
 from vae_balance.evaluation.colorizing import (
     GREY,
     TRUE,
@@ -113,6 +113,24 @@ def test_photos_that_never_had_colors_are_those_of_a_folder_that_are_grey(tmp_pa
         photos_without_colors(folder)
     with pytest.raises(OptionError, match="no such folder"):
         photos_without_colors(tmp_path / "none")
+    (folder / "b.png").rename(folder / ".b.png")
+    with pytest.raises(OptionError, match="old: holds no photos"):
+        photos_without_colors(folder)
+    (folder / "c.png").write_bytes(b"cut off")
+    with pytest.raises(ImageError, match=r"c\.png: "):
+        photos_without_colors(folder)
+
+
+def test_a_scan_of_16_bits_is_shown_as_it_is(photos: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "old", tmp_path / "out"
+    folder.mkdir()
+    ramp = np.tile(np.linspace(0, 65535, 300, dtype=np.uint16), (200, 1))
+    Image.fromarray(ramp).save(folder / "scan.tif")
+    compare_colorizers(photos, [load_corrector(MODELS[1], "cpu")], out, black_and_white=folder)
+    with Image.open(out / "black_and_white.png") as sheet:
+        row = np.asarray(sheet.convert("L"), dtype=np.float32)[90, 10:200]
+    assert row.std() > 20.0
+    assert len(np.unique(row)) > 100
 
 
 def test_the_command_shows_photos_that_never_had_colors(

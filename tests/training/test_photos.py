@@ -81,6 +81,13 @@ def test_a_broken_photo_is_named(tmp_path: Path) -> None:
         load_photo(tmp_path / "broken.jpg")
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_greys_of_more_than_8_bits_are_not_cut_off(tmp_path: Path, kind: type) -> None:
+    Image.fromarray(np.full((40, 50), 700, kind)).save(tmp_path / "scan.tif")
+    with pytest.raises(ImageError, match=r"scan.tif: cannot be trained on \(greys of more than 8"):
+        load_photo(tmp_path / "scan.tif")
+
+
 def test_the_centre_square_is_the_centre() -> None:
     photo = Image.new("RGB", (300, 100), "red")
     photo.paste("blue", (100, 0, 200, 100))

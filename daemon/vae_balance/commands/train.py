@@ -283,6 +283,7 @@ def unet_command(
     help="Folder for the cases, 2.5 GB.  [default: beside --out, named OUT-cases]",
 )
 @click.option("--cases", type=click.IntRange(1), metavar="N", help="Views to train on (12,288).")
+@_weight_decay
 @click.option(
     "--start",
     type=options.PATH,

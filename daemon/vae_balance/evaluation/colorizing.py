@@ -29,9 +29,11 @@ from vae_balance.evaluation.sheets import Strip, strip_sheet
 from vae_balance.files import atomic_write
 from vae_balance.looks.chroma_map import made_grey
 from vae_balance.looks.look import Place
-from vae_balance.photos.photo import SUFFIXES
+from vae_balance.photos.painting import codes_of
+from vae_balance.photos.photo import SUFFIXES, read_photo
+from vae_balance.photos.preview import preview
 from vae_balance.photos.proxy import make_proxy
-from vae_balance.training.photos import load_photo, read_split
+from vae_balance.training.photos import SHORT_SIDE, at_most_short_side, load_photo, read_split
 
 GREY, TRUE = "grey", "true"
 SHEET_PHOTOS, BLACK_AND_WHITE_PHOTOS, PLATES = 50, 24, 12
@@ -225,7 +227,10 @@ def plate(photo: Colors, seed: int = 0) -> Colors:
 
 
 def photos_without_colors(folder: Path) -> list[Path]:
-    """Return the photos in a folder that are grey, toned or not.
+    """Return the photos in a folder that are grey, toned or not; hidden files do not count.
+
+    Args:
+        folder: of photos in any format that is read, of any depth.
 
     Raises:
         OptionError: there is no such folder, or no such photo.
@@ -233,8 +238,14 @@ def photos_without_colors(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise OptionError(f"{folder}: no such folder of black-and-white photos")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    grey = [path for path in paths if not _has_color(path)]
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    if not paths:
+        raise OptionError(f"{folder}: holds no photos ({', '.join(sorted(SUFFIXES))})")
+    grey = [path for path in paths if toning_of(_any_pixels(path)[::2, ::2]).is_grey]
     if not grey:
         raise OptionError(f"{folder}: none of its {len(paths)} photos is black-and-white")
     return grey
@@ -243,7 +254,7 @@ def photos_without_colors(folder: Path) -> list[Path]:
 def _without_colors(photos: Path, given: Sequence[Path]) -> Iterator[tuple[str, Colors]]:
     """Yield photos that never had colors, as far as there are any, and photos as on old plates."""
     for path in given:
-        yield path.name, _pixels(path)
+        yield path.name, _any_pixels(path)
     found = [path for path in read_split(photos).final if not _has_color(path)]
     count = min(BLACK_AND_WHITE_PHOTOS, len(found))
     for path in (found[i * len(found) // count] for i in range(count)):
@@ -267,6 +278,15 @@ def _has_color(path: Path) -> bool:
 
 def _pixels(path: Path) -> Colors:
     return np.asarray(load_photo(path), dtype=np.float32) / np.float32(255.0)
+
+
+def _any_pixels(path: Path) -> Colors:
+    """Return a photo of any format and depth as `_pixels` does; scans often have 16 bits."""
+    photo = read_photo(path)
+    reduction = max(1.0, min(photo.pixels.shape[:2]) / SHORT_SIDE)
+    colors = preview(photo, round(4 * max(photo.pixels.shape[:2]) / reduction))
+    image = Image.fromarray(np.ascontiguousarray(codes_of(colors)))
+    return np.asarray(at_most_short_side(image), dtype=np.float32) / np.float32(255.0)
 
 
 def _three_channels(picture: Image.Image) -> Colors:

@@ -77,16 +77,23 @@ def load_photo(path: Path) -> Image.Image:
     """Read a photo upright, as 8-bit RGB, its short side at most `SHORT_SIDE` pixels.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or has greys of more than 8 bits.
     """
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):  # which Pillow cuts off at 255
+                raise OSError("greys of more than 8 bits")
             image.draft("RGB", (2 * SHORT_SIDE, 2 * SHORT_SIDE))
             photo = ImageOps.exif_transpose(image).convert("RGB")
     except OSError as error:
         raise ImageError(
             f"{path}: cannot be trained on ({error}); remove it or save it as an 8-bit RGB file"
         ) from error
+    return at_most_short_side(photo)
+
+
+def at_most_short_side(photo: Image.Image) -> Image.Image:
+    """Average a photo down to a short side of `SHORT_SIDE` pixels; smaller ones stay."""
     scale = SHORT_SIDE / min(photo.size)
     if scale >= 1.0:
         return photo
