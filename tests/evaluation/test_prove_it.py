@@ -21,6 +21,7 @@ from vae_balance.correctors.unet.train import UNetTraining
 from vae_balance.evaluation import proof_page, prove_it
 from vae_balance.evaluation.cases import Case
 from vae_balance.evaluation.proof_page import Followed, follow
+from vae_balance.models.store import EMBEDDED, find_model
 from vae_balance.training.checkpoint import read_log
 
 Colors = NDArray[np.float32]
@@ -84,6 +85,7 @@ def test_one_command_trains_measures_and_tells(
     assert (result.exit_code, result.output) == (0, "")
 
     text = page.read_text("utf-8")
+    assert f"| latents, embedded model {find_model(EMBEDDED).version} |" in text
     for name in prove_it.NAMES:
         assert f"| `{name}` |" in text
         assert len(read_log(out / name / "times.jsonl")) > 2

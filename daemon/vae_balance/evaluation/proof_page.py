@@ -41,7 +41,7 @@ from vae_balance.evaluation.prove_it import (
 )
 from vae_balance.evaluation.quality import ALL_DAMAGE, NONE, cell_of
 from vae_balance.files import atomic_write
-from vae_balance.models.store import EMBEDDED
+from vae_balance.models.store import EMBEDDED, find_model
 from vae_balance.photos.painting import paint_grid
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.training.damage import random_damage
@@ -359,7 +359,8 @@ def _rounds(followed: Mapping[str, Followed], photos: int, page: Path) -> str:
     for name, way in followed.items():
         changes = " | ".join(f"{way.changes[number - 1]:.2f}" for number in (1, 2, 5, 10))
         errors = " | ".join(f"{way.errors[number]:.2f}" for number in (0, 1, 10))
-        lines.append(f"| {name} | {changes} | {errors} | {_rests(way)} |")
+        label = f"{name} {find_model(EMBEDDED).version}" if name == LONG else name
+        lines.append(f"| {label} | {changes} | {errors} | {_rests(way)} |")
     shown = ", ".join(map(str, _SHOWN))
     lines += [
         "",
