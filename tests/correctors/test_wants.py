@@ -128,7 +128,11 @@ def test_a_roll_is_refused_by_who_learns_from_one_photo(models: dict[str, str]) 
 
 
 def test_a_seed_is_refused_by_who_draws_no_sample(
-    models: dict[str, str], run: Run, tmp_path: Path
+    models: dict[str, str],
+    run: Run,
+    tmp_path: Path,
+    short_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(OptionError, match="slope draws no samples"):
         Balancer(models["slope"]).learn(picture(), seed=3)
@@ -138,7 +142,12 @@ def test_a_seed_is_refused_by_who_draws_no_sample(
     assert refused.exit_code != 0
     assert "leave --seed out" in refused.stderr
     assert not (tmp_path / "b.png").exists()
-    refused = run("batch", tmp_path, tmp_path / "out", "--model", "stretch", "--seed", 3)
+    # A batch starts a daemon, which the tests that come after must not meet.
+    monkeypatch.setenv("VAE_BALANCE_STATE", str(short_path))
+    try:
+        refused = run("batch", tmp_path, tmp_path / "out", "--model", "stretch", "--seed", 3)
+    finally:
+        assert run("stop").exit_code == 0
     assert refused.exit_code != 0
     assert "leave --seed out" in refused.output
 
