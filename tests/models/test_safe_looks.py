@@ -65,5 +65,5 @@ def test_a_look_keeps_colors_and_greys_in_order_and_gradients_smooth(
     before = gradient(proxy)
     after = apply_lut(lut, before)[0].astype(np.int64)
     assert np.abs(np.diff(after, axis=0)).max() <= MOST_STEP
-    changes = np.flatnonzero((np.diff(after, axis=0) != 0).any(axis=1))
-    assert np.diff(np.r_[0, changes, len(after)]).max() <= MOST_STEP
+    colors = [len(np.unique(each, axis=0)) for each in (before[0], after)]
+    assert colors[1] > 0.8 * colors[0]

@@ -6,7 +6,9 @@ predicted colors goes from the damaged photo's colors to the undamaged one's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +16,21 @@ from torch.nn import functional as F
 
 from vae_balance.color.lab import ciede2000, mean_chroma, srgb_to_lab
 from vae_balance.correctors.classifier import Features
-from vae_balance.correctors.latent_balancer.fused_network import FusedLatentBalancer
+from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
 from vae_balance.models.folder import FolderModel
 from vae_balance.training.loop import Row
 
 # The VAE halves the side three times: a latent stands for 8 x 8 pixels.
 REDUCTION = 8
+
+
+class PartWeights(Protocol):
+    """Weights of the parts of a loss, each an attribute of its own name."""
+
+    @property
+    def undamaged(self) -> float:
+        """How much a case without damage counts, beside one with damage."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -179,17 +190,41 @@ def balancer_loss(
     mapped = srgb_to_lab(smooth_map(before, predicted).clamp(0.0, 1.0))
     left = ciede2000(mapped, wanted).flatten(1).mean(dim=1)
     fault = errors_of(batch.chosen(batch.before), wanted)
-    judged = torch.stack([answer.fault, answer.doubt], dim=1).log1p()
-    truth = torch.stack([fault, left.detach()], dim=1).log1p()
     floor = weights.variance_floor * balancer.mean_scale.square()
     parts = {
         "kl": gaussian_kl(moments, true, floor),
         "map": left,
         "color": errors_of(predicted, wanted),
         "chroma": (mean_chroma(mapped) - mean_chroma(wanted)).abs().flatten(),
-        "judge": F.smooth_l1_loss(judged, truth, reduction="none", beta=0.2).mean(dim=1),
+        "judge": misjudged(answer, fault, left),
     }
+    return weighed(parts, weights, batch.undamaged)
+
+
+def misjudged(answer: Answer, fault: Tensor, left: Tensor) -> Tensor:
+    """Return how wrong a balancer judges photos and its answers (B,), in logarithms.
+
+    Args:
+        answer: to the photos.
+        fault: (B,) their mean CIEDE2000 errors.
+        left: (B,) those of the answers; nothing is learned through them.
+    """
+    judged = torch.stack([answer.fault, answer.doubt], dim=1).log1p()
+    truth = torch.stack([fault, left.detach()], dim=1).log1p()
+    return F.smooth_l1_loss(judged, truth, reduction="none", beta=0.2).mean(dim=1)
+
+
+def weighed(
+    parts: Mapping[str, Tensor], weights: PartWeights, undamaged: Tensor
+) -> tuple[Tensor, Row]:
+    """Return the mean over cases of the weighed sum of a loss's parts, and the parts for the log.
+
+    Args:
+        parts: (B,) each, by the name of its weight.
+        weights: of the parts, and of a case without damage.
+        undamaged: (B,) whether nothing is to be undone.
+    """
     each = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum(dim=0)
-    counts = torch.where(batch.undamaged, weights.undamaged, 1.0)
+    counts = torch.where(undamaged, weights.undamaged, 1.0)
     loss = (counts * each).sum() / counts.sum()
     return loss, {name: part.mean().item() for name, part in parts.items()}

@@ -48,7 +48,7 @@ class GridFit:
 def fit_grid(colors: Tensor, targets: Tensor, how: GridFit = GridFit()) -> Tensor:
     """Return grids (B, places, places, levels, 12) that change `colors` to `targets`.
 
-    Both (B, 3, h, w), sRGB-encoded; see `slicing.py` for the maps.
+    Both (B, 3, h, w), sRGB-encoded; see `looks/slicing.py` for the maps.
     """
     height, width = colors.shape[2:]
     rows, columns = _near(height, how).to(colors), _near(width, how).to(colors)

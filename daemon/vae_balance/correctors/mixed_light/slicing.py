@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 
 from vae_balance.color.srgb import LUMINANCE
-
-# Numbers of an affine color map.
-MAP = 12
+from vae_balance.looks.light_map import MAP
 
 
 def slice_grid(grid: Tensor, colors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Change colors by the maps of a grid, as `slicing.py` does; gradients flow to the grid.
+    """Change colors by the maps of a grid, as `looks/slicing.py` does; gradients flow to the grid.
 
     Args:
         grid: (B, R, C, L, 12).

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from vae_balance.color.lab import mean_chroma, srgb_to_lab
 from vae_balance.correctors.classifier_weights import SHA256
@@ -30,10 +29,11 @@ from vae_balance.correctors.latent_balancer.balancer_loss import (
     Batch,
     Thumbnail,
     errors_of,
+    misjudged,
     smooth_map,
+    weighed,
 )
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
-from vae_balance.correctors.latent_balancer.networks import load_latent_balancer
 from vae_balance.correctors.latent_balancer.train_balancer import blurred, fit_thumbnail
 from vae_balance.correctors.mixed_light.cases import (
     CASES_A_PHOTO,
@@ -213,18 +213,13 @@ def local_loss(
     own = fitted_colors(seen, predicted).clamp(0.0, 1.0)
     left = errors_of(own, wanted)
     fault = errors_of(batch.chosen(batch.before), wanted)
-    judged = torch.stack([answer.fault, answer.doubt], dim=1).log1p()
-    truth = torch.stack([fault, left.detach()], dim=1).log1p()
     parts = {
         "left": left,
         "color": errors_of(predicted, wanted),
         "chroma": (mean_chroma(srgb_to_lab(own)) - mean_chroma(wanted)).abs().flatten(),
-        "judge": F.smooth_l1_loss(judged, truth, reduction="none", beta=0.2).mean(dim=1),
+        "judge": misjudged(answer, fault, left),
     }
-    each = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum(dim=0)
-    counts = torch.where(batch.undamaged, weights.undamaged, 1.0)
-    loss = (counts * each).sum() / counts.sum()
-    return loss, {name: part.mean().item() for name, part in parts.items()}
+    return weighed(parts, weights, batch.undamaged)
 
 
 @torch.no_grad()
@@ -276,8 +271,7 @@ def _watch(
     if not shards:
         return None
     watched = read_shards(shards, NAMES)
-    base = load_latent_balancer(folder / LATENT_BALANCER_FOLDER).to(device)
-    assert isinstance(base, FusedLatentBalancer)  # as the network began with its weights
+    base = FusedLatentBalancer.load_folder(folder / LATENT_BALANCER_FOLDER).to(device)
 
     def score(row: Row) -> float:
         return math.fsum(weight * row.get(name, 0.0) for name, weight in _SCORE.items())
