@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_balance.color.lab import lab_to_srgb, srgb_to_lab
 from vae_balance.correctors.classifier import load_classifier
@@ -134,6 +134,15 @@ def test_huber_minds_great_errors_less_than_l2() -> None:
         return great / small
 
     assert ratio("huber") < ratio("l2") / 2.0
+
+
+@pytest.mark.parametrize(("design", "largest"), [("autoencoder", 128.0), ("fusion", 110.0)])
+def test_one_color_lies_within_what_its_design_answers(design: str, largest: float) -> None:
+    network = new_colorizer(design, classes=False).eval()
+    with torch.no_grad():
+        nn.init.constant_(network.head.last.bias, 20.0)  # type: ignore[arg-type]
+        answer = network(seen(1))
+    torch.testing.assert_close(answer, torch.full_like(answer, largest))
 
 
 def test_classes_are_colors_that_srgb_has() -> None:

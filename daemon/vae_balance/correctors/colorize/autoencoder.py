@@ -16,6 +16,9 @@ from vae_balance.correctors.colorize.layers import Convolution, doubled
 from vae_balance.correctors.colorize.seen import Seen, equal_channels
 from vae_balance.models.folder import FolderModel
 
+# The published design answers a and b over 128.
+_LARGEST = 128.0
+
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
@@ -48,7 +51,7 @@ class ColorAutoencoder(FolderModel):
         )
         self.middle = Convolution(fourth, third)
         self.outer = Convolution(third, second)
-        self.head = ColorHead(second, self.config.classes)
+        self.head = ColorHead(second, self.config.classes, _LARGEST)
 
     def shown(self, grey: Tensor) -> Tensor:
         """Return what the classifier is shown, (B, 3, S, S), of the grey picture (B, 1, S, S)."""

@@ -38,13 +38,14 @@ class ColorHead(nn.Module):
     Args:
         channels: C.
         classes: answer by likelihoods of colors, not by one color.
+        largest: a* and b* of one color are this times a hyperbolic tangent.
     """
 
     centres: Tensor
 
-    def __init__(self, channels: int, classes: bool) -> None:
+    def __init__(self, channels: int, classes: bool, largest: float = LARGEST) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.largest = classes, largest
         self.last = nn.Conv2d(channels, len(color_classes()) if classes else 2, 1)
         self.register_buffer("centres", color_classes().clone(), persistent=False)
         nn.init.normal_(self.last.weight, std=0.01)
@@ -54,7 +55,7 @@ class ColorHead(nn.Module):
         """Return a* and b* (B, 2, h, w)."""
         answer = self.last(features).float()
         if not self.classes:
-            return LARGEST * torch.tanh(answer)
+            return self.largest * torch.tanh(answer)
         likely = torch.softmax(answer / temperature, dim=1)
         return F.conv2d(likely, self.centres.T[:, :, None, None])
 
