@@ -112,7 +112,7 @@ def test_training_learns_that_sky_is_blue_and_grass_green(
     photos: Path, cache: Path, tmp_path: Path
 ) -> None:
     config = settings(
-        photos, cache, tmp_path, design="autoencoder", loss="l2", steps=60, learning_rate=3e-3
+        photos, cache, tmp_path, design="autoencoder", loss="l2", steps=120, learning_rate=3e-3
     )
     network = train_colorizer(config, print)
     kept = read_shard(cache / "train-0000", NAMES)
