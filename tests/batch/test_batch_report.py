@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vae_balance.batch.report import Line, Report, Stamp, path_digest
+from vae_balance.batch.report import Line, Report, Stamp, held_report, path_digest
 from vae_balance.errors import BalanceError
 
 
@@ -249,3 +251,47 @@ def test_a_file_of_what_was_begun_that_somebody_broke_is_named(tmp_path: Path) -
     begun.write_text("my notes\n")
     with pytest.raises(BalanceError, match=r"begun: is damaged: remove it"):
         Report(tmp_path / "report.jsonl")
+
+
+def test_a_report_has_one_batch_at_a_time(tmp_path: Path) -> None:
+    """Else a second one takes the line that the first is writing for a torn one, and removes it."""
+    path, line = tmp_path / "report.jsonl", line_of(tmp_path)
+    with held_report(path) as report:
+        report.append(line)
+        with pytest.raises(BalanceError, match=r"report\.jsonl: another batch .* --report$"):
+            held_report(path).__enter__()
+        report.append(line_of(tmp_path, "b.jpg"))
+    with held_report(path) as report:
+        assert is_done(report, line)
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_report_is_free_again_after_its_batch_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "report.jsonl"
+    hold = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from vae_balance.batch.report import held_report\n"
+        "held = held_report(Path(sys.argv[1]))\n"
+        "held.__enter__()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", hold, str(path)]).returncode != 0
+    assert (tmp_path / ".report.jsonl.lock").exists()
+    with held_report(path) as report:
+        report.append(line_of(tmp_path))
+    assert not (tmp_path / ".report.jsonl.lock").exists()
+
+
+def test_a_folder_that_nobody_may_write_to_still_has_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_of(tmp_path)
+    path = report_of(tmp_path, line)
+
+    def refuse(lock: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with held_report(path) as report:
+        assert is_done(report, line)

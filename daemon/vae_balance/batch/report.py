@@ -13,10 +13,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from vae_balance.batch.outcome import DONE, PhotoOutcome
 from vae_balance.errors import BalanceError
@@ -84,6 +86,35 @@ class Line(PhotoOutcome):
     def to_json(self) -> str:
         """Return the line as JSON, which begins with the source."""
         return json.dumps({"source": self.source, **asdict(self)})
+
+
+@contextmanager
+def held_report(path: Path) -> Iterator[Report]:
+    """Yield a report that no other batch appends to until the block has ended.
+
+    A second one would take a line that is being written for one that was cut off, and remove it.
+
+    Raises:
+        BalanceError: another batch has it; besides as `Report`.
+    """
+    lock_path = path.with_name(f".{path.name}.lock")
+    lock = filelock.FileLock(lock_path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BalanceError(
+            f"{path}: another batch is writing this report: wait for it, or give another file with "
+            "--report"
+        ) from error
+    except OSError:  # of a file system that locks nothing; one that cannot be written says so later
+        yield Report(path)
+        return
+    try:
+        yield Report(path)
+    finally:
+        with suppress(OSError):
+            lock_path.unlink()  # as long as it is held, so that nobody gets a lock without a name
+        lock.release()
 
 
 class Report:
