@@ -10,7 +10,9 @@ from vae_balance import errors
 from vae_balance.errors import (
     BalanceError,
     CancelledError,
+    HasColorsError,
     ImageError,
+    IsGreyError,
     LutError,
     ModelError,
     OptionError,
@@ -20,7 +22,16 @@ from vae_balance.errors import (
 )
 from vae_balance_protocol import DaemonError, messages
 
-KINDS = (BalanceError, ImageError, LutError, ModelError, OptionError, OutputExistsError)
+KINDS = (
+    BalanceError,
+    ImageError,
+    HasColorsError,
+    IsGreyError,
+    LutError,
+    ModelError,
+    OptionError,
+    OutputExistsError,
+)
 
 
 def test_every_kind_of_error_is_known_here() -> None:

@@ -19,6 +19,7 @@ from vae_balance.looks.report import LookReport
 from vae_balance.photos.proxy import make_proxy
 from vae_balance_protocol import DaemonError, NotStarted, messages
 from vae_balance_protocol.faults import HUES
+from vae_balance_protocol.options import ANY_COLORS
 
 PLUGINS = Path(__file__).resolve().parent.parent / "gimp-plugin"
 sys.path += [str(PLUGINS), str(PLUGINS / "common")]
@@ -459,8 +460,20 @@ def test_every_error_of_the_daemon_becomes_a_sentence(english, code):
         raise DaemonError(code, "something broke")
     message = raised.value.message
     assert "{" not in message
-    if code not in ("unknown-look", "cancelled", "stopping"):
+    if code not in ("unknown-look", "cancelled", "stopping", "has-colors"):
         assert "something broke" in message
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_the_refusal_of_colors_names_the_switch_of_the_dialog(english, language):
+    texts.use_languages([language])
+    try:
+        told = texts.sentence("has-colors", "a.png: has colors already")
+        label = texts._(ANY_COLORS.label)
+    finally:
+        texts.use_languages(["en"])
+    # GIMP shows two lines, and cuts the rest off.
+    assert re.sub(r"_|\(_.\)", "", label) in told[:150]
 
 
 def test_a_disk_error_becomes_a_sentence(english):

@@ -17,6 +17,7 @@ from vae_balance.commands.console import (
     FAILED,
     INTERRUPTED,
     termination,
+    told,
     what_the_system_says,
 )
 from vae_balance.commands.convert import convert
@@ -47,7 +48,7 @@ class CommandLine(click.Group):
             with termination():
                 return super().invoke(ctx)
         except BalanceError as error:
-            click.echo(f"vae-balance: {error}", err=True)
+            click.echo(f"vae-balance: {told(error)}", err=True)
             raise click.exceptions.Exit(error.exit_status) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # who reads us has enough: click knows

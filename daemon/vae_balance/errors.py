@@ -52,6 +52,18 @@ class ImageError(BalanceError):
     code = messages.IMAGE
 
 
+class HasColorsError(ImageError):
+    """A photo has colors, and the model is for grey ones."""
+
+    code = messages.HAS_COLORS
+
+
+class IsGreyError(ImageError):
+    """A photo is grey, and the model is for colors."""
+
+    code = messages.IS_GREY
+
+
 class LutError(BalanceError):
     """A color table is malformed, or its file cannot be read."""
 
@@ -85,7 +97,15 @@ class CancelledError(Exception):
     code: ClassVar[str] = messages.CANCELLED
 
 
-_KINDS = (ImageError, LutError, ModelError, OptionError, OutputExistsError)
+_KINDS = (
+    ImageError,
+    HasColorsError,
+    IsGreyError,
+    LutError,
+    ModelError,
+    OptionError,
+    OutputExistsError,
+)
 _BY_CODE = {messages.MALFORMED: OptionError, **{kind.code: kind for kind in _KINDS}}
 
 

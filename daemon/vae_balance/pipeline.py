@@ -26,7 +26,7 @@ from vae_balance.correctors.corrector import (
     Wants,
     is_plain,
 )
-from vae_balance.errors import ImageError, OptionError
+from vae_balance.errors import HasColorsError, IsGreyError, OptionError
 from vae_balance.files import as_private_as, atomic_write, check_new, make_folder
 from vae_balance.looks.labels import file_look, labeled_lut, require_lut
 from vae_balance.looks.look import Look, Place
@@ -35,7 +35,7 @@ from vae_balance.photos.grey import is_grey
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.proxy import make_proxy
 from vae_balance.photos.task import PhotoTask
-from vae_balance_protocol.options import CENTRE, PROXY, SEED, TREATING
+from vae_balance_protocol.options import CENTRE, PROXY, SEED, TREATING, Option
 
 P = TypeVar("P", bound=Photo)
 
@@ -118,16 +118,12 @@ def learn(
     """Show proxies to a corrector, and return what it learned from them.
 
     Raises:
-        OptionError: there is no proxy, or the corrector learns from one photo only, or samples
-            nothing that a seed could be for.
+        OptionError: there is no proxy, or the corrector learns from one photo only, or draws no
+            samples that a seed could be for.
     """
     if len(proxies) > 1:
         check_roll(corrector.wants, corrector.info.name)
-    if options.seed is not None and SEED not in corrector.options:
-        raise OptionError(
-            f"model {corrector.info.name} draws no samples, so that a seed changes nothing: leave "
-            "--seed out"
-        )
+    check_seed(options.seed, corrector.options, corrector.info.name)
     return corrector.learn(proxies, options, progress)
 
 
@@ -144,6 +140,23 @@ def check_roll(wants: Wants, model: str) -> None:
     if not wants.roll:
         raise OptionError(
             f"model {model}: learns each look from one photo: balance the photos one by one"
+        )
+
+
+def check_seed(seed: int | None, heeded: Sequence[Option], model: str) -> None:
+    """Check that a seed, if there is one, is for something.
+
+    Args:
+        seed: of the samples.
+        heeded: options of the corrector.
+        model: what people call it.
+
+    Raises:
+        OptionError: the corrector draws no samples.
+    """
+    if seed is not None and SEED not in heeded:
+        raise OptionError(
+            f"model {model} draws no samples, so that a seed changes nothing: leave --seed out"
         )
 
 
@@ -197,7 +210,8 @@ def proxy_of(photo: Path, how: How) -> Proxy:
     """Return what a corrector is shown of a photo.
 
     Raises:
-        ImageError: the photo cannot be read, or is not for this corrector.
+        ImageError: the photo cannot be read.
+        HasColorsError, IsGreyError: it is not for this corrector.
     """
     return shown(read_photo(photo), how)
 
@@ -206,7 +220,8 @@ def shown(photo: Photo, how: How) -> Proxy:
     """Return what a corrector is shown of a photo that was read.
 
     Raises:
-        ImageError: it is grey and the corrector wants colors, or the other way round.
+        HasColorsError: it has colors and the corrector wants none.
+        IsGreyError: the other way round.
     """
     proxy = make_proxy(photo, how.part)
     wanted = how.wants.colors
@@ -216,9 +231,7 @@ def shown(photo: Photo, how: How) -> Proxy:
         check_proxies(how.wants, [proxy])
     # What is of a single grey all over is left as it is, as what is of any other single color.
     elif is_grey(photo, proxy) and not is_plain(proxy[None]).all():
-        raise ImageError(
-            "is grey, so there are no colors to balance: `vae-balance colorize` gives it some"
-        )
+        raise IsGreyError("is grey, so there are no colors to balance: colorize it")
     return proxy
 
 
@@ -229,14 +242,11 @@ def check_proxies(wants: Wants, proxies: Sequence[Proxy]) -> None:
     any corrector: they may be of a part that is grey, of a selection.
 
     Raises:
-        ImageError: they have colors, and the corrector wants none.
+        HasColorsError: they have colors, and the corrector wants none.
     """
     if wants.colors == "grey" and not all(toning_of(proxy).is_grey for proxy in proxies):
-        # GIMP's dialog has room for two lines, some 150 letters: its own switch comes first.
-        raise ImageError(
-            "has colors already, and this model is for grey photos: balance it with another, "
-            'switch on "Colorize color photos anyway" in GIMP, or use `vae-balance colorize '
-            "--force`"
+        raise HasColorsError(
+            "has colors already, and this model is for grey photos: balance it with another"
         )
 
 

@@ -65,6 +65,8 @@ MALFORMED = "malformed"
 UNKNOWN_LOOK = "unknown-look"
 OPTION = "option"
 IMAGE = "image"
+HAS_COLORS = "has-colors"
+IS_GREY = "is-grey"
 LUT = "lut"
 MODEL = "model"
 OUTPUT_EXISTS = "output-exists"
@@ -75,8 +77,8 @@ CANCELLED = "cancelled"
 STOPPING = "stopping"
 INTERNAL = "internal"
 CODES = (
-    VERSION, MALFORMED, UNKNOWN_LOOK, OPTION, IMAGE, LUT, MODEL, OUTPUT_EXISTS, FAILED, BUSY,
-    MEMORY, CANCELLED, STOPPING, INTERNAL,
+    VERSION, MALFORMED, UNKNOWN_LOOK, OPTION, IMAGE, HAS_COLORS, IS_GREY, LUT, MODEL,
+    OUTPUT_EXISTS, FAILED, BUSY, MEMORY, CANCELLED, STOPPING, INTERNAL,
 )  # fmt: skip
 
 PROGRESS = "progress"

@@ -22,6 +22,7 @@ from PIL import Image
 from test_cli import in_terminal
 
 from vae_balance.batch.contact_sheet import check_replaceable
+from vae_balance.batch.report import held_report
 from vae_balance.commands import console
 from vae_balance.luts.cube import read_cube
 from vae_balance.photos.photo import read_photo
@@ -142,9 +143,20 @@ def test_all_photos_of_a_folder_are_balanced(batches: Batches, run: Run) -> None
     assert np.array_equal(pixels_of(alone), pixels_of(target))
 
 
+def test_a_second_batch_with_the_same_report_is_refused_before_it_begins(batches: Batches) -> None:
+    batches.photos("a.png")
+    (batches.folder / "out").mkdir()
+    with held_report(batches.folder / "out" / REPORT):
+        refused = batches.run()
+    assert refused.exit_code == console.FAILED
+    assert refused.stderr.count("\n") == 1 and "another batch is writing" in refused.stderr
+    assert batches.written() == []
+    assert batches.outcomes() == {"a.png": "done"}
+
+
 # Model, the photo that it wants, the advice about the other one.
 WANTING = (
-    ("mixed-light", "color.png", "`vae-balance colorize` gives it some"),
+    ("mixed-light", "color.png", "colorize it with `vae-balance colorize`"),
     ("colorize-cross-channel", "grey.png", "has colors already"),
 )
 

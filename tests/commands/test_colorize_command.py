@@ -243,7 +243,7 @@ def test_the_daemon_learns_from_a_color_photo_only_if_told_to(peer: Peer) -> Non
         assert answer is not None
         assert answer.header["type"] == kind, answer.header
         if kind == "error":
-            assert answer.header["code"] == "image"
+            assert answer.header["code"] == "has-colors"
             assert "has colors already" in answer.header["message"]
 
 

@@ -124,6 +124,7 @@ def give_looks(
         click.UsageError: the options contradict one another.
         BalanceError: nothing can be done.
     """
+    _check_seed(look)
     tasks = plan_tasks(photos, output, out_dir, force)
     if average_lut and cube is None:
         raise click.UsageError("--average-lut says what --lut FILE is to hold: give that, too")
@@ -158,6 +159,23 @@ def give_looks(
     if as_json:
         click.echo(json.dumps(results, indent=2))
     console.end()
+
+
+def _check_seed(look: Mapping[str, Any]) -> None:
+    """Check that a seed is for something, where one is given: the imports take their time.
+
+    Raises:
+        ModelError: there is no such model.
+        OptionError: the model draws no samples.
+    """
+    if look.get("seed") is None:
+        return
+    from vae_balance.correctors.registry import options_of
+    from vae_balance.models.store import find_model
+    from vae_balance.pipeline import check_seed
+
+    info = find_model(look["model"])
+    check_seed(look["seed"], options_of(info), info.name)
 
 
 def _tell(task: PhotoTask, ended: Outcome, result: dict[str, Any], console: Console) -> None:

@@ -120,10 +120,10 @@ def batch(
     vae-balance batch archive balanced --recursive --scheduler tcp://10.0.0.1:8786
     """
     from vae_balance.batch.plan import Folders, check_targets, find_photos, plan_photos, settings_of
-    from vae_balance.batch.report import REPORT_NAME, Report
-    from vae_balance.correctors.registry import wants_of
+    from vae_balance.batch.report import REPORT_NAME, held_report
+    from vae_balance.correctors.registry import options_of, wants_of
     from vae_balance.models.store import find_model
-    from vae_balance.pipeline import check_roll
+    from vae_balance.pipeline import check_roll, check_seed
     from vae_balance_protocol.messages import PROXIES
 
     if no_contact_sheet and contact_sheet is not None:
@@ -146,11 +146,13 @@ def batch(
         roll = False
     if roll:
         check_roll(wants, info.name)
+    check_seed(look["seed"], options_of(info), info.name)
     chosen = {row.name: look[row.name] for row in (*LEARNING, TONE, *TREATING)}
     together = [folders.sources / photo for photo in found.photos] if roll else []
     settings = settings_of(chosen, look["proxy"] or wants.part, info, together)
     make_folder(folders.targets)
-    report_file = Report(real_path(report or out_dir / REPORT_NAME))
+    held = held_report(real_path(report or out_dir / REPORT_NAME))
+    report_file = click.get_current_context().with_resource(held)
 
     if found.passed_over:
         console.tell(f"{in_dir}: passed over, as no photos by their names: {found.told()}")

@@ -34,7 +34,15 @@ _ANSWER_SECONDS = 3.0  # a daemon that is well answers in milliseconds
 _OF_THIS_PROCESS = ("/dev/", "/proc/")
 # What is wrong with a photo is the same here; what is wrong with the daemon is not.
 _OF_THE_PHOTO = frozenset(
-    {messages.IMAGE, messages.LUT, messages.OPTION, messages.OUTPUT_EXISTS, messages.FAILED}
+    {
+        messages.IMAGE,
+        messages.HAS_COLORS,
+        messages.IS_GREY,
+        messages.LUT,
+        messages.OPTION,
+        messages.OUTPUT_EXISTS,
+        messages.FAILED,
+    }
 )
 
 _log = logging.getLogger(__name__)

@@ -21,6 +21,8 @@ import click
 
 from vae_balance.errors import (
     BalanceError,
+    HasColorsError,
+    IsGreyError,
     ModelError,
     OptionError,
     OutputExistsError,
@@ -40,6 +42,17 @@ _EXTRAS = {
     "explain": ("matplotlib",),
     "train": ("matplotlib", "scipy", "skimage", "sklearn"),
 }
+
+# What this command can do where the photo is not for the model; others have other words for it.
+_ADVICE: dict[type[BalanceError], str] = {
+    HasColorsError: ", or use `vae-balance colorize --force`",
+    IsGreyError: " with `vae-balance colorize`",
+}
+
+
+def told(error: BalanceError) -> str:
+    """Return an error with what this command has to advise."""
+    return f"{error}{_ADVICE.get(type(error), '')}"
 
 
 class Console:
@@ -118,7 +131,7 @@ class Console:
 
     def _remember(self, error: BalanceError, photo: Path, result: dict[str, Any] | None) -> None:
         self._failures.append(error)
-        text = str(error)
+        text = told(error)
         name = printable(str(photo))
         reason = text if name in text else f"{name}: {text}"
         if result is not None:

@@ -56,7 +56,7 @@ def learn(
     from vae_balance.looks.light_map import AVERAGE, AVERAGE_WARNING, LightLook
     from vae_balance.looks.look import report_of
     from vae_balance.luts.files import lut_suffix
-    from vae_balance.pipeline import How, check_roll, proxy_of, write_look
+    from vae_balance.pipeline import How, check_roll, check_seed, proxy_of, write_look
     from vae_balance.pipeline import learn as learn_look
 
     lut_suffix(output)
@@ -65,6 +65,7 @@ def learn(
     corrector = load_corrector(look["model"], device)
     if len(photos) > 1:
         check_roll(corrector.wants, corrector.info.name)
+    check_seed(chosen.seed, corrector.options, corrector.info.name)
     how = How.of(look, overwrite=force, wants=corrector.wants)
     console = Console(quiet)
     proxies = {}

@@ -7,7 +7,7 @@ from importlib import import_module
 from vae_balance.correctors.corrector import Corrector, Wants
 from vae_balance.errors import ModelError
 from vae_balance.models.store import ModelInfo, find_model, verify_files
-from vae_balance_protocol.options import DEVICE, MODEL
+from vae_balance_protocol.options import DEVICE, MODEL, Option
 
 # What model.json calls it -> module within this package, class.
 _CORRECTORS = {
@@ -43,6 +43,11 @@ def wants_of(info: ModelInfo) -> Wants:
         ModelError: it is for a later version.
     """
     return _type_for(info).wants
+
+
+def options_of(info: ModelInfo) -> tuple[Option, ...]:
+    """Return the options that the corrector of a model heeds; as `wants_of`."""
+    return _type_for(info).options
 
 
 def load_corrector(name: str = MODEL.default, device: str = DEVICE.default) -> Corrector:

@@ -63,6 +63,10 @@ _SENTENCES = {
         "Install VAE Balance again, and end what runs with \u201cvae-balance stop\u201d."
     ),
     "unknown-look": N_("VAE Balance no longer knows this look. Try again."),
+    "has-colors": N_(
+        "The layer has colors already, and this model is for grey photos. Take another model, or "
+        "switch on \u201cColorize color photos anyway\u201d."
+    ),
     "model": N_("The model cannot be used: {message}"),
     "lut": N_("The LUT cannot be used: {message}"),
     "memory": N_(
