@@ -165,7 +165,8 @@ def test_the_command_writes_a_page(run: Run, photos: Path, tmp_path: Path) -> No
     common = ("evaluate", "--photos", photos, "--out", tmp_path / "out", "--device", "cpu", "-q")
     result = run(*common, "--models", MODELS[1], "--page", page)
     assert result.exit_code == 0, result.output
-    assert f"| {MODELS[1]} 1 |" in result.output
+    version = load_corrector(MODELS[1], "cpu").info.version
+    assert f"| {MODELS[1]} {version} |" in result.output
     assert f"--models {MODELS[1]}" in page.read_text("utf-8")
     mixed = run(*common, "--models", f"{MODELS[1]},stretch")
     assert mixed.exit_code != 0

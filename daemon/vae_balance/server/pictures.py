@@ -33,6 +33,33 @@ class Picture:
         self._proxy: GrowingProxy | None = None
         self._rows = 0  # that are in the proxy
 
+    def expect(self, fields: dict[str, Any]) -> None:
+        """Check that a strip is the next one, which ends the picture if it is not.
+
+        `broken` is only ever set: strips that came before may be at work in another thread.
+
+        Raises:
+            Malformed: it is not.
+        """
+        try:
+            self._check(fields)
+        except Malformed:
+            self.broken = True
+            raise
+        self.next_row += fields["rows"]
+
+    def _check(self, fields: dict[str, Any]) -> None:
+        for constant in _CONSTANT:
+            if fields[constant] != self.constants[constant]:
+                raise Malformed(
+                    MALFORMED, f"shrink: {constant} must be that of the first strip of the picture"
+                )
+        first_row = fields["first_row"]
+        if first_row != self.next_row:
+            raise Malformed(
+                MALFORMED, f"shrink: first_row must be {self.next_row}, not {first_row}"
+            )
+
     def shrink(self, job: Job) -> Result:
         """Take in a strip; the last one gives the proxy, (224, 224, 3) of f32."""
         try:
@@ -84,18 +111,7 @@ class Pictures:
             if len(self._open) >= PICTURES:
                 raise DaemonError(BUSY, f"shrink: {PICTURES} pictures are unfinished: finish one")
             picture = Picture(fields)
-        picture.broken = True  # unless all is well
-        for constant in _CONSTANT:
-            if fields[constant] != picture.constants[constant]:
-                raise Malformed(
-                    MALFORMED, f"shrink: {constant} must be that of the first strip of the picture"
-                )
-        if first_row != picture.next_row:
-            raise Malformed(
-                MALFORMED, f"shrink: first_row must be {picture.next_row}, not {first_row}"
-            )
-        picture.broken = False
-        picture.next_row += fields["rows"]
+        picture.expect(fields)
         if picture.next_row < fields["height"]:
             self._open[name] = picture
         return picture
