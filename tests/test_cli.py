@@ -8,6 +8,7 @@ import pty
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tracemalloc
@@ -328,6 +329,16 @@ def test_a_roll_learns_one_look(
     roll, one = read(tmp_path / name), read_cube(tmp_path / "one.cube")
     colors = one.baked().table.reshape(-1, 3)
     assert np.abs(roll(colors) - one(colors)).max() > 0.003
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permission bits of POSIX")
+def test_a_look_is_as_private_as_the_photos_it_is_learned_from(
+    learn: Run, photo: WritePhoto, tmp_path: Path
+) -> None:
+    photos = [photo("a.png"), photo("b.png", seed=2)]
+    photos[1].chmod(0o600)
+    assert learn(*photos, "-o", tmp_path / "look.cube").exit_code == 0
+    assert stat.S_IMODE((tmp_path / "look.cube").stat().st_mode) == 0o600
 
 
 def test_learn_goes_on_after_a_bad_photo(learn: Run, photo: WritePhoto, tmp_path: Path) -> None:

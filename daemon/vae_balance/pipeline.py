@@ -273,13 +273,15 @@ def changed(photo: P, look: Look) -> P:
 def write_look(look: Look, lut: Path, how: How, photos: Sequence[Path]) -> None:
     """Write the LUT file of a look, which tells the photos that it was learned from.
 
+    It is open to nobody who cannot read all of them.
+
     Raises:
         LutError: the look has no LUT.
         OptionError: the file has no name of one.
         OutputExistsError: the file exists and is not to be replaced.
         BalanceError: it cannot be written.
     """
-    with _written_lut(look, lut, how, photos):
+    with as_private_as(photos, how.umask), _written_lut(look, lut, how, photos):
         pass
 
 

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +127,20 @@ def test_results_are_as_private_as_their_photos_and_as_who_asked_wants(
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()}
     assert modes == {"a.png": 0o600, "a.png.cube": 0o600, "b.png": 0o640, "b.png.cube": 0o640}
     assert stat.S_IMODE(out.stat().st_mode) == 0o750
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permission bits of POSIX")
+def test_the_look_of_a_roll_is_as_private_as_its_most_private_photo(
+    runner: Batch, photo: WritePhoto
+) -> None:
+    for name, mode in (("a.png", 0o644), ("b.png", 0o600)):
+        photo(name).chmod(mode)
+    photos = [runner.folder / "a.png", runner.folder / "b.png"]
+    cube = runner.folder / "out" / "roll.cube"
+    tasks = [replace(task, lut=cube) for task in runner.photos(photos)]
+    assert runner.run(tasks, roll=True, umask=0o022) == (2, 0)
+    assert stat.S_IMODE(cube.stat().st_mode) == 0o600
+    assert stat.S_IMODE((cube.parent / "a.png").stat().st_mode) == 0o644
 
 
 def test_photos_are_read_while_others_are_learned_from(runner: Batch, photo: WritePhoto) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +43,14 @@ def test_a_cube_becomes_a_hald_and_a_cube_again(run: Run, tmp_path: Path) -> Non
     np.testing.assert_allclose(
         read_cube(tmp_path / "again.cube").baked().table, square.table, atol=2e-5
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permission bits of POSIX")
+def test_a_private_lut_stays_private_in_another_format(run: Run, tmp_path: Path) -> None:
+    write_cube(tmp_path / "own.cube", Lut3D.identity(4))
+    (tmp_path / "own.cube").chmod(0o600)
+    assert run("lut", "convert", tmp_path / "own.cube", tmp_path / "own.png").exit_code == 0
+    assert stat.S_IMODE((tmp_path / "own.png").stat().st_mode) == 0o600
 
 
 CURVE = "".join(f"{x:.6f} {x:.6f} {x:.6f}\n" for x in np.floor(np.arange(4096) / 512) / 7)

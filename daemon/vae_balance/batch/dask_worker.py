@@ -20,7 +20,6 @@ from vae_balance.batch.stages import Stages
 from vae_balance.correctors.corrector import Corrector, LookOptions, Proxy
 from vae_balance.correctors.registry import load_found
 from vae_balance.errors import BalanceError, ModelError
-from vae_balance.files import as_private_as
 from vae_balance.looks.packed import unpack_look
 from vae_balance.models.store import description_sha256, find_model, verify_files
 from vae_balance.photos.task import PhotoTask
@@ -131,9 +130,8 @@ def learn_roll(
     """
     try:
         learned = _learn(order, [_proxy(content) for content in proxies])
-        with as_private_as([], order.how.umask):
-            for lut in luts:
-                write_look(learned.look, lut, order.how, photos)
+        for lut in luts:
+            write_look(learned.look, lut, order.how, photos)
     except ModelError:
         raise
     except Exception as error:

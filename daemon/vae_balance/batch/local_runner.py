@@ -22,7 +22,7 @@ from vae_balance.batch.runner import PhotoReport, frames_to_learn_from
 from vae_balance.color.lut import MOST_THREADS
 from vae_balance.correctors.corrector import Proxy
 from vae_balance.errors import CancelledError, ImageError
-from vae_balance.files import as_private_as, check_new, remove_leftovers
+from vae_balance.files import check_new, remove_leftovers
 from vae_balance.photos.task import PhotoTask
 from vae_balance.pipeline import (
     How,
@@ -176,9 +176,8 @@ class _Batch:
         self._check()
         learned = self._runner.learn(list(proxies.values()))
         photos = [self._photos[index].photo for index in proxies]
-        with as_private_as([], self._how.umask):
-            for lut in luts:
-                write_look(learned.look, lut, self._how, photos)
+        for lut in luts:
+            write_look(learned.look, lut, self._how, photos)
         return learned
 
     def _try_proxy(self, index: int) -> Proxy | PhotoReport:

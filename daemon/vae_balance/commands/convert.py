@@ -24,10 +24,12 @@ def convert(lut: Path, output: Path, force: bool) -> None:
     """
     check_distinct([lut, output])
     from vae_balance.errors import printable
+    from vae_balance.files import as_private_as
     from vae_balance.luts.files import read_lut, write_lut
 
     given = read_lut(lut)
     baked = given.baked()
-    write_lut(output, baked, overwrite=force)
+    with as_private_as([lut]):
+        write_lut(output, baked, overwrite=force)
     if baked is not given:
         click.echo(f"{printable(str(lut))}: {baked.comments[-1]}", err=True)
