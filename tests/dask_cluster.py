@@ -148,7 +148,9 @@ def dask_cluster(folder: Path, workers: int, tls: tuple[str, ...] = ()) -> Itera
     if tls:
         arguments += ["--protocol", "tls"]
     with ExitStack() as stack:
-        scheduler = start_dask(folder / "scheduler.log", arguments)
+        # Killed, it leaves its folder behind.
+        environ = {"DASK_TEMPORARY_DIRECTORY": str(folder)}
+        scheduler = start_dask(folder / "scheduler.log", arguments, environ)
         stack.callback(stop, scheduler)
         wait_for(lambda: told.exists() and told.read_text().strip().endswith("}"))
         cluster = Cluster(folder, json.loads(told.read_text())["address"], scheduler, tls)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import python_fu_210
@@ -45,3 +47,16 @@ def debian_host() -> None:
         roots.check_host()
     except roots.RootError as error:
         pytest.skip(f"no real GIMP here: {error}")
+
+
+@pytest.fixture(scope="session")
+def root_of(debian_host: None) -> Callable[[str], Path]:
+    """Return a function that returns the root of a suite; without room for one, the test skips."""
+
+    def root(suite: str) -> Path:
+        try:
+            return BUILD[suite]()
+        except roots.NoRoomError as error:
+            pytest.skip(f"no real GIMP here: {error}")
+
+    return root

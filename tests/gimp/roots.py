@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +39,15 @@ Acquire::Check-Valid-Until "false";
 """
 # A root that a power cut has spoiled is built again.
 _DPKG = "force-unsafe-io\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/doc/*\n"
+# What a root is rid of in the end, some 220 MB; it is no part of the checksum of roots there are.
+_NEEDLESS = ("var/lib/apt/lists/*", "usr/share/doc/*", "usr/share/man/*", "usr/share/info/*")
+_LANGUAGES = ("en", "de", "es", "fr", "zh")
+# What is needed at most while a root is built, and what is to be left then for other tests.
+_BUILD_MB = 1300
+_LEFT_MB = 700
+_KEPT_SECONDS = 7 * 24 * 3600
 
+_PRIVATE = ("unshare", "--mount", "--propagation", "private")
 # What stays mounted after a command would be in the way of removing the root: the mounts are
 # private to the command. $1 is the root, $2 the folder that becomes /io.
 _ENTER = """
@@ -61,6 +70,10 @@ _ENVIRONMENT = {
 
 class RootError(Exception):
     """A root cannot be built here; the message says why."""
+
+
+class NoRoomError(RootError):
+    """There is too little room on the disk; to fill it would make the other tests fail."""
 
 
 def gimp_3(suite: str) -> Path:
@@ -88,7 +101,7 @@ def check_host() -> None:
     )  # fmt: skip
     if mounting.returncode:
         raise RootError(f"a Debian root folder needs mounts: {_last_line(mounting.stderr)}")
-    with _alone("debootstrap"):
+    with alone("debootstrap"):
         _install_debootstrap()
 
 
@@ -145,22 +158,66 @@ def cached(
 def kept(name: str, make: Callable[[Path], object]) -> Path:
     """Return a folder that is made the first time, and there from then on.
 
-    It is kept in the folder $GIMP_TEST_ROOTS, by default below ~/.cache. Tests that run at the same
-    time wait for each other.
+    It is kept in the folder $GIMP_TEST_ROOTS, by default below ~/.cache, until nobody has asked for
+    it for a week. Tests that run at the same time wait for each other.
 
     Args:
-        name: of the folder, with a checksum of all that its content depends on.
-        make: makes it, given its path; it must appear when all is done, and not before.
+        name: of the folder: its kind, "-", a checksum of all that its content depends on.
+        make: makes it, given its path; it must appear when all is done, and not before: `whole`.
     """
     folder = _folder() / name
-    with _alone(name):
+    with alone(name):
         if not folder.exists():
+            _remove_outdated(name.partition("-")[0])
             make(folder)
+        os.utime(folder)
     return folder
 
 
+def _remove_outdated(kind: str) -> None:
+    """Remove what was kept of a kind and was not asked for lately: another checksum is of today."""
+    for folder in _folder().glob(f"{kind}-*"):
+        if folder.is_dir() and folder.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            shutil.rmtree(folder)
+
+
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def whole(folder: Path, megabytes: int) -> Iterator[Path]:
+    """Yield a new folder, which becomes `folder` when the block ends well, and else is removed.
+
+    Args:
+        folder: the path, at which there is none.
+        megabytes: that it needs at most.
+
+    Raises:
+        NoRoomError: there is less room.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir(parents=True)
+    try:
+        check_room(partial, megabytes)
+        yield partial
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def check_room(folder: Path, megabytes: int) -> None:
+    """Check that a folder's disk has room, and some more for other tests.
+
+    Raises:
+        NoRoomError: it has not.
+    """
+    free = shutil.disk_usage(folder).free // 1_000_000
+    if free < megabytes + _LEFT_MB:
+        wanted = f"{megabytes} MB of room in {folder}, and {_LEFT_MB} MB for other tests"
+        raise NoRoomError(f"this needs {wanted}, but there are {free} MB")
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
     """Let one process at a time do something."""
     with (_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -188,22 +245,22 @@ def build(
         finish: as for `cached`.
 
     Raises:
+        NoRoomError: the disk has too little room.
         RootError: it failed; the message has the last line of the log, which lies beside the root.
     """
-    partial = root.with_name(f"{root.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     log = root.with_name(f"{root.name}.log")
-    with log.open("w") as output:
+    with whole(root, _BUILD_MB) as partial, log.open("w") as output:
         options = ["--variant=minbase", "--include=ca-certificates"]
-        _logged(["debootstrap", *options, suite, str(partial), mirror()], output, log)
+        # What it mounts is gone with it, however it ends.
+        command = [*_PRIVATE, "debootstrap", *options, suite, str(partial), mirror()]
+        _logged(command, output, log)
         _configure(partial)
         install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         for command in (["apt-get", "update"], install, ["apt-get", "clean"]):
             _logged(command_inside(partial, partial / "io", command), output, log)
-    if finish is not None:
-        finish(partial)
-    partial.rename(root)
+        if finish is not None:
+            finish(partial)
+        _remove_needless(partial)
 
 
 def command_inside(root: Path, io: Path, command: Sequence[str], **variables: str) -> list[str]:
@@ -216,7 +273,7 @@ def command_inside(root: Path, io: Path, command: Sequence[str], **variables: st
         variables: for its environment, which is clean otherwise.
     """
     settings = [f"{name}={value}" for name, value in {**_ENVIRONMENT, **variables}.items()]
-    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _ENTER, "sh"]
+    enter = [*_PRIVATE, "sh", "-euc", _ENTER, "sh"]
     return [*enter, str(root), str(io), "/usr/bin/env", "-i", *settings, *command]
 
 
@@ -264,6 +321,15 @@ def _configure(root: Path) -> None:
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
+
+
+def _remove_needless(root: Path) -> None:
+    for pattern in _NEEDLESS:
+        for path in root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path in (root / "usr/share/locale").iterdir():
+        if path.is_dir() and not path.name.startswith(_LANGUAGES):
+            shutil.rmtree(path)
 
 
 def _logged(command: Sequence[str], output: object, log: Path) -> None:

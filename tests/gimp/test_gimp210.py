@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,11 @@ class Gimp210(Gimp):
 
 
 @pytest.fixture(scope="module")
-def gimp(debian_host: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gimp210]:
+def gimp(
+    root_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gimp210]:
     """Return a GIMP with the plug-in, and with a daemon as soon as that asks for one."""
-    root = python_fu_210.root()
+    root = root_of(python_fu_210.SUITE)
     io = tmp_path_factory.mktemp("io")
     plug_ins = io / "profile" / "plug-ins"
     # GIMP takes a folder's file of the same name.

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +60,12 @@ print("BALANCED", [layer.get_parasite("vae-balance") is not None for layer in im
 
 @pytest.fixture(scope="module", params=[GIMP_3_0, GIMP_3_2])
 def gimp(
-    request: pytest.FixtureRequest, debian_host: None, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    root_of: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gimp]:
     """Return a GIMP with the plug-in, and with a daemon as soon as that asks for one."""
-    root = roots.gimp_3(request.param)
+    root = root_of(request.param)
     io = tmp_path_factory.mktemp("io")
     install("3.0", io / "profile" / "plug-ins")
     write_photos(io)

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 
 USER, HOME = 1000, "/io/home"
+INSTALLED_MB = 2200  # an environment with PyTorch, the wheels that it comes from, a checkout
 VERSIONS = {"trixie": "3.0", "sid": "3.2"}
 # A network with nothing but this computer; processes that stay behind are ended.
 ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc"]
@@ -41,11 +42,24 @@ def results(
         pytest.skip(f"no real GIMP here: {error}")
     if Path(sys.base_prefix) == Path("/usr"):
         pytest.skip("the system's own Python cannot be taken along into another Debian")
-    root = roots.gimp_3(request.param)
     io = tmp_path_factory.mktemp("io")
+    try:
+        root = roots.gimp_3(request.param)
+        wheels = wheels_of_checkout()
+        roots.check_room(io, INSTALLED_MB)
+    except roots.NoRoomError as error:
+        pytest.skip(f"no installation here: {error}")
+    try:
+        return run_steps(root, io, wheels, version)
+    finally:
+        shutil.rmtree(io)  # other tests need the room
+
+
+def run_steps(root: Path, io: Path, wheels: Path, version: str) -> dict[str, Any]:
+    """Run all steps in a root; return what each printed and left."""
     shutil.copytree(PROJECT, io / "checkout", ignore=shutil.ignore_patterns(*NOT_COPIED))
     copy_python(Path(sys.base_prefix), io / "python")
-    shutil.copytree(wheels_of_checkout(), io / "wheels", copy_function=link_or_copy)
+    shutil.copytree(wheels, io / "wheels", copy_function=link_or_copy)
     shutil.copy(PROJECT / "daemon/vae_balance/photos/samples/astronaut.jpg", io / "photo.png")
     shutil.copy(HERE / "beside_gimp.py", io)
     (io / "home").mkdir()

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from roots import kept
+from roots import kept, whole
 
 from torch_build import CPU, choose_torch, sources
 from vae_balance.installation.places import platform_of
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 _PROJECT = Path(__file__).resolve().parents[2]
+_MEGABYTES = 400
 
 
 def wheels_of_checkout() -> Path:
     """Return the folder; what comes from the network is kept below ~/.cache for the next time."""
-    recipe = sys.version.encode()
-    for name in ("pyproject.toml", "constraints.txt"):
-        recipe += (_PROJECT / name).read_bytes()
-    digest = hashlib.sha256(recipe).hexdigest()[:8]
+    project = tomllib.loads((_PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    constraints = (_PROJECT / "constraints.txt").read_text(encoding="utf-8")
+    recipe = json.dumps([sys.version, project["dependencies"], constraints])
+    digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
     folder = kept(f"wheels-{digest}", _download)
     for old in folder.glob("vae_balance-*"):
         old.unlink()
@@ -32,16 +38,14 @@ def wheels_of_checkout() -> Path:
 
 
 def _download(folder: Path) -> None:
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     torch = choose_torch(CPU, platform_of(sys.platform), platform.machine(), None)
     python = Path(sys.executable)
-    subprocess.run(
-        [
-            *(str(python), "-m", "pip", "download", "--quiet", "--dest", str(partial)),
-            *("--constraint", str(_PROJECT / "constraints.txt"), *sources(torch, python)),
-            *(torch.requirement, str(_PROJECT)),
-        ],
-        check=True,
-    )
-    partial.rename(folder)
+    with whole(folder, _MEGABYTES) as partial:
+        subprocess.run(
+            [
+                *(str(python), "-m", "pip", "download", "--quiet", "--dest", str(partial)),
+                *("--constraint", str(_PROJECT / "constraints.txt"), *sources(torch, python)),
+                *(torch.requirement, str(_PROJECT)),
+            ],
+            check=True,
+        )

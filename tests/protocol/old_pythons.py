@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from roots import RootError, kept, mirror
+from roots import NoRoomError, RootError, kept, mirror, whole
 
 SUITE = "bullseye"  # the last with Python 2.7
 VERSIONS = ("2.7", "3.9")
+_MEGABYTES = 150  # with what is needed for a moment
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -28,7 +29,10 @@ def obtain() -> dict[str, Path]:
     if not sys.platform.startswith("linux"):
         raise UnobtainableError("Debian's Pythons run on Linux only")
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-    folder = kept(f"pythons-{recipe}", _download)
+    try:
+        folder = kept(f"pythons-{recipe}", _download)
+    except NoRoomError as error:
+        raise UnobtainableError(str(error)) from error
     interpreters = {f"python{v}": folder / "root/usr/bin" / f"python{v}" for v in VERSIONS}
     for interpreter in interpreters.values():
         subprocess.run([interpreter, "-c", "import json, socket, subprocess, zlib"], check=True)
@@ -41,8 +45,11 @@ def _download(target: Path) -> None:
         source = mirror()
     except (RootError, OSError) as error:
         raise UnobtainableError(str(error)) from error
-    folder = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(folder, ignore_errors=True)
+    with whole(target, _MEGABYTES) as folder:
+        _fill(folder, source)
+
+
+def _fill(folder: Path, source: str) -> None:
     for place in ("lists/partial", "cache/archives/partial", "debs", "root"):
         (folder / place).mkdir(parents=True)
     signed_by = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
@@ -62,7 +69,6 @@ def _download(target: Path) -> None:
         subprocess.run(["dpkg", "-x", package, folder / "root"], check=True)
     for needless in ("lists", "cache", "debs"):
         shutil.rmtree(folder / needless)
-    folder.rename(target)
 
 
 def _apt(folder: Path, *arguments: str) -> None:
