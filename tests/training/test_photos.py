@@ -10,6 +10,7 @@ from PIL import Image
 
 from vae_balance.errors import ImageError, OptionError
 from vae_balance.training.photos import (
+    LEAST_SIDE,
     Group,
     PhotoPool,
     batches,
@@ -17,6 +18,7 @@ from vae_balance.training.photos import (
     load_photo,
     random_view,
     read_split,
+    split_to_train,
 )
 
 
@@ -61,6 +63,28 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         read_split(tmp_path)
 
 
+@pytest.mark.parametrize(("source", "count"), [("mine", 1), ("antergos", 3), ("gov_ekip", 3)])
+def test_photos_of_which_none_is_trained_on_are_told(
+    tmp_path: Path, source: str, count: int
+) -> None:
+    add_photos(tmp_path / source, count)
+    with pytest.raises(OptionError, match=f"leaves nothing to train on: .* {count} found in all"):
+        split_to_train(tmp_path)
+    assert split_of_both(tmp_path) == (0, count)
+
+
+def split_of_both(folder: Path) -> tuple[int, int]:
+    """Return how many photos are trained on, and how many are not."""
+    split = read_split(folder)
+    return sum(len(group.paths) for group in split.training), len(split.watch + split.final)
+
+
+def test_two_photos_are_enough(tmp_path: Path) -> None:
+    add_photos(tmp_path / "mine", 2)
+    split_to_train(tmp_path)
+    assert split_of_both(tmp_path) == (1, 1)
+
+
 def test_photos_are_held_at_256_on_their_short_side(tmp_path: Path) -> None:
     Image.new("RGB", (900, 600)).save(tmp_path / "large.jpg")
     Image.new("RGB", (100, 80)).save(tmp_path / "small.png")
@@ -79,6 +103,21 @@ def test_a_broken_photo_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"not a picture")
     with pytest.raises(ImageError, match=r"broken.jpg: cannot be trained on"):
         load_photo(tmp_path / "broken.jpg")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 7)])
+def test_a_photo_that_is_next_to_nothing_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(tmp_path / "tiny.png")
+    with pytest.raises(ImageError, match=rf"tiny.png: .*only {size[0]} x {size[1]} pixels"):
+        load_photo(tmp_path / "tiny.png")
+
+
+def test_views_of_the_smallest_photo_can_be_cut(tmp_path: Path) -> None:
+    add_photos(tmp_path / "mine", 1, (LEAST_SIDE, LEAST_SIDE))
+    photo = load_photo(tmp_path / "mine" / "000.png")
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        assert random_view(photo, rng, 32, (0.6, 1.0), 4.0).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])

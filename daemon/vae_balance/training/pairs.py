@@ -36,7 +36,7 @@ from vae_balance.training.case_cache import (
 from vae_balance.training.damage import Damage
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, train
 from vae_balance.training.optimizer import decaying_optimizer
-from vae_balance.training.photos import PhotoPool, Split, read_split
+from vae_balance.training.photos import PhotoPool, Split, split_to_train
 
 N = TypeVar("N", bound=nn.Module)
 # Returns the pictures that a network makes of photos (B, 3, 224, 224), sRGB-encoded, 0..1, of any
@@ -185,7 +185,7 @@ def make_pairs(recipe: PairRecipe, config: PairTraining, making: Making) -> Pair
         BalanceError: they cannot be made or written.
     """
     photos = config.photos
-    split = read_split(photos)
+    split = split_to_train(photos)
     used = [*(path for group in split.training for path in group.paths), *split.watch]
     made_by = {
         "version of the pairs": VERSION,
@@ -301,7 +301,7 @@ class _DrawnPairs:
     recipe: PairRecipe
 
     def __call__(self) -> CaseMaker:
-        pool = PhotoPool(read_split(self.photos).training, 1)
+        pool = PhotoPool(split_to_train(self.photos).training, 1)
 
         def make(shard: int, first: int, count: int) -> Fields:
             return _fields_of(
@@ -321,7 +321,7 @@ class _WatchedPairs:
     count: int
 
     def __call__(self) -> CaseMaker:
-        photos = evenly_watched(read_split(self.photos), self.count)
+        photos = evenly_watched(split_to_train(self.photos), self.count)
 
         def make(shard: int, first: int, count: int) -> Fields:
             numbers = range(shard * SHARD + first, shard * SHARD + first + count)

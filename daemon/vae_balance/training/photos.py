@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 # Every photo is held in memory at this short side, in pixels: what a view is cut from.
 SHORT_SIDE = 256
+# The side of the least square that a view is cut from, and of the least photo, in pixels.
+LEAST_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def read_split(folder: Path) -> Split:
     own: they train as one group, every twentieth photo of it being watched instead.
 
     Raises:
-        OptionError: the folder is missing or holds nothing to train on.
+        OptionError: the folder is missing or holds no photos.
     """
     if not folder.is_dir():
         raise OptionError(f"{folder}: no such folder of photos; give one with --photos DIR")
@@ -67,22 +69,42 @@ def read_split(folder: Path) -> Split:
         watch += tuple(own[::20])
         share = sum(group.share for group in groups if group.paths) or 1.0
         groups.append(Group(share, tuple(path for i, path in enumerate(own) if i % 20)))
-    training = tuple(group for group in groups if group.paths)
-    if not training and not final:
+    split = Split(tuple(group for group in groups if group.paths), watch, final)
+    if not (split.training or split.watch or split.final):
         raise OptionError(f"{folder}: holds no photos ({', '.join(sorted(SUFFIXES))})")
-    return Split(training, watch, final)
+    return split
+
+
+def split_to_train(folder: Path) -> Split:
+    """Split the photos of `folder` as `read_split` does, some of which can be trained on.
+
+    Raises:
+        OptionError: the folder is missing, or holds no photos or none to train on.
+    """
+    split = read_split(folder)
+    if not split.training:
+        count = len(split.watch) + len(split.final)
+        raise OptionError(
+            f"{folder}: leaves nothing to train on: of your own photos one in twenty, the first of "
+            "them, is watched instead, and folders named in `watch` or `final` of "
+            f"training/split.json are never trained on; {count} found in all, add some more"
+        )
+    return split
 
 
 def load_photo(path: Path) -> Image.Image:
     """Read a photo upright, as 8-bit RGB, its short side at most `SHORT_SIDE` pixels.
 
     Raises:
-        ImageError: it cannot be read, or has greys of more than 8 bits.
+        ImageError: it cannot be read, has greys of more than 8 bits, or is smaller than
+            `LEAST_SIDE`.
     """
     try:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):  # which Pillow cuts off at 255
                 raise OSError("greys of more than 8 bits")
+            if min(image.size) < LEAST_SIDE:
+                raise OSError(f"only {image.width} x {image.height} pixels")
             image.draft("RGB", (2 * SHORT_SIDE, 2 * SHORT_SIDE))
             photo = ImageOps.exif_transpose(image).convert("RGB")
     except OSError as error:
@@ -129,7 +151,7 @@ def random_view(
         sRGB-encoded float32 (size, size, 3) in 0..1.
     """
     short = min(photo.size)
-    side = max(8.0, short * np.exp(rng.uniform(np.log(sides[0]), np.log(sides[1]))))
+    side = max(float(LEAST_SIDE), short * np.exp(rng.uniform(np.log(sides[0]), np.log(sides[1]))))
     left = rng.uniform(0.0, photo.width - side)
     top = rng.uniform(0.0, photo.height - side)
     box = (left, top, left + side, top + side)

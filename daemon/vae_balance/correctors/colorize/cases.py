@@ -28,7 +28,7 @@ from vae_balance.training.photos import (
     Split,
     load_photo,
     random_view,
-    read_split,
+    split_to_train,
     to_8_bits,
 )
 
@@ -95,7 +95,7 @@ def made_by(photos: Path) -> dict[str, str]:
     Raises:
         OptionError: there are no photos.
     """
-    split = read_split(photos)
+    split = split_to_train(photos)
     used = [*(path for group in split.training for path in group.paths), *split.watch]
     return {
         "version of the cases": VERSION,
@@ -146,7 +146,7 @@ class DrawnCases:
 
     def __call__(self) -> CaseMaker:
         """Load the classifier, for a process that makes cases."""
-        groups = read_split(self.photos).training
+        groups = split_to_train(self.photos).training
         see = _Seeing(self.device)
 
         def make(shard: int, first: int, count: int) -> Fields:

@@ -53,7 +53,7 @@ from vae_balance.training.case_cache import (
 )
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
 from vae_balance.training.optimizer import decaying_optimizer
-from vae_balance.training.photos import read_split
+from vae_balance.training.photos import split_to_train
 
 # Photos that are watched, and of those that go through the network together.
 _WATCHED, _WATCHED_TOGETHER = 160, 32
@@ -263,7 +263,7 @@ def _colorfulness(lightness: Tensor, chroma: Tensor) -> float:
 
 
 def _watched_cases(cache: CaseCache, config: ColorizeTraining, making: Making) -> list[Path]:
-    photos = tuple(watched_photos(read_split(config.photos), _WATCHED))
+    photos = tuple(watched_photos(split_to_train(config.photos), _WATCHED))
     return cache.fill(
         "watch",
         len(photos),

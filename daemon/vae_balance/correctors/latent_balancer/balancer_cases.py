@@ -47,7 +47,7 @@ from vae_balance.training.photos import (
     centre_square,
     load_photo,
     random_view,
-    read_split,
+    split_to_train,
     to_8_bits,
 )
 from vae_balance.training.user_luts import OWN_LUT, damage_source, lut_paths
@@ -99,7 +99,7 @@ def photos_checksum(folder: Path) -> str:
     Raises:
         OptionError: there are none.
     """
-    split = read_split(folder)
+    split = split_to_train(folder)
     used = [*(path for group in split.training for path in group.paths), *split.watch]
     return sizes_of(used, folder)
 
@@ -222,7 +222,7 @@ class DamagedCases:
 
     def __call__(self) -> CaseMaker:
         """Load photos and networks, for a process that makes cases."""
-        pool = PhotoPool(read_split(self.photos).training, 1)
+        pool = PhotoPool(split_to_train(self.photos).training, 1)
         networks = FrozenNetworks.load(self.vae, self.device)
         draw = damage_source(self.luts, weighted_damage)
 
@@ -247,7 +247,7 @@ class WatchedCases:
 
     def __call__(self) -> CaseMaker:
         """Load the networks."""
-        photos = watched_photos(read_split(self.photos))
+        photos = watched_photos(split_to_train(self.photos))
         networks = FrozenNetworks.load(self.vae, self.device)
 
         def make(shard: int, first: int, count: int) -> Fields:
@@ -276,7 +276,7 @@ class AnsweredCases:
     def __call__(self) -> CaseMaker:
         """Load photos and networks, for a process that makes cases."""
         recipe = self.damaged
-        pool = PhotoPool(read_split(recipe.photos).training, 1)
+        pool = PhotoPool(split_to_train(recipe.photos).training, 1)
         networks = FrozenNetworks.load(recipe.vae, recipe.device)
         draw = damage_source(recipe.luts, weighted_damage)
         balancer = FusedLatentBalancer(self.config)

@@ -70,7 +70,7 @@ from vae_balance.training.loop import (
     train,
 )
 from vae_balance.training.optimizer import decaying_optimizer
-from vae_balance.training.photos import read_split
+from vae_balance.training.photos import split_to_train
 from vae_balance.training.scales import take_scales
 
 # The folder in `out` that holds the trained network.
@@ -182,7 +182,7 @@ def train_balancer(
         OptionError: the cases in `config.cache` were made with another VAE, or the like.
         BalanceError: cases cannot be made or written.
     """
-    split = read_split(config.photos)
+    split = split_to_train(config.photos)
     cache = CaseCache(config.cache, made_by(config.photos, config.vae, config.luts))
     cache.open()
     watched = cache.fill(

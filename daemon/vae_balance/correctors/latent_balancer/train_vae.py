@@ -25,7 +25,7 @@ from vae_balance.training.photos import (
     centre_square,
     load_photo,
     random_view,
-    read_split,
+    split_to_train,
 )
 
 
@@ -124,7 +124,7 @@ def train_vae(config: VAETraining, report: Report) -> VAE:
         report: called with the step and the parts of the loss now and then.
     """
     torch.manual_seed(config.seed)
-    split = read_split(config.photos)
+    split = split_to_train(config.photos)
     pool = PhotoPool(split.training)
     watched = watched_proxies(split.watch, 64).to(config.device)
     vae = VAE().to(config.device)

@@ -30,7 +30,7 @@ from vae_balance.training.photos import (
     centre_square,
     load_photo,
     random_view,
-    read_split,
+    split_to_train,
     to_8_bits,
 )
 
@@ -105,7 +105,7 @@ class BlendedCases:
 
     def __call__(self) -> CaseMaker:
         """Load photos and networks, for a process that makes cases."""
-        pool = PhotoPool(read_split(self.photos).training, 1)
+        pool = PhotoPool(split_to_train(self.photos).training, 1)
         networks = FrozenNetworks.load(self.vae, self.device)
 
         def make(shard: int, first: int, count: int) -> Fields:
@@ -126,7 +126,7 @@ class WatchedCases:
 
     def __call__(self) -> CaseMaker:
         """Load the networks."""
-        photos = watched_photos(read_split(self.photos), WATCHED_PHOTOS)
+        photos = watched_photos(split_to_train(self.photos), WATCHED_PHOTOS)
         networks = FrozenNetworks.load(self.vae, self.device)
 
         def make(shard: int, first: int, count: int) -> Fields:

@@ -55,7 +55,7 @@ from vae_balance.training.blended_damage import BLENDED_KINDS
 from vae_balance.training.case_cache import CaseBatches, CaseCache, Fields, Making, read_shards
 from vae_balance.training.loop import LoopSettings, Report, Row, Watch, cosine_rate, train
 from vae_balance.training.optimizer import decaying_optimizer
-from vae_balance.training.photos import read_split
+from vae_balance.training.photos import split_to_train
 
 # How the score weighs cases of one function and undamaged ones beside blended damage.
 _SCORE = {"watch_blended": 1.0, "watch_one_function": 0.4, "watch_undamaged": 0.2}
@@ -147,7 +147,7 @@ def train_mixed_light(
     cache = CaseCache(config.cache, made_by(config.photos, folder / VAE_FOLDER))
     cache.open()
     place = (config.photos, folder / VAE_FOLDER, config.device)
-    watched = CASES_A_PHOTO * len(watched_photos(read_split(config.photos), WATCHED_PHOTOS))
+    watched = CASES_A_PHOTO * len(watched_photos(split_to_train(config.photos), WATCHED_PHOTOS))
     watch_shards = cache.fill(
         "watch", watched, WatchedCases(*place), config.processes, making, "watched cases"
     )
