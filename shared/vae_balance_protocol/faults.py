@@ -25,7 +25,7 @@ def faults(cast, exposure, saturation):
     Args:
         cast: the mean of a* and b* (CIELAB) that is taken away.
         exposure: by how many stops the photo gets lighter.
-        saturation: by which factor its chroma grows.
+        saturation: by which factor its chroma grows, the cast apart.
 
     Returns:
         a hue of `HUES` and the size of the cast in CIELAB units, DARK or LIGHT and the stops,

@@ -56,7 +56,8 @@ class LookReport:
         found: whether anything is corrected at all.
         cast: mean of a* and b* (CIELAB) that is taken away: what the photo was tinted with.
         exposure: stops by which the photo gets lighter, below 0 darker.
-        saturation: factor by which its mean chroma grows.
+        saturation: factor by which its mean chroma grows, the cast apart: a tint over a photo makes
+            it no more colorful.
         confidence: 0..1, that the corrected photo is right within `RIGHT`; None where it does
             not judge itself.
         changes: mean CIEDE2000 by which each round changed the photo.
@@ -100,8 +101,11 @@ def report_on(proxies: Colors, rounds: Sequence[LearnedRound]) -> LookReport:
         changes.append(float(ciede2000(_lab(colors), _lab(changed)).mean()))
         colors = changed
     was, now = _lab(before), _lab(colors)
-    cast = (was - now).mean(dim=(0, 2, 3))[1:].tolist()
-    chroma = [float(lab[:, 1:].square().sum(dim=1).sqrt().mean()) for lab in (was, now)]
+    tint = (was - now).mean(dim=(0, 2, 3), keepdim=True)[:, 1:]
+    cast = tint.flatten().tolist()
+    chroma = [
+        float(plane.square().sum(dim=1).sqrt().mean()) for plane in (was[:, 1:] - tint, now[:, 1:])
+    ]
     light = [float((to_linear(x) @ LUMINANCE).mean()) for x in (before, colors)]
     return LookReport(
         any(learned.shares.any() for learned in rounds),

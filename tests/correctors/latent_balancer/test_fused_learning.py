@@ -11,11 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vae_balance.color.arrays import Colors
+from vae_balance.color.srgb import luma_of
 from vae_balance.correctors.classifier import Classifier, Features
 from vae_balance.correctors.corrector import LookOptions
 from vae_balance.correctors.latent_balancer.fused_network import Answer, FusedLatentBalancer
 from vae_balance.correctors.latent_balancer.learn import learn_look
 from vae_balance.correctors.latent_balancer.model import Model
+from vae_balance.looks.color_map import fit_color_map
+from vae_balance.looks.report import report_on
 from vae_balance_protocol.options import AUTO
 
 ONE = LookOptions(iterations=1)
@@ -172,24 +176,36 @@ def test_a_balancer_that_does_not_judge_itself_does_one_round_on_its_own(model: 
     assert look.report.confidence is None
 
 
+class Learned:
+    """A round that makes one picture of another."""
+
+    def __init__(self, given: Colors, wanted: Colors) -> None:
+        self.color_map = fit_color_map(given, wanted)
+        self.shares = np.ones(1, np.float32)
+        self.doubts = np.full(1, 2.0, np.float32)
+
+
 @pytest.mark.parametrize(
     ("tint", "name"), [((1.0, 0.75, 0.5), "orange"), ((0.6, 0.8, 1.0), "blue")]
 )
 def test_a_cast_is_told_by_its_name(tint: tuple[float, float, float], name: str) -> None:
-    from vae_balance.looks.color_map import ColorMap, fit_color_map
-    from vae_balance.looks.report import report_on
-
-    class Learned:
-        def __init__(self, color_map: ColorMap) -> None:
-            self.color_map = color_map
-            self.shares = np.ones(1, np.float32)
-            self.doubts = np.full(1, 2.0, np.float32)
-
     tinted = (proxy() * np.array(tint, np.float32)).astype(np.float32)
-    learned = Learned(fit_color_map(tinted, proxy()))
-    text = report_on(tinted[None], [learned]).text()
+    text = report_on(tinted[None], [Learned(tinted, proxy())]).text()
     assert text.startswith(f"{name} cast of ")
     assert "stops too dark" in text
+
+
+def test_a_tint_over_a_photo_makes_it_neither_faded_nor_too_colorful() -> None:
+    photo = 0.25 + 0.5 * proxy()
+    tinted = (photo + np.array([0.12, 0.0, -0.12], np.float32)).astype(np.float32)
+    told = report_on(tinted[None], [Learned(tinted, photo)])
+    assert "cast" in told.text()
+    assert told.saturation == pytest.approx(1.0, abs=0.08)
+    grey = luma_of(photo)
+    faded = (grey + 0.5 * (tinted - grey)).astype(np.float32)
+    assert "faded" in report_on(faded[None], [Learned(faded, photo)]).text()
+    vivid = (grey + 1.5 * (tinted - grey)).astype(np.float32)
+    assert "too colorful" in report_on(vivid[None], [Learned(vivid, photo)]).text()
 
 
 def test_auto_leaves_it_at_a_round_that_changes_hardly_anything(model: Model) -> None:
