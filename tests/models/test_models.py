@@ -53,6 +53,25 @@ def test_a_network_comes_back_from_its_folder_within_half_precision(tmp_path: Pa
     torch.testing.assert_close(loaded(moments), balancer(moments), atol=5e-3, rtol=5e-3)
 
 
+def test_a_network_that_cannot_be_written_spares_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best step so far is nowhere else: who is stopped while a better one is kept needs it."""
+    sizes = VAEConfig(encoder_channels=(8, 8), decoder_channels=(8, 8))
+    VAE(sizes).save_folder(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def killed(path: Path, content: bytes) -> None:
+        path.open("wb").close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", killed)
+    with pytest.raises(KeyboardInterrupt):
+        VAE(sizes).save_folder(tmp_path)
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
     VAE(VAEConfig(encoder_channels=(8, 8), decoder_channels=(8, 8))).save_folder(tmp_path)
     with pytest.raises(ModelError, match="describes a VAE, where a LatentBalancer is needed"):

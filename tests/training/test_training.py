@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.correctors.latent_balancer.train_vae import VAETraining, train_vae
 from vae_balance.correctors.latent_balancer.vae import VAE
-from vae_balance.errors import ModelError
-from vae_balance.training.checkpoint import read_log
+from vae_balance.errors import BalanceError, ModelError
+from vae_balance.training.checkpoint import append_log, read_log, save_tensors
 from vae_balance.training.loop import cosine_rate
 
 
@@ -91,6 +92,41 @@ def test_training_lowers_the_loss_of_the_vae(photos: Path, tmp_path: Path) -> No
 def test_a_log_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert read_log(tmp_path / "log.jsonl") == [{"step": 1}, {"step": 2}]
+
+
+def test_a_line_after_one_that_was_cut_off_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    append_log(log, {"step": 1})
+    with log.open("a") as torn:
+        torn.write('{"st')
+    append_log(log, {"step": 2})
+    append_log(log, {"step": 3})
+    assert [row["step"] for row in read_log(log)] == [1, 2, 3]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_log_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(BalanceError, match=r"log.jsonl: cannot be written: No space left"):
+        append_log(tmp_path / "log.jsonl", {"step": 1})
+
+
+def test_a_checkpoint_that_cannot_be_written_spares_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "checkpoint.pt"
+    save_tensors({"step": 1}, kept)
+
+    def full(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BalanceError, match=r"checkpoint.pt: cannot be written: No space left"):
+        save_tensors({"step": 2}, kept)
+    assert torch.load(kept, weights_only=True) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [kept]
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(photos: Path, tmp_path: Path) -> None:

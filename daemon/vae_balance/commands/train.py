@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import click
 
 from vae_balance.commands import options
 from vae_balance.commands.console import Console, require_extra
-from vae_balance.files import real_path
+from vae_balance.files import atomic_write, make_folder, real_path
 from vae_balance.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def balancer_command(
             "goes on with the cases that are made",
         )
     finally:
-        if (out / "latent_balancer").is_dir():
+        if _holds_weights(out / "latent_balancer"):
             _make_model(out, vae_folder, photos)
 
 
@@ -498,10 +497,17 @@ def _describe(
     """Describe what a training on pairs has left, so that it makes a model."""
     from vae_balance.models.store import write_info
 
-    if (config.out / result).is_dir():
+    if _holds_weights(config.out / result):
         name = real_path(config.out).name
         source = f"trained on {config.photos.name}"
         write_info(config.out, name, "1", "not stated", source, corrector)
+
+
+def _holds_weights(network: Path) -> bool:
+    """Tell whether training has left a network in its folder."""
+    from vae_balance.models.folder import WEIGHTS_NAME
+
+    return (network / WEIGHTS_NAME).is_file()
 
 
 def _prepare() -> None:
@@ -598,5 +604,8 @@ def _make_model(folder: Path, vae: Path, photos: Path) -> None:
     from vae_balance.models.store import write_info
 
     if real_path(vae) != real_path(folder / "vae"):
-        shutil.copytree(vae, folder / "vae", dirs_exist_ok=True)
+        make_folder(folder / "vae")
+        for file in (path for path in vae.iterdir() if path.is_file()):
+            with atomic_write(folder / "vae" / file.name, overwrite=True) as temporary:
+                temporary.write_bytes(file.read_bytes())
     write_info(folder, real_path(folder).name, "1", "not stated", f"trained on {photos.name}")

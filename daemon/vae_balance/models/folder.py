@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from typing_extensions import Self
 
 from vae_balance.errors import ModelError
+from vae_balance.files import atomic_write, make_folder
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
@@ -29,12 +30,21 @@ class FolderModel(nn.Module):
         self.config = config
 
     def save_folder(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write config.json and the weights as `dtype` into `folder`, made when missing."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write config.json and the weights as `dtype` into `folder`, made when missing.
+
+        Files of before are replaced by whole ones: who is killed meanwhile has not lost them.
+
+        Raises:
+            BalanceError: the folder or a file cannot be written.
+        """
+        make_folder(folder)
         config = {"_class_name": type(self).__name__, **asdict(self.config)}
-        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(config, indent=2) + "\n"
         state = {name: value.to(dtype).contiguous() for name, value in self.state_dict().items()}
-        save_file(state, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
+        weights = save(state, metadata={"format": "pt"})
+        for name, content in ((CONFIG_NAME, text.encode()), (WEIGHTS_NAME, weights)):
+            with atomic_write(folder / name, overwrite=True) as temporary:
+                temporary.write_bytes(content)
 
     @classmethod
     def load_folder(cls, folder: Path) -> Self:

@@ -212,9 +212,10 @@ def write_shard(folder: Path, fields: Fields) -> None:
         temporary.rename(folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        reason = error.strerror or "the disk is full"  # numpy's own errors only count elements
         raise BalanceError(
-            f"{folder}: cannot be written: {error.strerror or error}; free some space or give "
-            "another --cache DIR; the same command goes on"
+            f"{folder}: cannot be written: {reason}; free some space or give another --cache DIR; "
+            "the same command goes on"
         ) from error
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vae_balance.errors import ModelError
+from vae_balance.errors import BalanceError, ModelError
 from vae_balance.files import atomic_write
 
 
@@ -27,7 +30,11 @@ class TrainingState:
     best_score: float = float("inf")
 
     def save(self, path: Path) -> None:
-        """Write the state, replacing what was there only when the new file is whole."""
+        """Write the state, replacing what was there only when the new file is whole.
+
+        Raises:
+            BalanceError: it cannot be written.
+        """
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -36,8 +43,7 @@ class TrainingState:
             "step": self.step,
             "best_score": self.best_score,
         }
-        with atomic_write(path, overwrite=True) as temporary:
-            torch.save(state, temporary)
+        save_tensors(state, path)
 
     def load(self, path: Path) -> None:
         """Take up the state of `path`.
@@ -60,6 +66,18 @@ class TrainingState:
             ) from error
 
 
+def save_tensors(state: dict[str, Any], path: Path) -> None:
+    """Write what `torch.load` reads with `weights_only`, over what was there.
+
+    Raises:
+        BalanceError: it cannot be written.
+    """
+    buffer = io.BytesIO()  # torch itself does not tell what kept it from writing a file
+    torch.save(state, buffer)
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
 def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
     """Move the averaged weights toward the network's; the average is short while young."""
     decay = min(decay, (1 + step) / (10 + step))
@@ -69,17 +87,34 @@ def update_average(average: nn.Module, network: nn.Module, step: int, decay: flo
 
 
 def append_log(path: Path, row: dict[str, float]) -> None:
-    """Add one line of JSON to the loss log."""
-    with path.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(row) + "\n")
+    """Add one line of JSON to the loss log, below what is left of one that was cut off.
+
+    Raises:
+        BalanceError: it cannot be written.
+    """
+    try:
+        with path.open("ab+") as log:
+            if log.tell():
+                log.seek(-1, os.SEEK_END)
+                if log.read(1) != b"\n":
+                    log.write(b"\n")
+            log.write(json.dumps(row).encode() + b"\n")
+    except OSError as error:
+        raise BalanceError(
+            f"{path}: cannot be written: {error.strerror or error}; free some space or give "
+            "another --out; the same command goes on"
+        ) from error
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
     """Return the rows of a loss log, empty when there is none yet.
 
-    A last line that was cut off when the run was killed is left out.
+    Lines that were cut off when the run was killed are left out.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows

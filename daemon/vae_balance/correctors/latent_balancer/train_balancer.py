@@ -60,6 +60,7 @@ from vae_balance.training.case_cache import (
     Renewal,
     read_shards,
 )
+from vae_balance.training.checkpoint import save_tensors
 from vae_balance.training.loop import (
     CHECKPOINT,
     LoopSettings,
@@ -220,8 +221,7 @@ def train_balancer(
         every = SHARD * (len(shards) + len(renewal.shards))
         shards = cache.fill("train", every, damaged, config.processes, making)[-len(shards) :]
     if not first_round.exists():
-        with atomic_write(first_round) as temporary:
-            torch.save(average.state_dict(), temporary)
+        save_tensors(average.state_dict(), first_round)
     answered = cache.fill(
         f"own-{sha256_of(first_round)[:12]}",
         config.own,
