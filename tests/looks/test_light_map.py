@@ -85,6 +85,19 @@ def test_a_grid_of_zeros_leaves_the_lut(dtype: str) -> None:
     np.testing.assert_array_equal(changed[..., 3], pixels[..., 3])
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
+@pytest.mark.parametrize("profile", [None, ADOBE])
+def test_where_nothing_was_found_the_photo_is_left_alone_bit_for_bit(
+    dtype: str, profile: bytes | None
+) -> None:
+    pixels = picture(40, 30, dtype, 4)
+    identity = Lut3D.from_function(lambda colors: colors, 33)
+    made = LightLook(identity, np.zeros((4, 4, 3, 12), np.float32), ORIGIN)
+    changed = made.apply(pixels, Place.whole(pixels), profile)
+    assert changed.tobytes() == pixels.tobytes()
+    assert changed is not pixels
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])
 def test_depths_agree(dtype: str) -> None:
     pixels = picture(30, 40, dtype)

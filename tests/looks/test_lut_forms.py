@@ -59,6 +59,21 @@ def test_many_strengths_and_profiles_are_right() -> None:
             assert np.array_equal(look.apply(pixels, PLACE, strength=float(strength)), expected)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
+@pytest.mark.parametrize("profile", [None, icc_profile(DISPLAY_P3, SRGB_CURVE)])
+@pytest.mark.parametrize(("gain", "strength"), [(1.0, 1.0), (1.0, 0.5), (0.5, 0.0)])
+def test_a_look_that_changes_nothing_leaves_every_bit(
+    dtype: str, profile: bytes | None, gain: float, strength: float
+) -> None:
+    look = LutLook(darker(gain), UNKNOWN)
+    pixels = np.random.default_rng(1).uniform(0.0, 1.0, (64, 64, 4))
+    full = np.iinfo(dtype).max if dtype.startswith("u") else 1.3
+    given = (pixels * full).astype(dtype)
+    changed = look.apply(given, PLACE, profile, strength)
+    assert changed.tobytes() == given.tobytes()
+    assert changed is not given
+
+
 def test_pixels_of_a_wrong_form_are_told_as_they_are() -> None:
     with pytest.raises(OptionError, match=r"shape \(9, 7, 5\)"):
         LutLook(darker(0.5), UNKNOWN).apply(np.zeros((9, 7, 5), np.uint8), PLACE)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,11 +90,12 @@ class LightLook:
         """Change colors by where they lie; see `Look.apply`.
 
         A float outside 0..1 is changed as the nearest color inside and keeps its distance from it;
-        a pixel with a NaN or an infinity among its colors stays as it is.
+        a pixel with a NaN or an infinity among its colors stays as it is. Where nothing is to be
+        changed every pixel does, to the last bit, in any encoding.
         """
         out = result_for(pixels, out)
         whole = self.strength * strength
-        if whole == 0.0 or not out.size:
+        if whole == 0.0 or not out.size or self._changes_nothing:
             return out
         lain = place.lay(self.grid.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1)
         change = _Change(
@@ -109,6 +111,10 @@ class LightLook:
         with ThreadPoolExecutor(threads) as pool:  # OpenColorIO, numba and numpy run beside another
             list(pool.map(lambda top: change(out[top : top + rows], top), tops))
         return out
+
+    @cached_property
+    def _changes_nothing(self) -> bool:
+        return not self.grid.any() and self.base.is_identity()
 
     def average(self) -> Lut3D:
         """Return the LUT of the mean over all places: what of the look can leave as a LUT file."""

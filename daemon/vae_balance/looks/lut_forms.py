@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from typing import Any
 
 from vae_balance.color.arrays import Pixels
-from vae_balance.color.lut import MOST_THREADS, ColorLut, check_pixels
+from vae_balance.color.lut import MOST_THREADS, ColorLut, check_pixels, result_for
 from vae_balance.color.profile import apply_in_profile
 
 _FORMS = 4  # that are kept at hand
@@ -18,7 +18,8 @@ class LutForms:
 
     def __init__(self, lut: ColorLut) -> None:
         self._lut = lut
-        self._blended: OrderedDict[float, ColorLut] = OrderedDict()
+        # By strength, None where nothing is changed.
+        self._blended: OrderedDict[float, ColorLut | None] = OrderedDict()
         self._prepared: deque[tuple[Any, ...]] = deque(maxlen=_FORMS)
         self._preparing = threading.Lock()
 
@@ -30,11 +31,16 @@ class LutForms:
         out: Pixels | None = None,
         threads: int = MOST_THREADS,
     ) -> Pixels:
-        """Apply the LUT at a strength, in the encoding of a profile; see `Look.apply`."""
+        """Apply the LUT at a strength, in the encoding of a profile; see `Look.apply`.
+
+        One that changes nothing leaves every pixel as it is, to the last bit, in any encoding.
+        """
         check_pixels(pixels)
         form = (strength, hash(profile), pixels.dtype)
         with self._preparing:
             lut = self._blend(strength)
+            if lut is None:
+                return result_for(pixels, out)
             if form not in self._prepared:
                 # Strips come by the dozen and threads are several: the first pixel makes what
                 # `profile_lut` and OpenColorIO then remember, while the others wait for it.
@@ -42,11 +48,10 @@ class LutForms:
                 self._prepared.append(form)
         return apply_in_profile(lut, pixels, profile, out=out, threads=threads)
 
-    def _blend(self, strength: float) -> ColorLut:
-        if strength == 1.0:
-            return self._lut
+    def _blend(self, strength: float) -> ColorLut | None:
         if strength not in self._blended:
-            self._blended[strength] = self._lut.blended(strength)
+            blended = self._lut if strength == 1.0 else self._lut.blended(strength)
+            self._blended[strength] = None if blended.is_identity() else blended
         self._blended.move_to_end(strength)
         if len(self._blended) > _FORMS:
             self._blended.popitem(last=False)
