@@ -21,7 +21,7 @@ from PIL import Image
 from vae_balance.commands.console import FAILED
 from vae_balance.errors import BalanceError
 from vae_balance.luts.cube import read_cube
-from vae_balance.photos.photo import Photo, write_photo
+from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance_protocol import NotStarted
 from vae_balance_protocol.client import Client
 
@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts file sys
 START = Callable[..., Daemon]
 NO_MODEL = ("--keep-alive", "0")
 SUFFIXES = [".jpg", ".png", ".tif", ".webp"]
+EVERY_SUFFIX = [*SUFFIXES, ".heic", ".avif", ".jxl", ".jp2", ".exr", ".dpx"]
 KIB = 1024
 
 
@@ -49,6 +50,7 @@ class Disk:
 
     def fill(self, but: int = 0) -> None:
         """Fill all but so many bytes."""
+        (self.folder / "filler").unlink(missing_ok=True)
         space = shutil.disk_usage(self.folder).free - but
         (self.folder / "filler").write_bytes(bytes(space))
 
@@ -155,6 +157,33 @@ def test_no_format_takes_a_full_disk_for_success(
         write_photo(Photo(pixels), target)
     assert str(raised.value).startswith(f"{target}: cannot be written: ")
     assert disk.files() == {}
+
+
+@pytest.mark.parametrize("suffix", EVERY_SUFFIX)
+@pytest.mark.parametrize("side", [32, 64])
+def test_the_last_bytes_of_a_photo_are_missed_where_there_is_no_room_for_them(
+    make_disk: Callable[..., Disk], suffix: str, side: int
+) -> None:
+    """They wait in a buffer until the file is closed, which is where writers stop looking."""
+    disk = make_disk("disk", 200 * KIB)
+    target = disk.folder / f"photo{suffix}"
+    failed = 0
+    for dtype in (np.uint8, np.uint16):
+        most = np.iinfo(dtype).max
+        pixels = np.random.default_rng(0).integers(0, most + 1, (side, side, 3)).astype(dtype)
+        for free in (0, 4, 8, 12, 16, 24):
+            disk.fill(but=free * KIB)
+            try:
+                write_photo(Photo(pixels), target)
+            except BalanceError as error:
+                failed += 1
+                assert str(error).startswith(f"{target}: cannot be written: ")
+                assert ".vae-balance-" not in str(error)
+                assert disk.files() == {}
+            else:
+                assert read_photo(target).pixels.shape == pixels.shape
+                target.unlink()
+    assert failed >= 2
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

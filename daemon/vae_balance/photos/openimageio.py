@@ -26,6 +26,10 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the names in OpenImageIO
     "half": np.dtype(np.float16),
     "float": np.dtype(np.float32),
 }
+# Of these nobody else sees that the last bytes are missing: they wait in a buffer, and OpenImageIO
+# does not tell that the disk had no room for them. PNG and JPEG 2000 are looked at where they get
+# their metadata; libtiff has no buffer.
+_UNTOLD = ("openexr", "dpx", "jpegxl")
 _BITS = "oiio:BitsPerSample"
 _OF_STORAGE = frozenset({"compression", "planarconfig", "Orientation", "tiles", "type"})
 _TYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
@@ -129,7 +133,30 @@ def encode(
             done = done and file.write_scanlines(top, top + len(strip), 0, strip)
             top += len(strip)
         if not (file.close() and done):
-            raise ImageError(_reason(file))
+            raise ImageError(_reason(file, path_name))
+        if file_format in _UNTOLD:
+            _check_end(path_name)
+
+
+def _check_end(name: str) -> None:
+    """Check that the last row of a file that was just written can be read.
+
+    Raises:
+        ImageError: It cannot.
+    """
+    import OpenImageIO
+
+    row = None
+    file = OpenImageIO.ImageInput.open(name)
+    if file is not None:
+        spec = file.spec()
+        end = spec.y + spec.height
+        row = file.read_scanlines(0, 0, end - 1, end, 0, 0, spec.nchannels, str(spec.format))
+        file.geterror()  # which OpenImageIO prints where nobody asks
+        file.close()
+    if row is None:
+        OpenImageIO.geterror()
+        raise ImageError("its pixels are not all there")
 
 
 def _decode(name: str, page: int, channels: Collection[int]) -> Decoded:
@@ -199,5 +226,6 @@ def _reason(source: Any, name: str = "") -> str:
         message = source.geterror().strip()
     except UnicodeDecodeError:  # it quotes the damaged file
         message = ""
-    message = message.replace(f' ("{name}")', "")
+    for quoted in (f' ("{name}")', f' "{name}"'):
+        message = message.replace(quoted, "")
     return (message or "no reason given").splitlines()[0]

@@ -73,7 +73,11 @@ def inspect(path: Path, warn: Warn) -> tuple[Metadata, bytes | None]:
 
 
 def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | None) -> None:
-    """Copy a PNG file with other metadata in place of all that it has."""
+    """Copy a PNG file with other metadata in place of all that it has.
+
+    Raises:
+        ImageError: It is not whole, which OpenImageIO does not tell where a disk is full.
+    """
     chunks = list(metadata.own)
     if icc_profile:
         chunks.append(_bytes_of(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile)))
@@ -86,7 +90,11 @@ def embed(source: Path, target: Path, metadata: Metadata, icc_profile: bytes | N
         chunks.append(_bytes_of(b"pHYs", struct.pack(">IIB", *per_meter, 1)))
     with source.open("rb") as pixels, target.open("wb") as out:
         out.write(pixels.read(len(_SIGNATURE) + 25) + b"".join(chunks))  # IHDR has 25 bytes
-        while head := pixels.read(8):
+        kind = b""
+        while kind != b"IEND":
+            head = pixels.read(8)
+            if len(head) < 8:
+                raise ImageError("its pixels are not all there")
             length, kind = struct.unpack(">I4s", head)
             if kind in _CRITICAL:
                 out.write(head)
