@@ -77,12 +77,17 @@ def atomic_write(path: str | os.PathLike[str], overwrite: bool = False) -> Itera
             raise
         if isinstance(error, FileExistsError):
             raise _exists(path) from error
-        reason = error.strerror or str(error)
-        advice = _ADVICE.get(error.errno, "choose another place")
-        raise BalanceError(f"{path}: cannot be written: {reason}; {advice}") from error
+        raise cannot_be_written(path, error) from error
     finally:
         with suppress(OSError):  # the error that brought us here matters more
             temporary.unlink(missing_ok=True)
+
+
+def cannot_be_written(path: str | os.PathLike[str], error: OSError) -> BalanceError:
+    """Return the error that tells why a file cannot be written, and what to do."""
+    reason = error.strerror or str(error)
+    advice = _ADVICE.get(error.errno or 0, "choose another place")
+    return BalanceError(f"{path}: cannot be written: {reason}; {advice}")
 
 
 @contextmanager

@@ -293,6 +293,82 @@ def test_a_batch_goes_on_when_there_is_space_again(
         Image.open(disk.folder / name).load()
 
 
+def test_a_batch_whose_report_cannot_grow_says_where_and_goes_on_later(
+    run: Callable[..., Result],
+    daemon: Daemon,
+    make_disk: Callable[..., Disk],
+    noise: Callable[..., Path],
+    random_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VAE_BALANCE_STATE", str(daemon.state))
+    source, out = noise("a.png"), tmp_path / "out"
+    disk = make_disk("disk", 100 * KIB)
+    report = disk.folder / "report.jsonl"
+    command = ("batch", source.parent, out, "--model", random_model, "--no-contact-sheet")
+    disk.fill()
+    failed = run(*command, "--report", report)
+    assert (failed.exit_code, failed.stderr.count("\n")) == (FAILED, 1)
+    assert f"{report.parent}/.report.jsonl.begun: cannot be written: No space" in failed.stderr
+    assert "free some space" in failed.stderr
+    assert list(out.iterdir()) == []
+
+    disk.fill(but=4 * KIB)  # which what was begun takes
+    failed = run(*command, "--report", report)
+    assert (failed.exit_code, failed.stderr.count("\n")) == (FAILED, 1)
+    assert f"{report}: cannot be written: No space left on device; free some" in failed.stderr
+
+    disk.fill(but=50 * KIB)
+    result = run(*command, "--report", report, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+    assert [name for name in disk.files() if name != report.name] == []
+
+
+def test_weights_and_checkpoints_that_do_not_fit_leave_the_last_ones(
+    make_disk: Callable[..., Disk],
+) -> None:
+    """Else a full disk would take hours of training along."""
+    import torch
+
+    from vae_balance.correctors.latent_balancer.vae import VAE, VAEConfig
+    from vae_balance.training.checkpoint import TrainingState, append_log, save_tensors
+
+    sizes = VAEConfig(
+        encoder_channels=(8, 8),
+        encoder_blocks=(1, 1),
+        decoder_channels=(8, 8),
+        decoder_blocks=(1, 1),
+    )
+    vae = VAE(sizes)
+    optimizer = torch.optim.SGD(vae.parameters())
+    state = TrainingState(vae, vae, optimizer, torch.Generator())
+    disk = make_disk("disk", 1000 * KIB)
+    checkpoint, log = disk.folder / "checkpoint.pt", disk.folder / "log.jsonl"
+    vae.save_folder(disk.folder / "vae")
+    state.save(checkpoint)
+    append_log(log, {"step": 1.0})
+    before = disk.files()
+    disk.fill()
+    append_log(log, {"step": 2.0})  # in a block that is begun
+    writes: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("vae/config.json", lambda: vae.save_folder(disk.folder / "vae")),
+        ("checkpoint.pt", lambda: state.save(checkpoint)),
+        ("more.pt", lambda: save_tensors({"a": torch.zeros(9)}, disk.folder / "more.pt")),
+        ("other.jsonl", lambda: append_log(disk.folder / "other.jsonl", {"step": 1.0})),
+    )
+    for name, write in writes:
+        with pytest.raises(BalanceError, match=f"{name}: cannot be written") as raised:
+            write()
+        assert "free some space" in str(raised.value)
+    disk.fill(but=4 * KIB)  # enough for what is beside the weights
+    with pytest.raises(BalanceError, match=r"safetensors: cannot be written: No space left"):
+        vae.save_folder(disk.folder / "vae")
+    assert disk.files() == {**before, "log.jsonl": log.read_bytes(), "other.jsonl": b""}
+    assert VAE.load_folder(disk.folder / "vae").config == sizes
+
+
 def test_a_daemon_whose_own_disk_is_full_serves_on(
     start_daemon: START, make_disk: Callable[..., Disk]
 ) -> None:

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import filelock
 
 from vae_balance.batch.outcome import DONE, PhotoOutcome
 from vae_balance.errors import BalanceError
-from vae_balance.files import atomic_write
+from vae_balance.files import atomic_write, cannot_be_written
 
 REPORT_NAME = "vae-balance-report.jsonl"
 
@@ -152,7 +152,7 @@ class Report:
                     self._torn_from = None
                 file.write(f"{line.to_json()}\n".encode())
         except OSError as error:
-            raise BalanceError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise cannot_be_written(self.path, error) from error
         self._remember(line)
 
     def is_done(
@@ -200,7 +200,8 @@ class Report:
                 nonlocal file
                 if file is None:
                     self._write_begun(untold)
-                    file = stack.enter_context(self._begun_path.open("a", encoding="utf-8"))
+                    file = self._begun_path.open("a", encoding="utf-8")
+                    stack.callback(_close, file)
                 for path, source in outputs.items():
                     # What was begun before and never told stays as it was before that.
                     if str(path) in untold:
@@ -209,13 +210,13 @@ class Report:
                         file.write(_begun_line(str(path), str(source), Stamp.of(path)))
                 file.flush()
 
-            try:
-                yield begin
-            except OSError as error:
-                if str(error.filename) != str(self._begun_path):
-                    raise
-                reason = error.strerror or str(error)
-                raise BalanceError(f"{error.filename}: cannot be written: {reason}") from error
+            def begin_or_tell(outputs: Mapping[Path, Path]) -> None:
+                try:
+                    begin(outputs)
+                except OSError as error:
+                    raise cannot_be_written(self._begun_path, error) from error
+
+            yield begin_or_tell
         others = {path: was for path, was in untold.items() if path not in now}
         self._begun = {path: was for path, was in others.items() if self._is_untold(path, was[1])}
         self._write_begun(self._begun)
@@ -315,6 +316,11 @@ def _number(made: bytes) -> int:
 
 def _begun_line(path: str, source: str, stamp: Stamp | None) -> str:
     return json.dumps({path: (source, stamp and asdict(stamp))}) + "\n"
+
+
+def _close(file: IO[str]) -> None:
+    with suppress(OSError):  # what did not fit on the disk when it was flushed, and told
+        file.close()
 
 
 def _lines_of(path: Path) -> Iterator[bytes]:
