@@ -246,6 +246,10 @@ REPORTS = [
         "Found: blue cast of 9, 0.2 stops too dark, faded; 81 % sure.",
     ),
     (
+        LookReport(True, (0.5, 0.25), confidence=0.92, uneven=12.25),
+        "Found: uneven light of 12; 92 % sure.",
+    ),
+    (
         LookReport(True, (14.0, 0.5), -1.96, 0.5, 1.0, (8.5, 2.0, 0.5)),
         "Found: pink cast of 14, 2.0 stops too light, too colorful; 3 rounds; 100 % sure.",
     ),
@@ -390,12 +394,12 @@ def test_a_look_that_is_no_lut_is_described_and_not_kept(english, tmp_path):
     assert "lut_size" not in json.loads(work.parasite_bytes(look))
     assert look.description() == "Learned with embedded 1 on cpu"
     kept = tmp_path / "vae-balance" / "last-look.cube"
+    lut = work.Look("5" * 64, {"lut_size": 33})
+    assert balancing._keep_last(client, lut, str(kept)) == []
+    assert kept.read_bytes() == b"exported"
+    kept.write_bytes(b"of another picture")
     assert balancing._keep_last(client, look, str(kept)) == []
-    assert kept.read_bytes() == b"exported"
-    client.error = DaemonError("lut", "model mixed: it cannot be a LUT")
-    (note,) = balancing._keep_last(client, look, str(kept))
-    assert "was not kept" in note and "model mixed" in note
-    assert kept.read_bytes() == b"exported"
+    assert kept.read_bytes() == b"of another picture"
 
 
 def test_the_average_of_a_look_leaves_as_a_lut_with_a_warning_where_someone_reads_it(
@@ -403,11 +407,12 @@ def test_the_average_of_a_look_leaves_as_a_lut_with_a_warning_where_someone_read
 ):
     client = Daemon()
     settings, path = Settings(output=LUT_ONLY), str(tmp_path / "a.cube")
-    look = work.Look("5" * 64, {})
-    assert balancing._write_lut(client, look, settings, path) == []
+    lut = work.Look("5" * 64, {"lut_size": 33})
+    assert balancing._write_lut(client, lut, settings, path) == []
+    look = work.Look("5" * 64, {"model": "mixed"})
     client.error = DaemonError("lut", "model mixed: it cannot be a LUT")
-    with pytest.raises(DaemonError, match="cannot be a LUT"):  # a script
-        balancing._write_lut(client, look, settings, path)
+    with pytest.raises(UserError, match="model \u201cmixed\u201d differs from place to place"):
+        balancing._write_lut(client, look, settings, path)  # a script
     assert (tmp_path / "a.cube").read_bytes() == b"exported"
     settings.average_lut = True
     (note,) = balancing._write_lut(client, look, settings, path)

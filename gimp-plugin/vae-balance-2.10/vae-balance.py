@@ -45,6 +45,7 @@ _TOP = "<Image>/Filters/Menus/Color/Menus"
 _OUTPUTS = ((N_(u"Replace the layer\u2019s pixels"), REPLACE), (N_("New layer above"), NEW_LAYER))
 _BALANCE_OUTPUTS = _OUTPUTS + ((N_("LUT file only"), LUT_ONLY),)
 _SOURCES = ((N_("Whole layer"), LAYER), (N_("Selection"), SELECTION))
+_run_mode = [gimpenums.RUN_NONINTERACTIVE]  # of this call, of which gimpfu does not tell
 _LOOKS = ((N_("LUT file"), _FILE), (N_("Look learned last"), _LAST))
 
 
@@ -110,6 +111,8 @@ def balance(image, drawable, *values):
         lut_file=as_path(lut_file) or None,
         **look_of(lambda name: as_unicode(look[name]))
     )
+    # Whoever sits before the screen is told; a script would take the file for the look.
+    settings.average_lut = _run_mode[0] != gimpenums.RUN_NONINTERACTIVE
     progress = _Progress(_("VAE Balance..."))
     notes = balancing.balance(Image(image), [Layer(drawable)], settings, _last_look(), progress)
     _tell(notes)
@@ -177,6 +180,7 @@ def run(name, params):
         name: of the procedure.
         params: run mode, image, drawable and, unless the run mode is interactive, the rest.
     """
+    _run_mode[0] = params[0]
     if params[0] == gimpenums.RUN_WITH_LAST_VALS:
         # gimpfu fails on these when there was no interactive run before.
         last = gimpfu._get_defaults(name)

@@ -225,6 +225,8 @@ class LutFile(Gtk.Box):
     def _show(self) -> None:
         file = self._config.get_property("lut-file")
         path = file.get_path() or file.get_uri() if file is not None else ""
+        if path.startswith("//"):  # GIMP keeps values with a slash more than there was
+            path = f"/{path.lstrip('/')}"
         if path != (self.path or ""):
             self.entry.set_text(path)
             self.entry.set_position(-1)

@@ -21,7 +21,12 @@ from presets import Presets
 from preview import Preview, ProxyOf, Wanted
 from vae_balance_gimp import work
 from vae_balance_gimp.arguments import WORD
-from vae_balance_gimp.balancing import learn_picture, nothing_to_correct
+from vae_balance_gimp.balancing import (
+    advice_on_nothing,
+    learn_picture,
+    note_on_average,
+    nothing_to_correct,
+)
 from vae_balance_gimp.checks import check_layers
 from vae_balance_gimp.settings import (
     LAYER,
@@ -74,13 +79,17 @@ def ask_balance(
         settings.check(len(layers), image.has_selection)
         check_layers(image, layers, settings.output)
 
-    def useless(look: work.Look) -> str:
-        keeps_file = settings_of(config).lut_file is not None
-        if not look.changes_nothing or len(layers) > 1 or keeps_file:
-            return ""
-        return nothing_to_correct(layer.name, look)
+    def advise(look: work.Look) -> tuple[str, bool]:
+        writes_file = settings_of(config).lut_file is not None
+        if writes_file and look.is_for_its_picture:
+            return note_on_average(), True
+        if not look.changes_nothing or len(layers) > 1 or writes_file:
+            return "", True
+        if look.origin["strength"] == 0.0:
+            return nothing_to_correct(layer.name, look), False
+        return advice_on_nothing(look), False
 
-    dialog = _Dialog(procedure, config, _("VAE Balance"), _("_Balance"), check, useless)
+    dialog = _Dialog(procedure, config, _("VAE Balance"), _("_Balance"), check, advise)
     models = _Models(config)
     preview = Preview(
         layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
@@ -139,7 +148,7 @@ def ask_colorize(
         settings.check(len(layers), image.has_selection)
         check_layers(image, layers, settings.output)
 
-    dialog = _Dialog(procedure, config, _("Colorize Photo"), _("Colori_ze"), check, lambda look: "")
+    dialog = _Dialog(procedure, config, _("Colorize Photo"), _("Colori_ze"), check)
     models = _Models(config, COLOR_MODEL.default)
     preview = Preview(
         layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
@@ -184,7 +193,7 @@ def ask_apply(
         path_of(config)
         check_layers(image, layers, config.get_property("output"))
 
-    dialog = _Dialog(procedure, config, _("Apply LUT"), _("_Apply"), check, lambda look: "")
+    dialog = _Dialog(procedure, config, _("Apply LUT"), _("_Apply"), check)
     preview = Preview(
         layer, wanted, partial(config.get_property, "output"), partial(learn_picture, layer),
         on_look=dialog.show_look,
@@ -247,9 +256,9 @@ class _Dialog:
         title: str,
         button: str,
         check: Callable[[], None],
-        useless: Callable[[work.Look], str],
+        advise: Callable[[work.Look], tuple[str, bool]] = lambda look: ("", True),
     ) -> None:
-        self._config, self._check, self._useless = config, check, useless
+        self._config, self._check, self._advise = config, check, advise
         self._look: work.Look | None = None
         self._more: Gtk.Expander | None = None
         self._preview: Preview | None = None
@@ -325,15 +334,18 @@ class _Dialog:
             self._dialog.destroy()
 
     def _renew(self) -> None:
-        """Tell why the button cannot be pressed, if so."""
+        """Tell why the button cannot be pressed, if so, and what there is to say of the look."""
+        reason, is_useful = self._preview.refusal, True
         try:
             self._check()
-            reason = self._useless(self._look) if self._look is not None else ""
+            if self._look is not None:
+                advice, is_useful = self._advise(self._look)
+                self._preview.show_advice(advice)
         except UserError as error:
             reason = error.message
         self._reason.set_text(reason)
         self._reason.set_visible(reason not in ("", self._preview.error))
-        self._dialog.set_response_sensitive(Gtk.ResponseType.OK, not reason)
+        self._dialog.set_response_sensitive(Gtk.ResponseType.OK, is_useful and not reason)
 
     def _on_key(self, dialog: Any, event: Any) -> bool:
         focus = dialog.get_focus()

@@ -27,11 +27,14 @@ from vae_balance_gimp import work
 from vae_balance_gimp.changes import describe
 from vae_balance_gimp.findings import describe_report
 from vae_balance_gimp.texts import UserError, _
+from vae_balance_protocol.messages import HAS_COLORS, LUT, MODEL
 
 WIDTH, HEIGHT = 580, 280  # of the picture, in pixels of a screen of 96 dots an inch
 _CHECK, _LIGHT, _DARK = 8, 0x999999, 0x666666
 _PAUSE = 150  # milliseconds after a change, within which further ones are waited for
 _GRIP = 10  # pixels on each side of the line between before and after, within which it is caught
+# Refusals of the daemon that trying again does not change.
+_LASTING = (HAS_COLORS, LUT, MODEL)
 _BEFORE, _SPLIT, _AFTER = "before", "split", "after"
 
 
@@ -61,6 +64,7 @@ class Preview(Gtk.Box):
 
     Attributes:
         error: what the line says if something is wrong, else "".
+        refusal: the same, if it would be as wrong the next time.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class Preview(Gtk.Box):
         super().__init__(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         self._layer, self._wanted, self._output = layer, wanted, output
         self._picture_of, self._on_models, self._on_look = picture_of, on_models, on_look
-        self.error = ""
+        self.error = self.refusal = ""
         self._timer = 0
         image = layer.drawable.get_image()
         self._view = View(image.get_width(), image.get_height(), WIDTH, HEIGHT)
@@ -157,7 +161,7 @@ class Preview(Gtk.Box):
 
     def renew(self) -> None:
         """Ask for a new look soon, when no further change follows."""
-        self.error = ""
+        self.error = self.refusal = ""
         self._on_look(None)
         if self._timer:
             GLib.source_remove(self._timer)
@@ -187,7 +191,7 @@ class Preview(Gtk.Box):
             self._worker.want(self._wanted())
         except UserError as error:
             self._worker.want(None)
-            self.show_error(error.message)
+            self.show_error(error)
         return GLib.SOURCE_REMOVE
 
     def _look_at(self) -> None:
@@ -234,23 +238,28 @@ class Preview(Gtk.Box):
         try:
             pixels = scene.after(strips)
         except UserError as error:
-            return self.show_error(error.message)
+            return self.show_error(error)
         self._after = self._pixbuf(pixels)
         self._draw()
-        self.error = ""
-        self._on_look(look)
+        self.error = self.refusal = ""
         text = describe_report(look.report) or describe(scene.before, pixels)
         self._status.show_text(text, look.description())
+        self._on_look(look)
         return GLib.SOURCE_REMOVE
 
-    def show_error(self, message: str) -> bool:
+    def show_error(self, error: UserError) -> bool:
         """Show what went wrong, in place of a result."""
         self._after = None
         self._draw()
-        self.error = message
+        self.error = error.message
+        self.refusal = error.message if error.code in _LASTING else ""
+        self._status.show_error(error.message)
         self._on_look(None)
-        self._status.show_error(message)
         return GLib.SOURCE_REMOVE
+
+    def show_advice(self, text: str) -> None:
+        """Show what there is to say of the look, behind what it found."""
+        self._status.show_advice(text)
 
     def show_work(self, text: str) -> bool:
         """Show what happens."""
@@ -353,20 +362,25 @@ class _Status(Gtk.Box):
         super().__init__(spacing=6)
         self._symbol = Gtk.Image.new_from_icon_name("dialog-warning", Gtk.IconSize.MENU)
         self._symbol.set_no_show_all(True)
-        self._label = Gtk.Label(wrap=True, xalign=0.0, max_width_chars=70, lines=2)
+        self._text = ""
+        self._label = Gtk.Label(wrap=True, xalign=0.0, max_width_chars=70, lines=3)
         self._label.set_ellipsize(Pango.EllipsizeMode.END)
         # To be copied, into a report for instance, but never in the way of the tab key.
         self._label.set_selectable(True)
         self._label.set_can_focus(False)
-        # High enough for two lines, so that the dialog keeps its size.
+        # High enough for two lines, so that the dialog mostly keeps its size.
         self.set_size_request(WIDTH, 38)
         self.pack_start(self._symbol, False, False, 0)
         self.pack_start(self._label, True, True, 0)
 
     def show_text(self, text: str, more: str | None = None) -> None:
         self._symbol.hide()
+        self._text = text
         self._label.set_text(text)
         self._label.set_tooltip_text(more)
+
+    def show_advice(self, text: str) -> None:
+        self._label.set_text(f"{self._text} {text}".rstrip())
 
     def show_error(self, text: str) -> None:
         self._symbol.show()
@@ -488,10 +502,11 @@ class _Worker:
             return
         except UserError as error:
             self._hang_up()
-            self._tell(number, self._view.show_error, error.message)
+            self._tell(number, self._view.show_error, error)
         except Exception as error:
             self._hang_up()
-            self._tell(number, self._view.show_error, f"{type(error).__name__}: {error}")
+            text = f"{type(error).__name__}: {error}"
+            self._tell(number, self._view.show_error, UserError(text))
         else:
             self._tell(number, self._view.show_after, result)
 

@@ -225,6 +225,7 @@ _REPORT = Map(
     Field("saturation", Number(0.0, 1e6)),
     Field("confidence", OrNil(Number(0.0, 1.0))),
     Field("changes", Items(Number(0.0, 1e6), 0, options.MOST_ITERATIONS)),
+    Field("uneven", Number(0.0, 1e3), 0.0),
 )
 
 RESULTS_BY_VERB = {

@@ -84,6 +84,14 @@ def test_both_halves_are_brought_nearer_to_each_other() -> None:
     assert apart(changed) < 0.6 * apart(photo)
 
 
+def test_the_report_tells_of_the_light_that_is_uneven() -> None:
+    _photo, look = learned()
+    assert look.report is not None
+    assert look.report.uneven > 2.0
+    assert f"uneven light of {look.report.uneven:.0f}" in look.report.text()
+    assert look.origin.found == look.report.text()
+
+
 def test_there_is_no_halo_along_the_step_between_two_lights() -> None:
     """Grey to the left and right of an edge stays as even as it was, up to the edge."""
     _photo, look = learned(0.01)
@@ -101,6 +109,7 @@ def test_where_it_expects_no_gain_the_photo_is_left_to_the_balancer() -> None:
     changed = look.apply(sample(), Place.whole(sample()))
     assert error_to(sample())(changed) <= 1.5
     assert not look.grid.any()
+    assert look.report is not None and look.report.uneven == 0.0
 
 
 @pytest.mark.parametrize("light", [WARM, COOL])

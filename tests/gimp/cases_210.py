@@ -17,6 +17,7 @@ from array import array
 import gimp
 import gimpenums
 import gimpfu
+import gimpshelf
 
 pdb = gimp.pdb
 KINDS = {"U8": "B", "U16": "H", "U32": "I", "HALF": None, "FLOAT": "f", "DOUBLE": "d"}
@@ -651,6 +652,31 @@ def case_last_values_without_an_earlier_run_are_the_defaults():
     image, layer = photo()
     done(image, layer, run_mode=gimpenums.RUN_WITH_LAST_VALS, iterations=9, strength=0.0)
     assert (origin(layer)["iterations"], origin(layer)["strength"]) == ("auto", 1.0)
+
+
+def case_the_average_of_mixed_light_is_a_lut_file_where_someone_reads_the_warning():
+    """After a dialog, whose values gimpfu keeps and takes without one; not in a script."""
+    image = pdb.gimp_file_load("/io/lit.png", "lit.png")
+    layer = image.layers[0]
+    given = {"model": "mixed-light", "output": "lut", "lut_file": "/io/lit.cube"}
+    refused("differs from place to place", image, layer, **given)
+    assert not os.path.exists("/io/lit.cube")
+    key = "python-fu-save--plug-in-vae-balance"
+    defaults = dict(BALANCE, iterations=0)
+    order = ORDER["plug-in-vae-balance"][1]
+    try:
+        last = dict(defaults, **given)
+        gimpshelf.shelf[key] = [None, None] + [last[name] for name in order]
+        before = native(layer)
+        done(image, layer, run_mode=gimpenums.RUN_WITH_LAST_VALS)
+    finally:
+        gimpshelf.shelf[key] = [None, None] + [defaults[name] for name in order]
+    assert native(layer) == before
+    SAID.append("The LUT file is an average")
+    with open("/io/lit.cube") as file:
+        assert "\n# average: over the places of a look that differs" in file.read()
+    done(image, layer, model="mixed-light")
+    assert native(layer) != before and origin(layer)["model"] == "mixed-light"
 
 
 def run_all():

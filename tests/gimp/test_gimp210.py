@@ -25,6 +25,7 @@ import tifffile
 from daemon_outside import daemon_on_demand
 from gimp_in_root import Gimp
 from icc import ADOBE_RGB, gamma_curve, icc_profile
+from lit_photo import lit_photo
 from pictures import picture
 from plugin_folder import install
 from suites import GIMP_2_10
@@ -178,6 +179,7 @@ def write_photos(folder: Path) -> None:
     """Write photos with a cast, in several kinds of files, and a LUT."""
     nodes = [f"{r} {g} {b}" for b in (1, 0) for g in (1, 0) for r in (1, 0)]
     (folder / "inverse.cube").write_text("\n".join(["LUT_3D_SIZE 2", *nodes, ""]))
+    lit_photo().save(folder / "lit.png")
     small = in_yellow_light(80, 100)
     write(folder / "photo.png", np.uint8(small * 255))
     write(folder / "wide.png", np.uint8(in_yellow_light(700, 300) * 255))

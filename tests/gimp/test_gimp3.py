@@ -18,6 +18,7 @@ import tifffile
 from daemon_outside import daemon_on_demand
 from gimp_in_root import Gimp
 from icc import ADOBE_RGB, gamma_curve, icc_profile
+from lit_photo import lit_photo
 from pictures import picture
 from PIL import Image
 from plugin_folder import install
@@ -115,8 +116,7 @@ def write_photos(folder: Path) -> None:
     Image.fromarray(bytes8).save(folder / "photo.png")
     with Image.open(SAMPLE) as photo:
         colors = np.asarray(photo, np.float32) / np.float32(255)
-    lit = Image.fromarray(np.uint8(in_two_lights(colors) * 255 + 0.5))
-    lit.resize((320, 240), Image.Resampling.BOX).save(folder / "lit.png")
+    lit_photo().save(folder / "lit.png")
     sound = Image.fromarray(np.uint8(colors * 255 + 0.5))
     sound.save(folder / "sound.png")
     sound.convert("L").save(folder / "grey.png")
@@ -134,13 +134,6 @@ def write_photos(folder: Path) -> None:
 def in_yellow_light(colors: np.ndarray) -> np.ndarray:
     """Return colors, (H, W, 3), 0..1, with a cast."""
     return np.stack([colors[..., 0] ** 0.7, colors[..., 1] * 0.9, colors[..., 2] * 0.6], -1)
-
-
-def in_two_lights(colors: np.ndarray) -> np.ndarray:
-    """Return colors, (H, W, 3), 0..1, warm on the left and cool on the right."""
-    cool = np.linspace(-4.5, 5.5, colors.shape[1]).clip(0.0, 1.0)[:, None]
-    gains = (1.0 - cool) * (1.0, 0.62, 0.3) + cool * (0.45, 0.75, 1.0)
-    return (colors**2.2 * gains) ** (1 / 2.2)
 
 
 def write_png16(path: Path, pixels: np.ndarray) -> None:
@@ -227,6 +220,17 @@ def test_the_dialog_fits_and_says_what_was_found(gimp: Gimp, kind: str) -> None:
 
 def test_a_grayscale_image_is_colorized_in_one_step_to_undo(gimp: Gimp) -> None:
     tour(gimp, "grey")
+
+
+def test_a_photo_with_colors_is_colorized_if_that_is_switched_on(gimp: Gimp) -> None:
+    tour(gimp, "color")
+
+
+def test_mixed_light_is_chosen_seen_and_corrected_and_its_lut_is_an_average(gimp: Gimp) -> None:
+    lut = gimp.io / "average.cube"
+    lut.unlink(missing_ok=True)
+    tour(gimp, "lit")
+    assert "\n# average: over the places of a look that differs" in lut.read_text()
 
 
 def test_several_layers_are_balanced_in_one_step_to_undo(gimp: Gimp) -> None:

@@ -4,6 +4,8 @@
     python3 tour.py several       # /io/several.xcf, of which two layers are selected
     python3 tour.py sound         # /io/sound.png, in which there is nothing to correct
     python3 tour.py grey          # /io/grey.png, a grayscale image, gets colors
+    python3 tour.py color         # /io/sound.png is refused colors that it has, until it is forced
+    python3 tour.py lit           # /io/lit.png, which two lights have lit
     python3 tour.py pictures      # takes those of docs/; `screenshots.py` calls it
     python3 tour.py light-2       # the dialog in a light or dark theme, at a scale of 1 or 2
 
@@ -232,7 +234,8 @@ def sound(window: Window) -> None:
     preview(window, dialog)
     window.shot(f"{SHOTS}/sound.png", dialog)
     told = window.read(dialog, *LINE)
-    assert told == "Nothing was found to correct.", told
+    assert told.startswith("Nothing was found to correct. If a part looks wrong,"), told
+    assert told.endswith("choose the model \u201cmixed-light\u201d."), told
     window.focus(dialog)
     window.key("Return", pause=2.0)
     assert window.find("^VAE Balance$"), "the dialog has closed though nothing is corrected"
@@ -256,6 +259,69 @@ def grey(window: Window) -> None:
     window.focus(window.main)
     window.key("ctrl+z")
     window.wait_changed(False)
+
+
+def color(window: Window) -> None:
+    """Ask for the colors of a photo that has some: nothing happens, until that is switched on."""
+    dialog = open_entry(window, COLORIZE, "Colorize Photo")
+    refused = preview(window, dialog)
+    window.shot(f"{SHOTS}/has-colors.png", dialog)
+    told = window.read(dialog, *LINE)
+    assert told.startswith("The layer has colors already"), told
+    assert "--" not in told and "`" not in told, told
+    window.focus(dialog)
+    window.key("Return", pause=2.0)
+    assert window.find("^Colorize Photo$"), "the dialog has closed though nothing gets colors"
+    window.key("alt+a")  # colorize color photos anyway
+    preview(window, dialog, refused)
+    window.shot(f"{SHOTS}/has-colors-forced.png", dialog)
+    press(window, dialog, "alt+z", "Colorize Photo")
+    window.wait_changed(True)
+    window.focus(window.main)
+    window.key("ctrl+z")
+    window.wait_changed(False)
+
+
+def lit(window: Window) -> None:
+    """Correct a photo of two lights place by place, undo, and write the average as a LUT."""
+    dialog = open_entry(window, BALANCE, "VAE Balance")
+    first = preview(window, dialog)
+    window.focus(dialog)
+    window.key("alt+d", "alt+m", "space", "Down", "Down", "Return", pause=0.8)  # Advanced, Model
+    corrected = preview(window, dialog, first)
+    window.shot(f"{SHOTS}/lit.png", dialog)
+    check_size(window, dialog)
+    told = window.read(dialog, *LINE)
+    assert re.fullmatch(r"Found: uneven light of \d+.*; \d+ % sure\.", told), told
+    window.focus(dialog)
+    window.key("b")
+    before = preview(window, dialog, corrected)
+    window.key("b")
+    after = preview(window, dialog, before)
+    assert after != corrected, "the split picture is that of after"
+    window.key("Return")
+    window.wait_gone("^VAE Balance$")
+    window.wait_changed(True)
+    window.shot(f"{SHOTS}/lit-balanced.png")
+    until(lambda: running() == [], 30, "the end of the work")
+    assert not window.find("^GIMP Message$"), "a message that nobody needs"
+    window.focus(window.main)
+    window.key("ctrl+z")
+    window.wait_changed(False)
+
+    dialog = open_entry(window, BALANCE, "VAE Balance")
+    preview(window, dialog)
+    window.focus(dialog)
+    window.key("alt+u", "Right", "Right", "alt+e", pause=0.6)  # LUT file only, and which
+    window.type("/io/average.cube")
+    told = window.read(dialog, *LINE)
+    assert "The LUT file is an average" in told, told
+    window.shot(f"{SHOTS}/lit-average.png", dialog)
+    check_size(window, dialog)
+    press(window, dialog, "alt+b", "VAE Balance")
+    until(Path("/io/average.cube").exists, 60, "the LUT file")
+    window.shot(f"{SHOTS}/lit-average-told.png")  # below the canvas, in one line
+    assert not window.is_changed(), "the image changed"
 
 
 def several(window: Window) -> None:
@@ -301,7 +367,13 @@ def main() -> None:
     """Run the tour, or look around in another language, or at several layers, or for docs/."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "en_US"
     language = kind if kind in TITLES else "en_US"
-    photos = {"several": "several.xcf", "sound": "sound.png", "grey": "grey.png"}
+    photos = {
+        "several": "several.xcf",
+        "sound": "sound.png",
+        "color": "sound.png",
+        "grey": "grey.png",
+        "lit": "lit.png",
+    }
     photo = f"/io/{photos.get(kind, 'tour.png')}"
     looked_at = re.fullmatch("(light|dark)-([12])", kind)
     scheme, scale = looked_at.groups() if looked_at else ("dark", "1")
@@ -314,6 +386,10 @@ def main() -> None:
             sound(window)
         elif kind == "grey":
             grey(window)
+        elif kind == "color":
+            color(window)
+        elif kind == "lit":
+            lit(window)
         elif kind == "pictures":
             pictures(window)
         elif looked_at:

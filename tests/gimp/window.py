@@ -78,7 +78,7 @@ class Window:
         with Path("/tmp/gimp.err").open("w") as errors:
             self._gimp = subprocess.Popen(["gimp", "--no-splash", photo], stderr=errors)
         name = Path(photo).stem
-        self.main = self.wait_for(f"{name}.*GIMP", 120)
+        self.main = self.wait_for(f"{name}.*GIMP", 300)
         self.tool("windowsize", self.main, *self._size)
         self.tool("windowmove", self.main, 0, 0)
         self.tool("mousemove", 5, self._size[1] - 5)  # where no tooltip comes up

@@ -14,7 +14,7 @@ from vae_balance.color.arrays import Colors
 from vae_balance.color.lab import ciede2000, srgb_to_lab
 from vae_balance.color.srgb import LUMINANCE, to_linear
 from vae_balance.looks.color_map import ColorMap
-from vae_balance_protocol.faults import COLORFUL, DARK, FADED, LIGHT, faults
+from vae_balance_protocol.faults import COLORFUL, DARK, FADED, LIGHT, UNEVEN, faults
 
 # A look counts as right when the photo comes this near to the undamaged one, mean CIEDE2000.
 RIGHT = 6.0
@@ -25,6 +25,7 @@ DOUBT_SPREAD = 0.5
 # this many proxies.
 _EVERY, _PROXIES = 4, 16
 _WORDS = {
+    UNEVEN: "uneven light of {:.0f}",
     DARK: "{:.1f} stops too dark",
     LIGHT: "{:.1f} stops too light",
     FADED: "faded",
@@ -61,6 +62,8 @@ class LookReport:
         confidence: 0..1, that the corrected photo is right within `RIGHT`; None where it does
             not judge itself.
         changes: mean CIEDE2000 by which each round changed the photo.
+        uneven: mean CIEDE2000 between the photo corrected place by place and by the average of
+            that; 0 of a look that is the same everywhere.
     """
 
     found: bool = False
@@ -69,6 +72,7 @@ class LookReport:
     saturation: float = 1.0
     confidence: float | None = None
     changes: tuple[float, ...] = ()
+    uneven: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the values that `json.dumps` and msgpack take."""
@@ -81,7 +85,7 @@ class LookReport:
             return "no cast found"
         told = [
             _WORDS.get(fault, f"{fault} cast of {{:.0f}}").format(size)
-            for fault, size in faults(self.cast, self.exposure, self.saturation)
+            for fault, size in faults(self.cast, self.exposure, self.saturation, self.uneven)
         ]
         parts = [", ".join(told) or "small differences"]
         if len(self.changes) > 1:
@@ -115,6 +119,12 @@ def report_on(proxies: Colors, rounds: Sequence[LearnedRound]) -> LookReport:
         _confidence(rounds),
         tuple(round(change, 2) for change in changes),
     )
+
+
+def unevenness(placed: Colors, averaged: Colors) -> float:
+    """Return `LookReport.uneven` of a proxy, (224, 224, 3), corrected in both ways."""
+    placed, averaged = placed[None, ::_EVERY, ::_EVERY], averaged[None, ::_EVERY, ::_EVERY]
+    return round(float(ciede2000(_lab(placed), _lab(averaged)).mean()), 2)
 
 
 def _confidence(rounds: Sequence[LearnedRound]) -> float | None:

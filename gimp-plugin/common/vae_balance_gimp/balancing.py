@@ -68,6 +68,8 @@ if MYPY:
 
 # What of the work on a layer each stage takes, begin and end.
 _LOOKING, _LEARNING, _APPLYING = (0.0, 0.3), (0.3, 0.5), (0.5, 1.0)
+# The model for pictures of more than one light.
+_MIXED_LIGHT = "mixed-light"
 # From so many pixels on, people want to know how long it takes.
 _MANY_PIXELS = 50000000
 
@@ -268,9 +270,28 @@ def nothing_to_correct(name, look):
     else:
         text = _(
             "Nothing to correct in \u201c{name}\u201d: its colors look sound, so it was left as it "
-            "is. If a part looks wrong, select it and learn from the selection."
+            "is."
         )
+        text += " " + advice_on_nothing(look)
     return text.format(name=name)
+
+
+def advice_on_nothing(look):
+    # type: (work.Look) -> str
+    """Return what may help where a look found nothing to correct and somebody sees something."""
+    text = _("If a part looks wrong, select it and learn from the selection.")
+    if look.origin["model"] != _MIXED_LIGHT:
+        text += " " + _("If lights of two colors meet, choose the model \u201cmixed-light\u201d.")
+    return text
+
+
+def note_on_average():
+    # type: () -> str
+    """Return what to tell of the LUT file of a look that differs from place to place."""
+    return _(
+        "The LUT file is an average: this look differs from place to place, and no LUT can hold "
+        "that. The file corrects no place fully."
+    )
 
 
 def _fill(
@@ -331,36 +352,35 @@ class _Given(object):
 def _write_lut(client, look, settings, path):
     # type: (Client, work.Look, Settings, str) -> List[str]
     """Write a look as a LUT file; return a note if that is the average over its places."""
-    notes = []
+    average = look.is_for_its_picture and settings.average_lut
     try:
-        content = client.export(look.name, lut_format(path))
+        content = client.export(look.name, lut_format(path), average)
     except DaemonError as error:
-        if error.code != LUT or not settings.average_lut:
+        if error.code != LUT:
             raise
-        content = client.export(look.name, lut_format(path), True)
-        notes.append(
-            _(
-                "The LUT file is an average: this look differs from place to place, and no LUT "
-                "can hold that. The file corrects no place fully."
-            )
+        text = _(
+            "The look of the model \u201c{model}\u201d differs from place to place, and no LUT can "
+            "hold that: choose no LUT file, or another model."
         )
+        raise UserError(text.format(model=look.origin["model"]), LUT)
     work.write_file(path, content)
-    return notes
+    return [note_on_average()] if average else []
 
 
 def _keep_last(client, look, last_look):
     # type: (Client, work.Look, str) -> List[str]
-    """Keep the look as the last one learned; return a note if that is impossible."""
+    """Keep the look as the last one learned; return a note if that is impossible.
+
+    One that is for its picture alone is not kept, and needs no note.
+    """
+    if look.is_for_its_picture:
+        return []
     folder = os.path.dirname(last_look)
     try:
         if not os.path.isdir(folder):
             os.makedirs(folder)
         work.write_file(last_look, client.export(look.name, "cube"))
     except UserError as error:
-        reason = error.message
-    except DaemonError as error:
-        if error.code != LUT:
-            raise
         reason = error.message
     except (IOError, OSError) as error:
         reason = as_text(error.strerror or error)

@@ -2,7 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-from vae_balance_protocol.faults import COLORFUL, DARK, FADED, LIGHT, faults
+from vae_balance_protocol.faults import COLORFUL, DARK, FADED, LIGHT, UNEVEN, faults
 
 from .texts import N_, _
 
@@ -12,6 +12,7 @@ if MYPY:
 
 # How each fault is told; a translation may write {whole},{tenths}.
 _WORDS = {
+    UNEVEN: N_("uneven light of {size}"),
     "pink": N_("pink cast of {size}"),
     "red": N_("red cast of {size}"),
     "orange": N_("orange cast of {size}"),
@@ -40,7 +41,8 @@ def describe_report(report):
         return ""
     if not report["found"]:
         return _("Nothing was found to correct.")
-    found = faults(report["cast"], report["exposure"], report["saturation"])
+    uneven = report.get("uneven", 0.0)  # of which an older daemon does not know
+    found = faults(report["cast"], report["exposure"], report["saturation"], uneven)
     parts = [", ".join(_told(fault, size) for fault, size in found) or _("small differences")]
     if len(report["changes"]) > 1:
         parts.append(_("{count} rounds").format(count=len(report["changes"])))

@@ -17,12 +17,18 @@ _catalog = [gettext.NullTranslations()]
 
 
 class UserError(Exception):
-    """Something that its user can act on; the message is one sentence, translated."""
+    """Something that its user can act on; the message is one sentence, translated.
 
-    def __init__(self, message):
-        # type: (str) -> None
+    Attributes:
+        message: the sentence.
+        code: what PROTOCOL.md calls it, of what the daemon has refused; else "".
+    """
+
+    def __init__(self, message, code=""):
+        # type: (str, str) -> None
         super(UserError, self).__init__(message)
         self.message = message
+        self.code = code
 
 
 def use_languages(languages=None):

@@ -61,6 +61,12 @@ class Look(object):
         self.report = report
         self.area = area
 
+    @property
+    def is_for_its_picture(self):
+        # type: () -> bool
+        """Whether it depends on the place in the picture, so that no LUT can hold it."""
+        return "lut_size" not in self.origin and "lut_file" not in self.origin
+
     def place(self, area):
         # type: (Area) -> Optional[Dict[str, int]]
         """Return where an area of the layer lies in that which it was learned from.
@@ -137,7 +143,7 @@ def plain_errors():
     try:
         yield
     except DaemonError as error:
-        raise UserError(sentence(error.code, error.message, as_text(log_file())))
+        raise UserError(sentence(error.code, error.message, as_text(log_file())), error.code)
     except (IOError, OSError) as error:
         place = ": {}".format(as_text(error.filename)) if error.filename else ""
         reason = as_text(error.strerror or error)

@@ -17,6 +17,7 @@ from vae_balance.errors import OptionError
 from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import Origin
+from vae_balance.looks.report import unevenness
 from vae_balance.looks.steps import Picture, PictureStep, Step
 from vae_balance.models.store import ModelInfo
 from vae_balance_protocol import options as table
@@ -112,7 +113,11 @@ class MixedLightCorrector:
         proxy = np.asarray(proxies[0], dtype=np.float32)
         rounds = len(balanced.rounds)
         grid = self._predictor.grid_of(proxy, balanced.lut, partial(progress, rounds, rounds))
-        report = replace(balanced.report, found=balanced.report.found or bool(grid.any()))
+        report = replace(
+            balanced.report,
+            found=balanced.report.found or bool(grid.any()),
+            uneven=_unevenness(LightLook(balanced.lut, grid, balanced.origin), proxy),
+        )
         heeds = {**balanced.origin.options, table.STRENGTH.name: options.strength}
         origin = Origin(self.name, self.info.name, self.info.version, heeds, report.text())
         return MixedLook(
@@ -124,3 +129,12 @@ class MixedLightCorrector:
             proxy=proxy,
             balanced=balanced,
         )
+
+
+def _unevenness(look: LightLook, proxy: Colors) -> float:
+    """Return by how much a look corrects a proxy differently from place to place."""
+    if not look.grid.any():
+        return 0.0
+    everywhere = replace(look, grid=look.grid.mean(axis=(0, 1), keepdims=True))
+    place = Place.whole(proxy)
+    return unevenness(look.apply(proxy, place), everywhere.apply(proxy, place))
