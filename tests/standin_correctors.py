@@ -31,6 +31,7 @@ class SlopeLook:
     origin: Origin
     report: None = None
     lut: None = None
+    changes_nothing: bool = False
 
     def apply(
         self,

@@ -94,8 +94,17 @@ def test_where_nothing_was_found_the_photo_is_left_alone_bit_for_bit(
     identity = Lut3D.from_function(lambda colors: colors, 33)
     made = LightLook(identity, np.zeros((4, 4, 3, 12), np.float32), ORIGIN)
     changed = made.apply(pixels, Place.whole(pixels), profile)
+    assert made.changes_nothing
     assert changed.tobytes() == pixels.tobytes()
     assert changed is not pixels
+
+
+def test_a_look_that_changes_a_place_or_has_a_lut_changes_something() -> None:
+    nothing = np.zeros((4, 4, 3, 12), np.float32)
+    identity = Lut3D.from_function(lambda colors: colors, 17)
+    assert not LightLook(LUT, nothing, ORIGIN).changes_nothing
+    assert not replace(look(), base=identity).changes_nothing
+    assert look(strength=0.0).changes_nothing
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])

@@ -42,6 +42,7 @@ def test_strips_with_their_place_are_the_look_and_no_lut(daemon: Daemon) -> None
     with daemon.client() as client:
         learned = client.learn([proxy.tobytes()], model="mixed-light", dtype="f32")
         assert learned["look"] == look.digest()
+        assert not learned["unchanged"]
         made = [
             client.call(
                 "apply",
@@ -66,3 +67,12 @@ def test_strips_with_their_place_are_the_look_and_no_lut(daemon: Daemon) -> None
     assert b"# average: over the places" in average
     mean = parse_cube(average, "average").baked().table
     np.testing.assert_allclose(mean, look.average().table, atol=1e-5)
+
+
+def test_a_photo_in_which_nothing_is_found_is_told_to_be_unchanged(daemon: Daemon) -> None:
+    plain = np.full((224, 224, 3), 0.5, np.float32)
+    with daemon.client() as client:
+        assert client.learn([plain.tobytes()], model="mixed-light", dtype="f32")["unchanged"]
+        proxy = lit()[0].tobytes()
+        told = client.learn([proxy], model="mixed-light", dtype="f32", strength=0.0)
+    assert told["unchanged"]

@@ -76,6 +76,11 @@ class ChromaLook:
         if not all(plane.size and np.isfinite(plane).all() for plane in both):
             raise LutError("planes hold NaN or infinite values: all must be finite")
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Never surely: a tone may be dropped even where no color is added."""
+        return False
+
     def apply(
         self,
         pixels: Pixels,

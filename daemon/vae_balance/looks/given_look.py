@@ -26,6 +26,11 @@ class GivenLook:
         """The look as a cube."""
         return self.given.baked()
 
+    @cached_property
+    def changes_nothing(self) -> bool:
+        """Whether every color surely stays as it is."""
+        return self.given.is_identity()
+
     def apply(
         self,
         pixels: Pixels,

@@ -78,6 +78,11 @@ class LightLook:
         if shape[2] < 2 or not np.isfinite(self.grid).all() or not np.isfinite(self.strength):
             raise LutError("grid without levels, or with NaN or infinite values")
 
+    @cached_property
+    def changes_nothing(self) -> bool:
+        """Whether every color stays as it is, in every place."""
+        return self.strength == 0.0 or (not self.grid.any() and self.base.is_identity())
+
     def apply(
         self,
         pixels: Pixels,
@@ -95,7 +100,7 @@ class LightLook:
         """
         out = result_for(pixels, out)
         whole = self.strength * strength
-        if whole == 0.0 or not out.size or self._changes_nothing:
+        if whole == 0.0 or not out.size or self.changes_nothing:
             return out
         lain = place.lay(self.grid.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1)
         change = _Change(
@@ -111,10 +116,6 @@ class LightLook:
         with ThreadPoolExecutor(threads) as pool:  # OpenColorIO, numba and numpy run beside another
             list(pool.map(lambda top: change(out[top : top + rows], top), tops))
         return out
-
-    @cached_property
-    def _changes_nothing(self) -> bool:
-        return not self.grid.any() and self.base.is_identity()
 
     def average(self) -> Lut3D:
         """Return the LUT of the mean over all places: what of the look can leave as a LUT file."""

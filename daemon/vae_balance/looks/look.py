@@ -73,6 +73,11 @@ class Look(Protocol):
         """The look as a LUT; None if it depends on the place, and cannot leave as a LUT file."""
         ...
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every color surely stays as it is: nothing was found, or the strength is 0."""
+        ...
+
     def apply(
         self,
         pixels: Pixels,

@@ -30,6 +30,11 @@ class LutLook:
     origin: Origin
     report: LookReport | None = field(default=None, kw_only=True)
 
+    @cached_property
+    def changes_nothing(self) -> bool:
+        """Whether every color stays as it is."""
+        return self.lut.is_identity()
+
     def apply(
         self,
         pixels: Pixels,

@@ -156,7 +156,7 @@ class Learner:
             "model_version": corrector.info.version,
             "device": corrector.device,
             "seconds": dict(job.stages.seconds),
-            "unchanged": lut is not None and lut.is_identity(),
+            "unchanged": look.changes_nothing,
             "report": report_of(look),
         }, []
 
