@@ -72,7 +72,10 @@ def run_steps(root: Path, io: Path, wheels: Path, version: str) -> dict[str, Any
     user = {"HOME": HOME, "USER": "anna", "GIMP_VERSION": version}
     inside = roots.command_inside(root, io, steps, **variables, **user)
     done = subprocess.run(
-        [*ALONE, WITH_LOOPBACK, "sh", *inside], capture_output=True, text=True, timeout=900
+        [*ALONE, WITH_LOOPBACK, "sh", *inside],
+        capture_output=True,
+        text=True,
+        timeout=1.5 * roots.PATIENCE,
     )
     found: dict[str, Any] = json.loads((io / "results.json").read_text())
     assert done.returncode == 0, done.stderr + json.dumps(found, indent=1)[-3000:]

@@ -117,7 +117,8 @@ def test_a_photo_whose_packet_is_left_out_says_so(
 
 
 @pytest.mark.parametrize(
-    ("behind", "told"), [(jpeg(), "further pictures behind"), (b"SEFT" * 100, "what else behind")]
+    ("behind", "told"),
+    [(jpeg(), "another picture behind"), (b"SEFT" * 100, "something else behind")],
 )
 def test_what_no_packet_tells_of_is_told_too(
     tmp_path: Path, behind: bytes, told: str, caplog: pytest.LogCaptureFixture

@@ -25,7 +25,7 @@ from vae_balance.commands.outputs import plan_tasks
 from vae_balance.errors import ImageError
 from vae_balance.photos.containers import Metadata
 from vae_balance.photos.containers.exif import Directory, parse_exif, serialize_alone
-from vae_balance.photos.openimageio import encode
+from vae_balance.photos.openimageio import WINDOW, encode
 from vae_balance.photos.photo import Photo, read_photo, write_photo
 from vae_balance.photos.pixels import full_scale, upright
 
@@ -227,6 +227,27 @@ def test_chromaticities_of_openexr_are_honored_and_kept(tmp_path: Path) -> None:
     assert np.array_equal(again.pixels, values)
     assert again.icc_profile == photo.icc_profile
     assert ("Copyright", "A. Painter") in again.metadata.attributes
+
+
+@pytest.mark.parametrize(
+    "place", [(-10, 5, 0, 0, 100, 80), (3, 4, 3, 4, 40, 30), (0, 0, 0, 0, 9, 9)]
+)
+def test_the_place_in_the_frame_of_openexr_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: tuple[int, ...]
+) -> None:
+    """A crop of a frame would lie elsewhere in the next program."""
+    values = linear(pixels())
+    encode(values, tmp_path / "a.exr", "openexr", np.dtype(np.float32), {WINDOW: place})
+    photo = read_photo(tmp_path / "a.exr")
+    assert np.array_equal(photo.pixels, values)
+    write_photo(photo, tmp_path / "b.exr")
+    spec = OpenImageIO.ImageInput.open(str(tmp_path / "b.exr")).spec()
+    window = (spec.x, spec.y, spec.full_x, spec.full_y, spec.full_width, spec.full_height)
+    assert window == place
+    assert np.array_equal(read_photo(tmp_path / "b.exr").pixels, values)
+    write_photo(photo, tmp_path / "c.tif")  # which has no such thing
+    assert read_photo(tmp_path / "c.tif").pixels.shape == values.shape
+    assert caplog.text == ""
 
 
 def test_alpha_of_openexr_is_multiplied_into_colors(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from vae_balance.color.arrays import Pixels
 from vae_balance.errors import ImageError
 from vae_balance.photos.pixels import converted, multiplied_by_alpha, rows, strips
 
+# Of OpenEXR: x and y of the pixels, then x, y, width and height of the frame (display window).
+WINDOW = "window"
 NO_TIME = "0000:00:00 00:00:00"  # instead of the present: the same photo gives the same bytes
 
 _DTYPES: dict[str, np.dtype[Any]] = {  # by the names in OpenImageIO
@@ -59,6 +61,13 @@ class Decoded:
                     found.append((name, value))
         return tuple(found)
 
+    def window(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Return, as an attribute, where the pixels lie in a frame that is not all of them."""
+        spec = self.spec
+        place = (spec.x, spec.y, spec.full_x, spec.full_y, spec.full_width, spec.full_height)
+        whole = (0, 0, 0, 0, spec.width, spec.height)
+        return () if place == whole else ((WINDOW, place),)
+
     def icc_profile(self) -> bytes | None:
         """Return the embedded profile."""
         profile = self.spec.getattribute("ICCProfile")
@@ -99,7 +108,7 @@ def encode(
         path: The file.
         file_format: By its name in OpenImageIO.
         dtype: As the format has it.
-        attributes: By their names in OpenImageIO; bytes become arrays.
+        attributes: By their names in OpenImageIO, and WINDOW; bytes become arrays.
         alpha: As `Photo.alpha`; with "associated" colors are multiplied by it.
 
     Raises:
@@ -112,7 +121,10 @@ def encode(
     if alpha == "unspecified":
         spec.alpha_channel = -1
     for name, value in attributes.items():
-        if isinstance(value, bytes):
+        if name == WINDOW:
+            spec.x, spec.y = value[:2]
+            spec.full_x, spec.full_y, spec.full_width, spec.full_height = value[2:]
+        elif isinstance(value, bytes):
             kind = OpenImageIO.TypeDesc(f"uint8[{len(value)}]")
             spec.attribute(name, kind, np.frombuffer(value, np.uint8))
         elif isinstance(value, tuple):
@@ -124,7 +136,7 @@ def encode(
         raise ImageError(_reason(OpenImageIO))
     with _unicode_path(path) as path_name:
         done = file.open(path_name, spec)
-        top = 0
+        top = spec.y
         for strip in strips(pixels):
             if channels == 4 and alpha == "associated":
                 strip = multiplied_by_alpha(strip, dtype)

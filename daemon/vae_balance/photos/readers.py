@@ -150,10 +150,6 @@ def _read_openexr(path: Path, warn: Warn) -> Photo:
         raise ImageError(f"has the channels {names}: only R, G, B and A, or Y, can be read")
     if int(spec.getattribute("oiio:subimages") or 1) > 1:
         raise ImageError("has several parts: save the one you want as a file of its own")
-    if (spec.x, spec.y, spec.width, spec.height) != (
-        spec.full_x, spec.full_y, spec.full_width, spec.full_height,
-    ):  # fmt: skip
-        warn("its place in the frame (data window) is left out")
     profile = linear_bt_709()
     stated = spec.getattribute("chromaticities")
     if stated is not None and len(stated) == 8:
@@ -167,7 +163,7 @@ def _read_openexr(path: Path, warn: Warn) -> Photo:
     return _photo(
         divided_by_alpha(pixels) if has_alpha else pixels,
         profile,
-        Metadata(attributes=decoded.attributes()),
+        Metadata(attributes=(*decoded.attributes(), *decoded.window())),
         "openexr",
         warn,
         is_grey=_is_grey(decoded),

@@ -204,7 +204,7 @@ def _find_marker(file: BinaryIO, place: int) -> tuple[range, int] | None:
 def _warn_of_what_hangs_behind(xmp: bytes | None, behind: bytes, warn: Warn) -> None:
     if xmp_packet.without_companions(xmp)[1]:
         return  # whoever cleans the packet tells of it
-    what = "further pictures" if behind.startswith(b"\xff\xd8\xff") else "what else"
+    what = "another picture" if behind.startswith(b"\xff\xd8\xff") else "something else"
     warn(f"{what} behind the picture, in the same file, is left out: its colors stay the old ones")
 
 
