@@ -241,7 +241,7 @@ def test_the_place_in_the_frame_of_openexr_is_kept(
     photo = read_photo(tmp_path / "a.exr")
     assert np.array_equal(photo.pixels, values)
     write_photo(photo, tmp_path / "b.exr")
-    spec = OpenImageIO.ImageInput.open(str(tmp_path / "b.exr")).spec()
+    spec = OpenImageIO.ImageBuf(str(tmp_path / "b.exr")).spec()
     window = (spec.x, spec.y, spec.full_x, spec.full_y, spec.full_width, spec.full_height)
     assert window == place
     assert np.array_equal(read_photo(tmp_path / "b.exr").pixels, values)
