@@ -1,7 +1,9 @@
 # ruff: noqa: UP010, UP031
 """Connect to a peer that means no good, and tell what became of it.
 
-    python hostile_peer.py PORT
+    python hostile_peer.py PORT SECONDS SECONDS
+
+It waits so long for the peer to take data, and then to say something.
 
 Prints the code and message of the error, and the peak of memory in KiB above what it was before.
 """
@@ -20,12 +22,13 @@ def peak():
 
 
 if __name__ == "__main__":
+    taking, saying = map(float, sys.argv[2:])
     before = peak()
     try:
         dealer = zmtp.Dealer("127.0.0.1", int(sys.argv[1]), b"vae-balance", b"f" * 64, timeout=1.0)
-        dealer.send([b"id", b"header", bytearray(8000000)], timeout=0.7)
+        dealer.send([b"id", b"header", bytearray(8000000)], timeout=taking)
         for _ in range(3):
-            dealer.receive(0.2)
+            dealer.receive(saying)
         print("silent")
     except ConnectionLost as error:
         print("%s: %s" % (error.code, error))
