@@ -70,6 +70,23 @@ def test_one_model_and_several_are_not_asked_for_together(run: Run, photos: Path
     assert "--model and --models: give one of them" in result.stderr
 
 
+def test_a_model_without_a_latent_balancer_is_told_its_table(run: Run, photos: Path) -> None:
+    result = run("evaluate", "--photos", photos, "--model", "stretch")
+    assert result.exit_code == 2
+    assert "--models stretch tells how good it is" in result.stderr
+
+
+def test_a_page_that_could_not_be_written_is_refused_before_the_work(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    for page, reason in ((tmp_path / "absent" / "page.md", "no folder"), (tmp_path, "is a folder")):
+        out = tmp_path / "out"
+        result = run("evaluate", "--photos", photos, "--out", out, "--page", page)
+        assert result.exit_code == 2
+        assert reason in result.stderr
+        assert not out.exists()
+
+
 def test_white_balance_is_told_apart_from_everything_else() -> None:
     def score(kind: str, strength: str, error: float) -> Score:
         return Score("a/b.png", kind, strength, {NONE: error, "m 1": error / 2, BEST: 0.0})

@@ -24,12 +24,14 @@ from vae_balance.errors import OptionError
 from vae_balance.evaluation import evaluate as evaluation
 from vae_balance.evaluation.cases import (
     EXTREME,
+    SCANNED,
     SOURCE_PHOTOS,
     STRENGTHS,
     UNDAMAGED,
     Case,
     draw_cases,
     draw_extreme_cases,
+    draw_scanned_cases,
     held_out_photos,
 )
 from vae_balance.evaluation.evaluate import evaluate, measure
@@ -137,17 +139,20 @@ def test_all_kinds_at_all_strengths_come_round(tmp_path: Path) -> None:
     assert max(cells.values()) - min(cells.values()) <= 1
 
 
-def test_every_photo_comes_once_with_extreme_damage_of_all_kinds_in_turn(tmp_path: Path) -> None:
+def test_every_photo_comes_once_with_extreme_damage_and_once_as_a_scan_of_all_kinds_in_turn(
+    tmp_path: Path,
+) -> None:
     for source, count in (("budgie", len(KIND_NAMES) // 2), ("calyx", len(KIND_NAMES) // 2 + 1)):
         save_photos(tmp_path, source, count, side=16)
     photos = held_out_photos(tmp_path)
-    cases = list(draw_extreme_cases(photos))
-    assert [case.photo for case in cases] == photos
-    assert [case.kind for case in cases] == list(KIND_NAMES)
-    assert {case.strength for case in cases} == {EXTREME}
+    for draw, strength in ((draw_extreme_cases, EXTREME), (draw_scanned_cases, SCANNED)):
+        cases = list(draw(photos))
+        assert [case.photo for case in cases] == photos
+        assert [case.kind for case in cases] == list(KIND_NAMES)
+        assert {case.strength for case in cases} == {strength}
 
 
-@pytest.mark.parametrize("draw", [draw_cases, draw_extreme_cases])
+@pytest.mark.parametrize("draw", [draw_cases, draw_extreme_cases, draw_scanned_cases])
 def test_cases_are_the_same_every_time_and_of_8_bits(
     draw: Callable[[Sequence[Path]], Iterator[Case]], tmp_path: Path
 ) -> None:
@@ -199,7 +204,8 @@ def test_every_case_has_every_column_but_the_slow_pair(evaluated: Evaluated) -> 
     slow = {PUBLISHED, OURS_BESIDE_PUBLISHED}
     for number, score in enumerate(evaluated.quality.scores):
         missing = set(COLUMNS) - set(score.errors)
-        assert missing == (set() if number % 3 == 0 else slow)
+        with_slow = number % 3 == 0 and score.strength != SCANNED
+        assert missing == (set() if with_slow else slow)
 
 
 def test_undamaged_photos_need_no_correction(evaluated: Evaluated) -> None:
@@ -208,15 +214,24 @@ def test_undamaged_photos_need_no_correction(evaluated: Evaluated) -> None:
     assert (cell.mean, cell.cases) == (0.0, 1)
 
 
-def test_extreme_damage_has_a_row_of_its_own_and_is_in_no_other(evaluated: Evaluated) -> None:
+@pytest.mark.parametrize("apart", [EXTREME, SCANNED])
+def test_what_is_not_in_all_damage_has_a_row_of_its_own_and_is_in_no_other(
+    evaluated: Evaluated, apart: str
+) -> None:
     quality = evaluated.quality
-    (extreme,) = (score for score in quality.scores if score.strength == EXTREME)
-    cell = quality.cell(EXTREME, NONE)
+    (score,) = (score for score in quality.scores if score.strength == apart)
+    cell = quality.cell(apart, NONE)
     assert cell is not None
-    assert (cell.mean, cell.cases) == (extreme.errors[NONE], 1)
+    assert (cell.mean, cell.cases) == (score.errors[NONE], 1)
     kinds = [quality.cell(kind, NONE) for kind in KIND_NAMES]
     assert sum(kind.cases for kind in kinds if kind) == 4
-    assert "| **extreme** |" in quality.table_markdown()
+    assert f"| **{apart}** |" in quality.table_markdown()
+
+
+def test_noise_and_jpeg_are_more_than_a_color_function(evaluated: Evaluated) -> None:
+    (score,) = (score for score in evaluated.quality.scores if score.strength == SCANNED)
+    others = [s.errors[BEST] for s in evaluated.quality.scores if s.strength in STRENGTHS]
+    assert score.errors[BEST] > max(others)
 
 
 def test_the_published_pair_differs_in_the_mapper_only(evaluated: Evaluated) -> None:
@@ -228,7 +243,7 @@ def test_the_published_pair_differs_in_the_mapper_only(evaluated: Evaluated) -> 
 
 
 def test_progress_counts_all_cases(evaluated: Evaluated) -> None:
-    assert evaluated.reports == [(done, 6) for done in range(7)]
+    assert evaluated.reports == [(done, 7) for done in range(8)]
 
 
 def test_table_and_sheets_are_left_in_the_folder(evaluated: Evaluated) -> None:
@@ -236,7 +251,7 @@ def test_table_and_sheets_are_left_in_the_folder(evaluated: Evaluated) -> None:
     assert table == evaluated.quality.table_markdown()
     values = json.loads((evaluated.out / "quality.json").read_text("utf-8"))
     assert values["table"][ALL_DAMAGE][NONE]["cases"] == 4
-    assert len(values["cases"]) == 6
+    assert len(values["cases"]) == 7
     with Image.open(evaluated.out / "before_after.png") as sheet:
         assert sheet.width > sheet.height > 168
     assert (evaluated.out / "damage.png").is_file()
@@ -311,7 +326,8 @@ def test_confidence_is_held_against_what_came_out() -> None:
     def score(error: float, sure: float) -> Score:
         return Score("a", "neon", "mild", dict.fromkeys(COLUMNS, error), sure, 2)
 
-    scores = (score(3.0, 0.95), score(5.0, 1.0), score(9.0, 0.91), score(9.0, 0.1))
+    apart = replace(score(9.0, 0.95), strength=SCANNED)  # whose error is of noise, too
+    scores = (score(3.0, 0.95), score(5.0, 1.0), score(9.0, 0.91), score(9.0, 0.1), apart)
     text = Quality("m 1", scores, VaeScore(0, 0), VaeScore(0, 0)).table_markdown()
     assert "| 90% to 100% | 3 | 67% |" in text
     assert "| 0% to 25% | 1 | 0% |" in text

@@ -122,11 +122,22 @@ class _Table:
 
 
 def _table_of(model: str, device: str) -> _Table:
-    """Return the table of one model."""
-    from vae_balance.models.store import find_model
+    """Return the table of one model.
 
-    if find_model(model).corrector == "mixed-light":
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+        OptionError: it has no table of its own.
+    """
+    from vae_balance.models.store import FIRST_CORRECTOR, find_model
+
+    corrector = find_model(model).corrector
+    if corrector == "mixed-light":
         return _mixed_light_table(model, device)
+    if corrector != FIRST_CORRECTOR:
+        raise OptionError(
+            f"model {model}: has no latent balancer, whose table this is; --models {model} tells "
+            "how good it is, beside others if you name some"
+        )
     from vae_balance.correctors.latent_balancer.model import load_model
     from vae_balance.evaluation.evaluate import evaluate as evaluate_model
     from vae_balance.evaluation.quality import ABOUT

@@ -97,9 +97,23 @@ average_lut = click.option(
 )
 model = option(table.MODEL)
 device = option(table.DEVICE)
+
+
+def _check_page(
+    context: click.Context, parameter: click.Parameter, page: Path | None
+) -> Path | None:
+    """Refuse, before the work of an hour, a page that could not be written after it."""
+    if page is not None and not page.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {page.parent}; create it first")
+    if page is not None and page.is_dir():
+        raise click.BadParameter(f"{page} is a folder")
+    return page
+
+
 page = click.option(
     "--page",
     type=PATH,
+    callback=_check_page,
     metavar="FILE.md",
     help="Write the table as a page, too, in the place of the one that is there.",
 )

@@ -4,7 +4,7 @@ Every held-out source gives at most `SOURCE_PHOTOS` photos, evenly spaced: other
 would decide (214 of 505 photos). Each photo comes once undamaged and with four damages, drawn with
 fixed seeds; kinds and strengths rotate (19 and 3, so all pairs come round), and every pair gets
 about the same number of photos of all sources. Beside these, each photo comes once with extreme
-damage.
+damage, and once with damage, noise and the artefacts of JPEG.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from vae_balance.errors import OptionError
 from vae_balance.photos.proxy import PROXY_SIZE
 from vae_balance.training.damage import KIND_NAMES, random_damage, undamaged
 from vae_balance.training.photos import centre_square, load_photo, read_split, to_8_bits
+from vae_balance.training.scans import scanned
 
 STRENGTHS = {"mild": 0.4, "medium": 0.8, "strong": 1.2}
 # Training draws strengths up to 2.4, a quarter of them above 1.2.
 EXTREME, EXTREME_STRENGTH = "extreme", 2.0
+# Damage with what scanners and files add, at all strengths in turn.
+SCANNED = "noise and JPEG"
 # Of the sheets of pictures.
 SHEET_SEED, SHEET_STRENGTH = 24, 1.0
 UNDAMAGED = undamaged().kind
@@ -39,7 +42,7 @@ class Case:
     Attributes:
         photo: its file.
         kind: of the damage, one of `damage.KIND_NAMES`, or "undamaged".
-        strength: of the damage, a key of `STRENGTHS`, `EXTREME`, or "".
+        strength: of the damage, a key of `STRENGTHS`, `EXTREME`, `SCANNED`, or "".
         truth: the undamaged photo.
         damaged: what a correction is given.
     """
@@ -104,6 +107,21 @@ def draw_extreme_cases(photos: Sequence[Path]) -> Iterator[Case]:
         rng = np.random.default_rng((SEED, number, 1))
         damage = random_damage(rng, kind, EXTREME_STRENGTH)
         yield Case(path, kind, EXTREME, truth, to_8_bits(damage(truth)))
+
+
+def draw_scanned_cases(photos: Sequence[Path]) -> Iterator[Case]:
+    """Make a case of every photo with damage, then noise and JPEG; kinds and strengths rotate.
+
+    The same photos give the same cases, bit for bit.
+    """
+    strengths = list(STRENGTHS.values())
+    for number, path in enumerate(photos):
+        truth = _proxy(path)
+        kind = KIND_NAMES[number % len(KIND_NAMES)]
+        # The third number keeps these draws apart from those above.
+        rng = np.random.default_rng((SEED, number, 2))
+        damage = random_damage(rng, kind, strengths[number % len(strengths)])
+        yield Case(path, kind, SCANNED, truth, scanned(damage(truth), rng, 1.0))
 
 
 def draw_sheet_cases(photos: Sequence[Path], kind: str | None = None) -> Iterator[Case]:

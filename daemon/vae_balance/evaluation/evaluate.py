@@ -17,11 +17,12 @@ from vae_balance.correctors.latent_balancer.model import Model
 from vae_balance.correctors.latent_balancer.train_vae import score_vae, to_tensor
 from vae_balance.evaluation.cases import (
     DAMAGES_PER_PHOTO,
-    EXTREME,
+    STRENGTHS,
     UNDAMAGED,
     Case,
     draw_cases,
     draw_extreme_cases,
+    draw_scanned_cases,
     draw_sheet_cases,
     held_out_photos,
 )
@@ -79,14 +80,15 @@ def evaluate(
     """
     paths = held_out_photos(photos, limit)
     out.mkdir(parents=True, exist_ok=True)
-    total = len(paths) * (2 + DAMAGES_PER_PHOTO)
+    total = len(paths) * (3 + DAMAGES_PER_PHOTO)
     scores: list[Score] = []
     clean: list[Colors] = []
     damaged: list[Colors] = []
-    for number, case in enumerate(chain(draw_cases(paths), draw_extreme_cases(paths))):
+    cases = chain(draw_cases(paths), draw_extreme_cases(paths), draw_scanned_cases(paths))
+    for number, case in enumerate(cases):
         name = case.photo.relative_to(photos).as_posix()
         report(number, total, name)
-        with_published = number % PUBLISHED_EVERY == 0 and case.strength != EXTREME
+        with_published = number % PUBLISHED_EVERY == 0 and case.strength in ("", *STRENGTHS)
         errors, look = measure(case, model, with_published)
         sure, rounds = look.report.confidence, len(look.rounds)
         safety = safety_of(look.lut, case.damaged)

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from vae_balance.evaluation.cases import EXTREME, EXTREME_STRENGTH, STRENGTHS, UNDAMAGED
+from vae_balance.evaluation.cases import (
+    EXTREME,
+    EXTREME_STRENGTH,
+    SCANNED,
+    STRENGTHS,
+    UNDAMAGED,
+)
 from vae_balance.evaluation.targets import Target, targets_markdown
 from vae_balance.looks.report import RIGHT
 from vae_balance.looks.safe_lut import LEAST_UNFOLDED, Safety
@@ -44,12 +50,13 @@ another in at least 99.5 % of the cells of its lattice that the photo occupies.
 MEANING = (
     "Error of a case: mean CIEDE2000 to the undamaged photo; of undamaged photos: how far they are "
     f"changed. Strengths: {', '.join(f'{name} {value}' for name, value in STRENGTHS.items())}; "
-    f"extreme {EXTREME_STRENGTH} is not in all damage."
+    f"extreme {EXTREME_STRENGTH} is not in all damage, nor is {SCANNED}: damage at all strengths, "
+    "then what scans and files add, which no color function takes away."
 )
 # Bounds of confidence between which looks are counted.
 CONFIDENCES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.01)
 # Rows below those of kinds and strengths.
-_APART = (ALL_DAMAGE, EXTREME, UNDAMAGED)
+_APART = (ALL_DAMAGE, EXTREME, SCANNED, UNDAMAGED)
 
 
 @dataclass(frozen=True)
@@ -203,7 +210,9 @@ class Quality:
 
     def confidence_markdown(self) -> str:
         """Return how often looks are right by how sure the model is of them, in Markdown."""
-        judged = [score for score in self.scores if score.confidence is not None]
+        # Noise is an error that says nothing of colors.
+        colors = [score for score in self.scores if score.strength != SCANNED]
+        judged = [score for score in colors if score.confidence is not None]
         if not judged:
             return ""
         lines = ["", "| sure by | looks | right |", "|---|---:|---:|"]
@@ -214,7 +223,8 @@ class Quality:
                 lines.append(f"| {low:.0%} to {min(high, 1.0):.0%} | {len(found)} | {share:.0%} |")
         rounds = float(np.mean([score.rounds for score in judged]))
         text = (
-            f"A look counts as right up to an error of {RIGHT:g}. Extreme damage is included. "
+            f"A look counts as right up to an error of {RIGHT:g}. Extreme damage is included, "
+            f"{SCANNED} are not. "
             f"Rounds at auto: {rounds:.2f} on average.\n"
         )
         return "\n".join([*lines, "", text])
@@ -268,8 +278,8 @@ def table_values(
 
 
 def _in(row: str, score: Score) -> bool:
-    if score.strength == EXTREME:
-        return row == EXTREME
+    if score.strength in (EXTREME, SCANNED):
+        return row == score.strength
     if row == ALL_DAMAGE:
         return score.kind != UNDAMAGED
     if row == EVERYTHING_ELSE:

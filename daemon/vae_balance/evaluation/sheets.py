@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from vae_balance.color.arrays import Colors
-from vae_balance.evaluation.cases import STRENGTHS
+from vae_balance.evaluation.cases import SCANNED, STRENGTHS
 from vae_balance.photos.painting import paint_grid
-from vae_balance.training.damage import KIND_NAMES, random_damage
+from vae_balance.training.damage import KIND_NAMES, MIXED, random_damage
 from vae_balance.training.photos import centre_square, to_8_bits
+from vae_balance.training.scans import scanned
 
 # Held-out photos of the before/after sheet, faces first, of all skin tones.
 SHEET_PHOTOS = (
@@ -88,7 +89,7 @@ def strip_sheet(
 
 
 def damage_sheet(path: Path) -> None:
-    """Write a PNG of 60 damaged pictures: every kind at every strength, and three more mixed.
+    """Write a PNG of 60 damaged pictures: every kind at every strength, and three more as scans.
 
     The photos are free of copyright and come with scikit-image.
     """
@@ -99,12 +100,14 @@ def damage_sheet(path: Path) -> None:
         for photo in (data.astronaut(), data.coffee(), data.chelsea())
     ]
     examples = [(kind, name) for kind in KIND_NAMES for name in STRENGTHS]
-    examples += [("mixed", name) for name in STRENGTHS]
+    examples += [(SCANNED, name) for name in STRENGTHS]
     pictures = []
     for number, (kind, name) in enumerate(examples):
-        damage = random_damage(np.random.default_rng((40, number)), kind, STRENGTHS[name])
+        rng = np.random.default_rng((40, number))
+        damage = random_damage(rng, MIXED if kind == SCANNED else kind, STRENGTHS[name])
         photo = photos[(number + number // len(STRENGTHS)) % len(photos)]
-        pictures.append(to_8_bits(damage(photo)))
+        damaged = damage(photo)
+        pictures.append(scanned(damaged, rng, 1.0) if kind == SCANNED else to_8_bits(damaged))
     rows = [pictures[first : first + 10] for first in range(0, len(pictures), 10)]
     labels = [f"{kind}, {name}" for kind, name in examples]
     paint_grid((), rows, path, side=_PICTURE, labels=labels)

@@ -6,14 +6,12 @@ view, their colors in small, and what the classifier sees in the damaged one; so
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -50,6 +48,7 @@ from vae_balance.training.photos import (
     split_to_train,
     to_8_bits,
 )
+from vae_balance.training.scans import scanned
 from vae_balance.training.user_luts import OWN_LUT, damage_source, lut_paths
 
 # Raise it when the same numbers would no longer make the same cases.
@@ -118,19 +117,6 @@ def weighted_damage(rng: np.random.Generator) -> Damage:
     """Draw one damage, the kinds by their weights."""
     weights = np.array([_WEIGHTS.get(kind, 1.0) for kind in KIND_NAMES])
     return random_damage(rng, str(rng.choice(KIND_NAMES, p=weights / weights.sum())))
-
-
-def scanned(pixels: Colors, rng: np.random.Generator) -> Colors:
-    """Add what scans and files have, to (H, W, 3) in 0..1: noise, then the blocks of JPEG."""
-    if rng.uniform() < 0.3:
-        noise = rng.normal(0.0, rng.uniform(0.005, 0.04), pixels.shape).astype(np.float32)
-        pixels = np.clip(pixels + noise, 0.0, 1.0)
-    if rng.uniform() < 0.3:
-        file = io.BytesIO()
-        picture = Image.fromarray(np.rint(pixels * 255.0).astype(np.uint8))
-        picture.save(file, "JPEG", quality=int(rng.integers(35, 92)))
-        pixels = np.asarray(Image.open(file), dtype=np.float32) / 255.0
-    return to_8_bits(pixels)
 
 
 def draw_view(

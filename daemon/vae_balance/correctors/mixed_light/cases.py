@@ -16,7 +16,6 @@ from vae_balance.color.arrays import Colors
 from vae_balance.correctors.latent_balancer import balancer_cases
 from vae_balance.correctors.latent_balancer.balancer_cases import (
     FrozenNetworks,
-    scanned,
     watched_photos,
     weighted_damage,
 )
@@ -33,6 +32,7 @@ from vae_balance.training.photos import (
     split_to_train,
     to_8_bits,
 )
+from vae_balance.training.scans import scanned
 
 # Raise it when the same numbers would no longer make the same cases.
 VERSION = "3"
