@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ EMBEDDED = find_model("embedded").folder
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> LocalTraining:
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTraining]:
     """Return settings of a small run, trained."""
     folder = tmp_path_factory.mktemp("mixed")
     mine = folder / "photos" / "mine"
@@ -63,7 +64,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> LocalTraining:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_balancer, "THUMBNAIL_STEPS", 30)
         train_mixed_light(settings, lambda row: None)
-    return settings
+    yield settings
+    shutil.rmtree(folder)  # 80 MB, which other tests may need
 
 
 @pytest.fixture(scope="module")

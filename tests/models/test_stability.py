@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +180,11 @@ def test_the_daemon_balances_with_it_by_name(
 
 
 @pytest.fixture(scope="module")
-def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a model of the architecture and size of sd-vae-ft-mse, with random weights."""
     folder = tmp_path_factory.mktemp("full") / "sd-vae-ft-mse"
-    return save_model(folder, make_autoencoder(), CONFIG_TEXT, (128, 256, 512))
+    yield save_model(folder, make_autoencoder(), CONFIG_TEXT, (128, 256, 512))
+    shutil.rmtree(folder)  # 440 MB, which other tests may need
 
 
 def test_a_photo_is_balanced_at_full_size(
