@@ -715,9 +715,11 @@ def test_exif_too_long_for_jpeg_is_left_out_but_for_the_orientation(
 ) -> None:
     tags = Directory({65000: (7, 70000, bytes(70000)), 274: (3, 1, b"\3\0")})
     photo = Photo(picture(), orientation=3)
-    photo.metadata = type(photo.metadata)(serialize_alone(tags, "<"))
+    photo.metadata = type(photo.metadata)(serialize_alone(tags, "<"), bytes(80000))
     write_photo(photo, tmp_path / "a.jpg")
-    assert "EXIF of 70" in caplog.text
+    # Of a folder of photos, one knows of which.
+    assert f"{tmp_path / 'a.jpg'}: its EXIF of 70" in caplog.text
+    assert f"{tmp_path / 'a.jpg'}: its XMP of 80000 bytes is left out" in caplog.text
     assert read_photo(tmp_path / "a.jpg").orientation == 3
 
 

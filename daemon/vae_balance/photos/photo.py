@@ -98,12 +98,15 @@ def write_photo(
     path = Path(path)
     file_format = format_of(path)
     _check_output(photo, path, file_format, quality)
+
+    def warn(text: str) -> None:
+        _log.warning("%s: %s", printable(str(path)), text)
+
     if photo.masks and file_format != "tiff":
-        name = printable(str(path))
-        _log.warning("%s: a page beside the picture is left out: only TIFF holds it", name)
+        warn("a page beside the picture is left out: only TIFF holds it")
     with atomic_write(path, overwrite) as temporary:
         try:
-            write(photo, temporary, file_format, quality)
+            write(photo, temporary, file_format, quality, warn)
         except ImageError as error:
             raise BalanceError(f"{path}: cannot be written: {error}; is the disk full?") from error
 

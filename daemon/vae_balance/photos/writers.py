@@ -14,7 +14,7 @@ from vae_balance.color.profile import from_srgb, to_srgb
 from vae_balance.color.spaces import linear_bt_709
 from vae_balance.photos.containers import Metadata, jp2, jpeg, jxl, png, tiff
 from vae_balance.photos.containers import exif as exif_tags
-from vae_balance.photos.containers.metadata import fitting
+from vae_balance.photos.containers.metadata import Warn, fitting
 from vae_balance.photos.heif import write_heif
 from vae_balance.photos.openimageio import NO_TIME, encode
 from vae_balance.photos.picture import Photo
@@ -31,8 +31,10 @@ _TIFF_COMPRESSIONS = ("none", "lzw", "zip", "packbits")
 _PNG_COMPRESSION = 4  # 5 % larger than 6, zlib's default, in a third of the time
 
 
-def write(photo: Photo, path: Path, file_format: str, quality: int) -> None:
+def write(photo: Photo, path: Path, file_format: str, quality: int, warn: Warn) -> None:
     """Write a photo in a file format, by its name in `formats.py`, over what is at `path`.
+
+    What the format cannot hold is left out, and `warn` is told.
 
     Raises:
         ImageError: It cannot be written.
@@ -42,7 +44,14 @@ def write(photo: Photo, path: Path, file_format: str, quality: int) -> None:
     if file_format not in _TURNED_BY_EXIF and photo.orientation != 1:
         turned = np.ascontiguousarray(upright(photo.pixels, photo.orientation))
         photo = replace(photo, pixels=turned, orientation=1)
-    WRITERS[file_format](photo, _metadata_for(file_format, photo), path, quality)
+    metadata = _metadata_for(file_format, photo)
+    if file_format == "jpeg":
+        exif = fitting("its EXIF", metadata.exif, jpeg.MAX_EXIF, warn)
+        xmp = fitting("its XMP", metadata.xmp, jpeg.MAX_XMP, warn)
+        profile = fitting("its ICC profile", photo.icc_profile, jpeg.MAX_PROFILE, warn)
+        metadata = replace(metadata, exif=exif, xmp=xmp)
+        photo = replace(photo, icc_profile=profile)
+    WRITERS[file_format](photo, metadata, path, quality)
 
 
 def _metadata_for(file_format: str, photo: Photo) -> Metadata:
@@ -72,8 +81,8 @@ def _metadata_for(file_format: str, photo: Photo) -> Metadata:
 def _write_jpeg(photo: Photo, metadata: Metadata, path: Path, quality: int) -> None:
     from PIL import Image
 
-    exif = fitting("EXIF", metadata.exif, jpeg.MAX_EXIF)
-    metadata = replace(metadata, exif=exif or exif_tags.with_orientation(None, photo.orientation))
+    exif = metadata.exif or exif_tags.with_orientation(None, photo.orientation)
+    metadata = replace(metadata, exif=exif)
     picture = Image.fromarray(converted(photo.pixels, np.dtype(np.uint8)))
     with _beside(path) as temporary:
         # Into a file: only then does Pillow let other threads run while it encodes.

@@ -22,7 +22,6 @@ from vae_balance.photos.containers.metadata import (
     Metadata,
     Warn,
     check_size,
-    fitting,
 )
 
 _APP0, _APP1, _APP2, _APP13, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
@@ -35,7 +34,9 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 _MAX_SEGMENT = 65533
 MAX_EXIF = _MAX_SEGMENT - len(_EXIF)
+MAX_XMP = _MAX_SEGMENT - len(_XMP)
 _MAX_PROFILE_PART = _MAX_SEGMENT - len(_ICC) - 2
+MAX_PROFILE = 255 * _MAX_PROFILE_PART
 _CUT_SHORT = "is damaged or cut short: copy it again from where it came from"
 
 
@@ -137,16 +138,16 @@ def write_mended(source: Path, target: Path) -> None:
 
 
 def embed(pixels: BinaryIO, target: Path, metadata: Metadata, icc_profile: bytes | None) -> None:
-    """Copy a JPEG file with other metadata in place of all that it has."""
+    """Copy a JPEG file with other metadata in place of all that it has; it must fit."""
     segments = []
     if metadata.exif:
         segments.append(_Segment(_APP1, _EXIF + metadata.exif))
-    if xmp := fitting("XMP", metadata.xmp, _MAX_SEGMENT - len(_XMP)):
-        segments.append(_Segment(_APP1, _XMP + xmp))
-    if profile := fitting("ICC profile", icc_profile, 255 * _MAX_PROFILE_PART):
-        starts = range(0, len(profile), _MAX_PROFILE_PART)
+    if metadata.xmp:
+        segments.append(_Segment(_APP1, _XMP + metadata.xmp))
+    if icc_profile:
+        starts = range(0, len(icc_profile), _MAX_PROFILE_PART)
         for number, start in enumerate(starts, 1):
-            part = bytes((number, len(starts))) + profile[start : start + _MAX_PROFILE_PART]
+            part = bytes((number, len(starts))) + icc_profile[start : start + _MAX_PROFILE_PART]
             segments.append(_Segment(_APP2, _ICC + part))
     with target.open("wb") as out:
         out.write(pixels.read(2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,10 @@ from vae_balance.errors import ImageError
 
 MAX_PIXELS = 1_000_000_000
 
-Warn = Callable[[str], None]  # is told, in half a sentence, what is odd about a photo that is read
+Warn = Callable[[str], None]  # is told, in half a sentence, what is odd about a photo
 # Makes the picture anew in small, as a JPEG file without metadata, of at most so many pixels across
 # and down and at most so many bytes; returns it and its size, or None if it cannot be that small.
 MakeThumbnail = Callable[[tuple[int, int], "int | None"], "tuple[bytes, int, int] | None"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,10 @@ class Metadata:
     attributes: tuple[tuple[str, Any], ...] = ()
 
 
-def fitting(name: str, data: bytes | None, limit: int) -> bytes | None:
+def fitting(name: str, data: bytes | None, limit: int, warn: Warn) -> bytes | None:
     """Return `data`, or None with a warning if it is longer than the file format can hold."""
     if data is not None and len(data) > limit:
-        _log.warning("%s of %d bytes left out: at most %d fit", name, len(data), limit)
+        warn(f"{name} of {len(data)} bytes is left out: at most {limit} fit")
         return None
     return data
 
