@@ -98,7 +98,8 @@ def held_report(path: Path) -> Iterator[Report]:
         BalanceError: another batch has it; besides as `Report`.
     """
     lock_path = path.with_name(f".{path.name}.lock")
-    lock = filelock.FileLock(lock_path, timeout=0)
+    # A lock of the other kind, a file that is there, would outlive a batch that was killed.
+    lock = filelock.FileLock(lock_path, timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except filelock.Timeout as error:
