@@ -10,8 +10,14 @@ import pytest
 import roots
 
 
+@pytest.fixture(autouse=True)
+def room_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These folders are small, and need nobody's room."""
+    monkeypatch.setattr(roots, "_LEFT_MB", 0)
+
+
 def test_a_folder_appears_when_all_is_in_it(tmp_path: Path) -> None:
-    with roots.whole(tmp_path / "root", 1) as partial:
+    with roots.whole(tmp_path / "root", 0) as partial:
         (partial / "file").write_text("x")
         assert not (tmp_path / "root").exists()
     assert [path.name for path in tmp_path.rglob("*")] == ["root", "file"]
@@ -19,7 +25,7 @@ def test_a_folder_appears_when_all_is_in_it(tmp_path: Path) -> None:
 
 def test_nothing_stays_of_a_folder_that_could_not_be_made(tmp_path: Path) -> None:
     """What a full disk has let through would keep it full for the tests that come after."""
-    with pytest.raises(roots.RootError, match="apt"), roots.whole(tmp_path / "root", 1) as partial:
+    with pytest.raises(roots.RootError, match="apt"), roots.whole(tmp_path / "root", 0) as partial:
         (partial / "file").write_text("x")
         raise roots.RootError("apt-get failed")
     assert list(tmp_path.iterdir()) == []
@@ -29,7 +35,7 @@ def test_what_a_killed_process_has_left_is_replaced(tmp_path: Path) -> None:
     left = tmp_path / "root.partial"
     left.mkdir()
     (left / "half").write_text("x")
-    with roots.whole(tmp_path / "root", 1):
+    with roots.whole(tmp_path / "root", 0):
         pass
     assert list((tmp_path / "root").iterdir()) == []
 
