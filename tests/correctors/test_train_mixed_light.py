@@ -30,7 +30,7 @@ from vae_balance.correctors.mixed_light.train import (
     train_mixed_light,
 )
 from vae_balance.correctors.registry import load_corrector
-from vae_balance.errors import OptionError
+from vae_balance.errors import ModelError, OptionError
 from vae_balance.looks.light_map import LightLook
 from vae_balance.models.store import find_model, read_info, verify_files
 from vae_balance.training.blended_damage import BLENDED_KINDS
@@ -208,6 +208,13 @@ def test_scores_tell_kinds_apart(config: LocalTraining, balancer: FusedLatentBal
     groups = ("blended", "one_function", "undamaged")
     assert set(row) == {f"watch_{group}{base}" for group in groups for base in ("", "_base")}
     assert row["watch_undamaged_base"] < row["watch_blended_base"]
+
+
+def test_a_model_without_a_latent_balancer_is_no_base(config: LocalTraining) -> None:
+    other = replace(config, model="stretch", out=config.out.with_name("other"))
+    with pytest.raises(ModelError, match="model stretch: has no latent balancer"):
+        train_mixed_light(other, lambda row: None)
+    assert not other.out.exists()
 
 
 def test_train_mixed_light_makes_a_model(

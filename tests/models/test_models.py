@@ -129,6 +129,8 @@ def test_a_vae_is_found_by_its_folder_and_by_the_model_that_has_it(
     assert find_vae(str(random_model)) == random_model / "vae"
     assert find_vae("mine") == tmp_path / "mine" / "vae"
     assert find_vae(EMBEDDED) == find_model(EMBEDDED).folder / "vae"
+    with pytest.raises(ModelError, match="stretch: has no VAE"):
+        find_vae("stretch")
     known = r"model 'yours': no such model; known: embedded, .*, random"
     with pytest.raises(ModelError, match=known):
         find_vae("yours")

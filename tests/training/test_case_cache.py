@@ -142,6 +142,19 @@ def test_what_ends_a_process_ends_the_making(
         fill(cache, Numbers(recipe.log, fail), SHARD + 20, processes=2)
 
 
+def test_a_process_whose_starter_was_killed_ends_without_a_word(
+    cache: CaseCache, recipe: Numbers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = case_cache._Job(cache.folder / "train-0000", 0, SHARD)
+    process, reader = case_cache._started([job], recipe)
+    reader.close()
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""
+    assert made(recipe) < SHARD // case_cache.BATCH_SIZE
+    assert not job.folder.exists()
+
+
 def test_cases_of_another_vae_are_refused(cache: CaseCache) -> None:
     with pytest.raises(
         OptionError, match=r"made with another VAE .*aaaaaaaaaaaa, not cc"

@@ -111,6 +111,12 @@ def find_vae(name: str) -> Path:
     for folder in (Path(name), *(folder / VAE_FOLDER for folder in _folders_of(name))):
         if _is_file(folder / "config.json", name):
             return folder
+    for folder in _folders_of(name):
+        if folder.is_dir():
+            raise ModelError(
+                f"{folder}: has no VAE: give a model with a folder {VAE_FOLDER}, or the folder "
+                "of a VAE, with its config.json"
+            )
     raise ModelError(_unknown(name))
 
 

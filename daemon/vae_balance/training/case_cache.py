@@ -22,7 +22,7 @@ import shutil
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -429,10 +429,13 @@ def _make_there(jobs: Sequence[_Job], recipe: Recipe, writer: Connection) -> Non
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started us
     torch.set_num_threads(1)
-    try:
-        for count in _make_here(jobs, recipe):
-            writer.send(count)
-    except BalanceError as error:
-        writer.send(error)
-    except Exception:  # any other is a defect: told where somebody sees it
-        writer.send(RuntimeError(traceback.format_exc()))
+    with suppress(BrokenPipeError):  # who started us was killed: there is nobody to tell
+        try:
+            for count in _make_here(jobs, recipe):
+                writer.send(count)
+        except BalanceError as error:
+            writer.send(error)
+        except BrokenPipeError:
+            raise
+        except Exception:  # any other is a defect: told where somebody sees it
+            writer.send(RuntimeError(traceback.format_exc()))

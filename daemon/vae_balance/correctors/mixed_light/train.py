@@ -47,6 +47,7 @@ from vae_balance.correctors.mixed_light.grid_fit import GridFit, fit_grid
 from vae_balance.correctors.mixed_light.network import LocalBalancer, LocalBalancerConfig
 from vae_balance.correctors.mixed_light.predictor import GAIN, NETWORK
 from vae_balance.correctors.mixed_light.slicing import interpolation, slice_grid
+from vae_balance.errors import ModelError
 from vae_balance.models.catalog import LATENT_BALANCER_FOLDER, VAE_FOLDER
 from vae_balance.models.checksum import sha256_of
 from vae_balance.models.folder import WEIGHTS_NAME
@@ -186,8 +187,10 @@ def begin_network(config: LocalTraining, folder: Path) -> LocalBalancer:
     """Return a network with the weights of the balancer of a model's folder.
 
     Raises:
-        ModelError: the balancer is not told what the classifier sees.
+        ModelError: there is none, or the balancer is not told what the classifier sees.
     """
+    if not (folder / LATENT_BALANCER_FOLDER).is_dir():
+        raise ModelError(f"model {config.model}: has no latent balancer to begin with")
     start = FusedLatentBalancer.load_folder(folder / LATENT_BALANCER_FOLDER)
     torch.manual_seed(config.seed)
     sizes = {**asdict(config.network), **asdict(start.config), "base": config.model}
