@@ -283,6 +283,22 @@ def test_a_report_is_free_again_after_its_batch_was_killed(tmp_path: Path) -> No
     assert not (tmp_path / ".report.jsonl.lock").exists()
 
 
+def test_a_report_in_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BalanceError, match=r"there is no folder .*missing; create it first"):
+        held_report(tmp_path / "missing" / "report.jsonl").__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder of Linux in which nothing is made")
+def test_where_no_file_can_be_made_nobody_else_is_blamed() -> None:
+    path = Path("/proc/report.jsonl")
+    with (
+        held_report(path) as report,
+        pytest.raises(BalanceError, match=rf"{path}: cannot be written: No such"),
+    ):
+        report.append(Line(source="/a.png", target="/b.png", cube=None, outcome="failed"))
+
+
 def test_a_folder_that_nobody_may_write_to_still_has_its_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,17 +97,24 @@ def held_report(path: Path) -> Iterator[Report]:
     Raises:
         BalanceError: another batch has it; besides as `Report`.
     """
+    if not path.parent.is_dir():
+        raise BalanceError(
+            f"{path}: cannot be written: there is no folder {path.parent}; create it first"
+        )
     lock_path = path.with_name(f".{path.name}.lock")
     # A lock of the other kind, a file that is there, would outlive a batch that was killed.
     lock = filelock.FileLock(lock_path, timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise BalanceError(
-            f"{path}: another batch is writing this report: wait for it, or give another file with "
-            "--report"
-        ) from error
-    except OSError:  # of a file system that locks nothing; one that cannot be written says so later
+        if lock_path.exists():  # else it could not be made
+            raise BalanceError(
+                f"{path}: another batch is writing this report: wait for it, or give another file "
+                "with --report"
+            ) from error
+    except OSError:
+        pass
+    if not lock.is_locked:  # here nothing is locked; where nothing can be written, that is told
         yield Report(path)
         return
     try:
