@@ -120,6 +120,22 @@ def test_views_of_the_smallest_photo_can_be_cut(tmp_path: Path) -> None:
         assert random_view(photo, rng, 32, (0.6, 1.0), 4.0).shape == (32, 32, 3)
 
 
+def test_a_photo_that_is_damaged_further_down_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.png"
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    before, first, second = path.read_bytes().split(b"IDAT")
+    path.write_bytes(before + b"IDAT" + first + b"\xb3\xb3\x91/" + second)
+    with pytest.raises(ImageError, match=r"chunk.png: cannot be trained on \(broken PNG"):
+        load_photo(path)
+
+
+def test_a_photo_of_more_pixels_than_are_opened_unasked_is_named(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.png")
+    with pytest.raises(ImageError, match=r"huge.png: cannot be trained on \(Image size"):
+        load_photo(tmp_path / "huge.png")
+
+
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
 def test_greys_of_more_than_8_bits_are_not_cut_off(tmp_path: Path, kind: type) -> None:
     Image.fromarray(np.full((40, 50), 700, kind)).save(tmp_path / "scan.tif")

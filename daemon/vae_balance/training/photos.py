@@ -23,6 +23,8 @@ T = TypeVar("T")
 SHORT_SIDE = 256
 # The side of the least square that a view is cut from, and of the least photo, in pixels.
 LEAST_SIDE = 8
+# What Pillow raises about files that are damaged, or too large to be opened unasked.
+_UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def load_photo(path: Path) -> Image.Image:
                 raise OSError(f"only {image.width} x {image.height} pixels")
             image.draft("RGB", (2 * SHORT_SIDE, 2 * SHORT_SIDE))
             photo = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as error:
+    except _UNREADABLE as error:
         raise ImageError(
             f"{path}: cannot be trained on ({error}); remove it or save it as an 8-bit RGB file"
         ) from error
