@@ -193,6 +193,9 @@ def test_it_shows_what_was_added_where_in_four_pictures() -> None:
     assert [picture.name for picture in row] == ["red", "green", "blue", "light"]
     assert all(picture.pixels.shape == (224, 224) for picture in row)
     assert max(np.ptp(picture.pixels) for picture in row) > 0.05
+    low, high = (float(code) for code in row[0].note.split(" to "))
+    assert low == pytest.approx(255 * row[0].pixels.min(), abs=0.51)
+    assert high == pytest.approx(255 * row[0].pixels.max(), abs=0.51)
 
 
 @lru_cache

@@ -60,8 +60,14 @@ class MixedLook(LightLook):
         )
         maps = PictureStep(
             "What was added where",
-            "The change that the grid makes, in red, green, blue and light.",
-            (tuple(Picture(plane, name) for plane, name in zip(planes, names, strict=True)),),
+            "The change that the grid makes, in red, green, blue and light, in codes of 255: "
+            "yellow is where it adds the most, violet where it takes the most away.",
+            (
+                tuple(
+                    Picture(plane, name, f"{255 * plane.min():+.0f} to {255 * plane.max():+.0f}")
+                    for plane, name in zip(planes, names, strict=True)
+                ),
+            ),
         )
         return (*self.balanced.steps, found, maps)
 
