@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -320,7 +321,6 @@ def lit(window: Window) -> None:
     check_size(window, dialog)
     press(window, dialog, "alt+b", "VAE Balance")
     until(Path("/io/average.cube").exists, 60, "the LUT file")
-    window.shot(f"{SHOTS}/lit-average-told.png")  # below the canvas, in one line
     assert not window.is_changed(), "the image changed"
 
 
@@ -378,6 +378,9 @@ def main() -> None:
     looked_at = re.fullmatch("(light|dark)-([12])", kind)
     scheme, scale = looked_at.groups() if looked_at else ("dark", "1")
     Path(SHOTS).mkdir(exist_ok=True)
+    # Each begins with the default values, whatever was chosen on another one.
+    values = Path(os.environ["GIMP3_DIRECTORY"], "plug-in-settings")
+    shutil.rmtree(values, ignore_errors=True)
     window = Window(photo, language, scheme, int(scale))
     try:
         if kind == "several":
