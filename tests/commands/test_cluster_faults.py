@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -331,19 +332,33 @@ def test_twenty_workers_killed_at_random_moments_cost_nothing(
         while killed < 20:
             time.sleep(moments.uniform(0.0, 3.0))
             if process.poll() is not None:
-                _, errors = process.communicate()
-                assert process.returncode == 0, errors
+                has_left_photos_by_chance(process)
                 (batches.folder / "out" / REPORT).unlink()
                 process = batches.start(
                     "--scheduler", cluster.address, "--force", "--no-contact-sheet"
                 )
                 continue
             if pids := cluster.pids():
-                os.kill(moments.choice(pids), signal.SIGKILL)
-                killed += 1
-        _, errors = process.communicate(timeout=10 * WAIT)
-        assert process.returncode == 0, errors
-    assert sorted(Path(line["target"]).name for line in batches.report()) == names
-    assert {line["outcome"] for line in batches.report()} == {"done"}
+                with suppress(ProcessLookupError):  # it was killed, and is not missed yet
+                    os.kill(moments.choice(pids), signal.SIGKILL)
+                    killed += 1
+        if has_left_photos_by_chance(process):
+            process = batches.start("--scheduler", cluster.address, "--no-contact-sheet")
+            _, errors = process.communicate(timeout=10 * WAIT)
+            assert process.returncode == 0, errors
+    done = [line for line in batches.report() if line["outcome"] == "done"]
+    assert sorted(Path(line["target"]).name for line in done) == names
     assert batches.written() == sorted([*names, REPORT])
-    assert len({line["look"] for line in batches.report()}) == len(names)
+    assert len({line["look"] for line in done}) == len(names)
+
+
+def has_left_photos_by_chance(process: subprocess.Popen[str]) -> bool:
+    """Wait for the end of a batch; tell whether it left photos undone, which chance may do.
+
+    Where photos take long, one may be in work on three workers that are killed.
+    """
+    _, errors = process.communicate(timeout=10 * WAIT)
+    left = errors.count(f": ended {crew.MOST_LOSSES} workers, the last ")
+    assert left == errors.count("left undone")
+    assert process.returncode == (console.FAILED if left else 0), errors
+    return left > 0
