@@ -17,7 +17,6 @@ from vae_balance.errors import OptionError
 from vae_balance.looks.light_map import LightLook
 from vae_balance.looks.look import Place
 from vae_balance.looks.origin import Origin
-from vae_balance.looks.report import unevenness
 from vae_balance.looks.steps import Picture, PictureStep, Step
 from vae_balance.models.store import ModelInfo
 from vae_balance_protocol import options as table
@@ -139,6 +138,8 @@ class MixedLightCorrector:
 
 def _unevenness(look: LightLook, proxy: Colors) -> float:
     """Return by how much a look corrects a proxy differently from place to place."""
+    from vae_balance.looks.report import unevenness
+
     if not look.grid.any():
         return 0.0
     everywhere = replace(look, grid=look.grid.mean(axis=(0, 1), keepdims=True))
