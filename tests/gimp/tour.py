@@ -254,12 +254,7 @@ def grey(window: Window) -> None:
     assert preview(window, dialog, first) != first, "before is as after"
     check_size(window, dialog)
     assert not window.is_changed(), "the image changed before OK"
-    press(window, dialog, "alt+z", "Colorize Photo")
-    window.wait_changed(True)
-    window.shot(f"{SHOTS}/colorized.png")
-    window.focus(window.main)
-    window.key("ctrl+z")
-    window.wait_changed(False)
+    colorize_and_undo(window, dialog, "colorized")
 
 
 def color(window: Window) -> None:
@@ -276,8 +271,14 @@ def color(window: Window) -> None:
     window.key("alt+a")  # colorize color photos anyway
     preview(window, dialog, refused)
     window.shot(f"{SHOTS}/has-colors-forced.png", dialog)
+    colorize_and_undo(window, dialog, "has-colors-colorized")
+
+
+def colorize_and_undo(window: Window, dialog: str, shot: str) -> None:
+    """Press the button of a dialog that colorizes, and take that back in one step."""
     press(window, dialog, "alt+z", "Colorize Photo")
     window.wait_changed(True)
+    window.shot(f"{SHOTS}/{shot}.png")
     window.focus(window.main)
     window.key("ctrl+z")
     window.wait_changed(False)
